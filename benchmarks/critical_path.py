@@ -1,0 +1,259 @@
+"""How fast do columns of spans become critical paths?
+
+    python benchmarks/critical_path.py [--repeats 7] [--crisp FOLDER --crisp-python PYTHON]
+
+Workloads: the real traces of ../shared/data (Online Boutique with a slow cart, repeated with fresh trace ids), in order
+of arrival and grouped by trace; and single traces of 100,000 spans, deep, wide and parallel. One core. `assemble` is
+rules 1 to 6, `walk` rules 7 to 12, `slack, drag` the replay of one target under both graphs.
+
+With --crisp, a checkout of https://github.com/uber-research/CRISP and a Python that has its requirements, both read the
+same files, a Jaeger JSON document a trace, in the same run: from files to paths, with slack and drag, and from what
+each has parsed to paths. These are seconds of CPU, since two programs are compared.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from collector.core.assemble import assemble
+from collector.core.attributes import detail
+from collector.core.critical_path import critical_paths
+from collector.core.detail import DetailedSpans
+from collector.core.formats.jaeger_export import to_jaeger
+from collector.core.kernels import load
+from collector.core.spans import DTYPES, SpanBatch, concatenate, empty_batch
+from collector.receive.files import read_spans
+
+DATA = Path(__file__).parents[1] / "../shared/data/otlp/nezha-ob-cart-delay.otlp.pb.gz"
+COPIES = 20
+SINGLE = 100_000
+EPOCH_NS = 1_700_000_000_000_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--crisp", type=Path, help="folder of a checkout of CRISP")
+    parser.add_argument("--crisp-python", default="python3", help="a Python with CRISP's requirements")
+    options = parser.parse_args()
+    repeats = options.repeats
+    machine = f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"
+    print(f"{machine}; median of {repeats} (min..max)")
+    workloads = {f"one trace, {shape}": single(shape) for shape in ("deep", "wide", "parallel")}
+    if DATA.exists():
+        arrival = population()
+        order = np.lexsort((arrival.trace_id_low, arrival.trace_id_high))
+        workloads = {"order of arrival": arrival, "grouped by trace": arrival.take(order), **workloads}
+    else:
+        print(f"{DATA.name} is not there: only single traces are measured")
+    for name, batch in workloads.items():
+        measure(name, batch, repeats)
+    compare_with_crisp(options.crisp, options.crisp_python, repeats)
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
+
+
+def measure(name: str, batch: SpanBatch, repeats: int) -> None:
+    """Print rates of one workload."""
+    forest = assemble(batch)
+    paths = critical_paths(forest)
+    print(f"{name}: {len(batch):,} spans in {forest.traces:,} traces, {(paths.time_ns > 0).mean():.0%} on the path")
+    rate("  assemble", len(batch), repeats, lambda: assemble(batch))
+    rate("  walk", len(batch), repeats, lambda: critical_paths(forest))
+    rate("  both", len(batch), repeats, lambda: critical_paths(assemble(batch)))
+    if forest.traces == 1:
+        replay = load("replay", 10**9).replay_target
+        columns = (
+            int(forest.target[0]), int(forest.tick[0]), forest.start, forest.end, forest.span_id, forest.relation,
+            forest.children, forest.child_first, paths.time_ns,
+        )  # fmt: skip
+        rate("  slack, drag", len(batch), repeats, lambda: replay(*columns))
+
+
+def rate(name: str, spans: int, repeats: int, work: Callable[[], object]) -> None:
+    """Print how long `work` takes and how many spans a second that is."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    median = statistics.median(seconds)
+    spread = f"{1000 * min(seconds):.1f}..{1000 * max(seconds):.1f}"
+    print(f"{name:14} {spans / median / 1e6:7.2f} million spans/s   {1000 * median:8.1f} ms ({spread})")
+
+
+# Beside CRISP
+
+CRISP_DRIVER = """
+import glob, json, logging, resource, sys, time
+logging.disable(logging.CRITICAL)
+from crisp.graph import Graph
+files = sorted(glob.glob(sys.argv[1] + "/*.json"))
+def parse():
+    graphs = []
+    for name in files:
+        with open(name) as file:
+            data = json.load(file)
+        process = data["data"][0]["processes"]
+        root = next(s for s in data["data"][0]["spans"] if not s["references"])
+        service = process[root["processID"]]["serviceName"]
+        graph = Graph(data, service, root["operationName"], name, True)
+        if graph.rootNode is not None:
+            graphs.append(graph)
+    return graphs
+def paths(graphs):
+    return [graph.findCriticalPath() for graph in graphs]
+def slack_and_drag(graphs):
+    for graph, path in zip(graphs, paths(graphs)):
+        graph.calculateDrag(path)
+        graph.calculateSlack(path)
+def took(work):
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+graphs = parse()
+paths(graphs)
+result = {"traces": len(graphs)}
+for _ in range(int(sys.argv[2])):
+    for name, work in (("files", lambda: paths(parse())), ("slack", lambda: slack_and_drag(parse())),
+                       ("parsed", lambda: paths(graphs))):
+        result.setdefault(name, []).append(took(work))
+result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(json.dumps(result))
+"""
+"""Runs in CRISP's environment, over its public classes."""
+CRISP_TRACES = 300
+
+
+def compare_with_crisp(folder: Path | None, python: str, repeats: int) -> None:
+    """Print rates of both on the same files; says why not where that cannot be."""
+    if folder is None or not (folder / "crisp/graph.py").exists() or not DATA.exists():
+        print("CRISP is not measured: --crisp names no checkout of it, or the trace data is not there")
+        return
+    with tempfile.TemporaryDirectory() as files:
+        spans = write_jaeger(read_spans(DATA).batch, Path(files))
+        command = [python, "-c", CRISP_DRIVER, files, str(repeats)]
+        ran = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True)
+        if ran.returncode:
+            print(f"CRISP is not measured: {ran.stderr.strip().splitlines()[-1]}")
+            return
+        theirs = json.loads(ran.stdout.splitlines()[-1])
+        ours = measure_files(Path(files), repeats)
+    print(f"{spans:,} spans in {CRISP_TRACES} files of Jaeger JSON; CRISP took {theirs['traces']} of the traces")
+    for name, words in (("files", "files to paths"), ("slack", "with slack, drag"), ("parsed", "parsed to paths")):
+        a, b = statistics.median(theirs[name]), statistics.median(ours[name])
+        spread = f"{min(ours[name]) * 1000:.1f}..{max(ours[name]) * 1000:.1f} ms"
+        print(
+            f"  {words:18} CRISP {spans / a:12,.0f} spans/s   cpdd {spans / b:12,.0f} ({spread})   {a / b:6.1f} times"
+        )
+    print(f"  CRISP's peak memory {theirs['peak_mb']} MB")
+
+
+def write_jaeger(batch: SpanBatch, folder: Path) -> int:
+    """Write the first traces of a batch as files; returns the number of spans."""
+    keys = batch.trace_id_high.astype(object) << 64 | batch.trace_id_low.astype(object)
+    count = 0
+    for number, key in enumerate(dict.fromkeys(keys.tolist())):
+        if number == CRISP_TRACES:
+            break
+        some = batch.take(np.flatnonzero(keys == key))
+        document = to_jaeger([DetailedSpans(some, partial(detail, some))])
+        (folder / f"{number:05d}.json").write_bytes(orjson.dumps(document))
+        count += len(some)
+    return count
+
+
+def measure_files(folder: Path, repeats: int) -> dict[str, list[float]]:
+    files = sorted(folder.glob("*.json"))
+
+    def parse() -> SpanBatch:
+        batches, read = [], 0
+        for file in files:  # as the commands read many files
+            batches.append(read_spans(file, read_before=read).batch)
+            read += file.stat().st_size
+        return replace(concatenate(batches), body=b"")
+
+    def slack_and_drag(batch: SpanBatch) -> None:
+        forest = assemble(batch)
+        time_ns = critical_paths(forest).time_ns
+        replay = load("replay", 10**9).replay_target
+        for trace in range(forest.traces):
+            low, high = int(forest.first[trace]), int(forest.first[trace + 1])
+            links = slice(int(forest.child_first[low]), int(forest.child_first[high]))
+            replay(
+                int(forest.target[trace]) - low, int(forest.tick[trace]), forest.start[low:high], forest.end[low:high],
+                forest.span_id[low:high], forest.relation[low:high],
+                (forest.children[links] - low).astype(np.int32),
+                forest.child_first[low : high + 1] - forest.child_first[low], time_ns[low:high],
+            )  # fmt: skip
+
+    parsed = parse()
+    works = {
+        "files": lambda: critical_paths(assemble(parse())),
+        "slack": lambda: slack_and_drag(parse()),
+        "parsed": lambda: critical_paths(assemble(parsed)),
+    }
+    took: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(repeats + 1):
+        for name, work in works.items():
+            began = time.process_time()
+            work()
+            if turn:
+                took[name].append(time.process_time() - began)
+    return took
+
+
+def population() -> SpanBatch:
+    """Real traces, many times over, each copy under trace ids of its own."""
+    with gzip.open(DATA):
+        batch = read_spans(DATA).batch
+    copies = [replace(batch, trace_id_high=batch.trace_id_high + np.uint64(i)) for i in range(COPIES)]
+    return replace(concatenate(copies), body=b"")
+
+
+def single(shape: str, spans: int = SINGLE) -> SpanBatch:
+    """One trace: each span the child of the one before, or all children of the first, one after another or at once."""
+    number = np.arange(spans)
+    ends = EPOCH_NS + 10 * spans
+    if shape == "deep":
+        start, end, parent = EPOCH_NS + number, ends - number, number
+    elif shape == "wide":
+        start, end, parent = EPOCH_NS + 10 * number, EPOCH_NS + 10 * number + 8, np.minimum(number, 1)
+    else:
+        random = np.random.default_rng(7)
+        start = EPOCH_NS + random.integers(0, 5 * spans, spans)
+        end, parent = start + random.integers(1, 5 * spans, spans), np.minimum(number, 1)
+    start[0], end[0] = EPOCH_NS, ends
+    empty = empty_batch()
+    columns = {name: np.zeros(spans, dtype) for name, dtype in DTYPES.items()}
+    columns |= {name: np.full(spans, -1, np.int32) for name in ("journey", "peer_service")}
+    columns |= {
+        "trace_id_low": np.ones(spans, np.uint64),
+        "span_id": (number + 1).astype(np.uint64),
+        "parent_span_id": parent.astype(np.uint64),
+        "start_time_unix_nano": start,
+        "end_time_unix_nano": end,
+    }
+    resources = replace(
+        empty.resources,
+        **{name: np.zeros((1, *column.shape[1:]), column.dtype) for name, column in empty.resources.columns().items()},
+    )
+    return replace(empty, **columns, strings=("worker",), resources=resources)
+
+
+if __name__ == "__main__":
+    main()

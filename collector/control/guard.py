@@ -1,0 +1,136 @@
+"""Who may ask what of the control port. Pure: a request's head to a refusal, or none.
+
+The port listens on loopback, where every program of the machine may ask, and every web page of its browsers may try:
+so names that a page's DNS may point here are refused, and so is whatever a browser says comes from a page.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from collector.tokens import ANYBODY, Tokens
+from cpdd.errors import CpddError
+
+
+class Forbidden(CpddError):
+    """A request that is not answered, and why."""
+
+    def __init__(self, status: HTTPStatus, problem: str, hint: str = "") -> None:
+        self.status = status
+        self.problem = problem
+        self.hint = hint
+        super().__init__(problem + (f"\nhint: {hint}" if hint else ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a request says of who asks."""
+
+    host: str
+    """The Host header."""
+    origin: str
+    authorization: str
+    content_type: str
+    peer: str
+    """The address it came from; empty where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The rules of one port."""
+
+    bound_to: str
+    tokens: Tokens = ANYBODY
+    """What changes must bring; where none is asked for, they must come from this machine."""
+
+    def check(self, caller: Caller) -> None:
+        """Raise Forbidden for a request that a foreign web page may have made."""
+        name = _host_name(caller.host)
+        if is_loopback(self.bound_to) and not _is_address(name) and name != "localhost":
+            raise Forbidden(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"host is {caller.host!r}; this port answers to localhost and to addresses",
+                "ask http://127.0.0.1, or bind to another address with --host",
+            )
+        if caller.origin and caller.origin.partition("://")[2] != caller.host:
+            raise Forbidden(HTTPStatus.FORBIDDEN, f"requests of web pages are refused (origin {caller.origin!r})")
+
+    def check_body(self, caller: Caller) -> None:
+        """Raise Forbidden for a body in another form than JSON, which a page may send without being asked."""
+        if caller.content_type != "application/json":
+            raise Forbidden(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"content-type is {caller.content_type!r}, application/json expected"
+            )
+
+    def check_change(self, caller: Caller) -> None:
+        """Raise Forbidden for a change by somebody who may not make it."""
+        if self.tokens.asked_for:
+            if not self.tokens.allow(caller.authorization):
+                raise Forbidden(
+                    HTTPStatus.UNAUTHORIZED,
+                    "a change needs the token of this server",
+                    "authorization: Bearer …; the command reads CPDD_CONTROL_TOKEN",
+                )
+        elif not is_loopback(caller.peer):
+            raise Forbidden(
+                HTTPStatus.FORBIDDEN,
+                f"changes from another machine ({caller.peer or 'unknown'}) need a token, and this server has none",
+                "start it with CPDD_CONTROL_TOKEN set",
+            )
+
+
+class Bucket:
+    """So many changes a second on average, and a burst. The caller's clock."""
+
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._left = float(burst)
+        self._at = clock()
+
+    def take(self) -> None:
+        """Raise Forbidden (429) when there is none left."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            raise Forbidden(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"more than {self._per_second:g} changes a second",
+                "try again in a second",
+            )
+        self._left -= 1
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is this machine's own.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::ffff:127.0.0.1"), is_loopback("10.0.0.1")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

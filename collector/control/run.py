@@ -1,0 +1,150 @@
+"""The sampling service of a process: made, bound, started and stopped. Called by `serve`; others ask through it."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from collector.control.api import ControlApp
+from collector.control.grpc import SamplingManager
+from collector.control.guard import Caller, Guard
+from collector.control.proposals import Proposer, proposal_json
+from collector.control.requests import BoostRequest
+from collector.control.service import Boosted, SamplingService
+from collector.control.state import state_of
+from collector.core.findings.model import JourneySeen
+from collector.core.sampling.proposals import Proposal
+from collector.core.sampling.roots import Root
+from collector.listen import Endpoint
+from collector.loop import LoopThread
+from collector.receive.asgi import Application
+from collector.store.engine import Store
+from collector.store.roots import RootFinder
+from collector.store.sampling_log import SamplingLog
+from collector.store.trace_costs import TraceCosts
+from collector.tokens import Tokens
+from cpdd.errors import CpddError
+from cpdd.sampling.jaeger import Strategy
+from cpdd.settings import Settings
+
+_T = TypeVar("_T")
+
+
+class NotRunning(CpddError):
+    """Sampling is asked for before the start, or after the stop."""
+
+    def __init__(self) -> None:
+        super().__init__("the sampling service does not run")
+
+
+class Control:
+    """From `bind_grpc` over `start` to `stop`. The methods are for threads other than the loop's."""
+
+    def __init__(self, settings: Settings, loop: LoopThread) -> None:
+        self._settings = settings
+        self._loop = loop
+        self._guard = Guard(settings.host, Tokens("control_token", settings.control_token))
+        self._service: SamplingService | None = None
+        self._proposer: Proposer | None = None
+        self._manager: SamplingManager | None = None
+        self._workers = ThreadPoolExecutor(2, thread_name_prefix="cpdd-sampling")
+
+    def bind_grpc(self, endpoint: Endpoint, host: str, port: int) -> int:
+        """Listen for Jaeger clients on one more port; returns which. Raises PortUnavailable."""
+        if self._manager is None:
+            self._manager = SamplingManager()
+        return self._manager.bind(endpoint, host, port)
+
+    def start(self, store: Store, seen: Callable[[], Sequence[JourneySeen]] = lambda: ()) -> Application:
+        """Take up what the store says is in force; returns the application of the HTTP port.
+
+        Args:
+            seen: journeys as the judge saw them last; boosts are proposed by them.
+        """
+        settings = self._settings
+        self._service = self._loop.run(self._make(SamplingLog(store), RootFinder(store), TraceCosts(store)))
+        self._proposer = Proposer(self._service, seen, settings.sampling_auto_traces_per_s)
+        self._loop.run(self._proposer.begin())
+        if self._manager is not None:
+            self._manager.start(self.strategy)
+        return ControlApp(self._service, self._guard, self._proposer)
+
+    async def _make(self, log: SamplingLog, roots: RootFinder, costs: TraceCosts) -> SamplingService:
+        settings = self._settings
+        service = SamplingService(
+            log,
+            roots,
+            self._workers,
+            settings.sampling_default,
+            settings.sampling_max_boost_s,
+            read_costs=costs.read,
+        )
+        await service.begin()
+        return service
+
+    def end_streams(self) -> None:
+        """Let clients that are pushed to go, so that the server need not wait for them."""
+        if self._service is not None and not self._service.ending:
+            self._loop.run(self._service.end())
+            if self._proposer is not None:
+                self._loop.run(self._proposer.end())
+
+    def stop(self) -> None:
+        """Answer nothing more. The loop must still run."""
+        self.end_streams()
+        if self._manager is not None:
+            self._manager.stop()
+        self._workers.shutdown()
+
+    def strategy(self, service: str) -> Strategy:
+        """Return what a Jaeger client of a service samples by."""
+        return self._run(self._strategy(service))
+
+    def state(self) -> dict[str, Any]:
+        """Return what is in force, as `GET /v1/state` does. Raises NotRunning."""
+        return self._run(state_of(self._running()))
+
+    def admit(self, caller: Caller) -> None:
+        """Raise Forbidden for a change that this caller may not make, by the rules of the control port."""
+        self._guard.check(caller)
+        self._guard.check_change(caller)
+
+    def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
+        """Return what a boost would be of. Raises NotRunning, NoRoots, TooManyRoots."""
+        return self._run(self._running().roots_of(request))
+
+    def boost(self, request: BoostRequest) -> Boosted:
+        """Keep more of something for a while. Raises NotRunning, NoRoots, TooManyRoots."""
+        return self._run(self._running().boost(request))
+
+    def end_boost(self, boost_id: str, author: str, reason: str) -> int:
+        """End a boost with all its parts; returns the version. Raises NotRunning, UnknownPolicy."""
+        return self._run(self._running().delete(boost_id, author, reason))
+
+    @property
+    def longest_boost_s(self) -> float:
+        return self._settings.sampling_max_boost_s
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a change must bring the token of this server."""
+        return bool(self._settings.control_token)
+
+    def _running(self) -> SamplingService:
+        if self._service is None:
+            raise NotRunning
+        return self._service
+
+    def proposals(self) -> list[dict[str, Any]]:
+        """Return what is proposed, as `GET /v1/proposals` does. Raises NotRunning."""
+        return [proposal_json(proposal) for proposal in self._run(self._proposals())]
+
+    async def _proposals(self) -> list[Proposal]:
+        if self._proposer is None:
+            raise NotRunning
+        return await self._proposer.proposals()
+
+    async def _strategy(self, service: str) -> Strategy:
+        return self._running().strategy(service)
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return self._loop.run(work)

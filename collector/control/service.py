@@ -1,0 +1,508 @@
+"""The sampling service: policies changed, pushed, reported on. Lives in the loop thread; storing is done elsewhere.
+
+change ----> book ----> log in the store ----> every stream whose document is a new one
+report ----> fleet ---> shares of budgets ---> likewise
+                  `---> leases of boosts ----> the answer, and the instance's stream
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
+
+from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
+from collector.core.sampling.costs import Costs, traces_per_second
+from collector.core.sampling.fleet import Fleet, Report
+from collector.core.sampling.leases import Lease
+from collector.core.sampling.policies import (
+    Book,
+    Shares,
+    UnknownPolicy,
+    document_for,
+    is_live,
+    strategy_for,
+)
+from collector.core.sampling.roots import Root
+from collector.core.sampling.strategies import strategies_json
+from collector.store.sampling_log import RESERVED, Change
+from cpdd.errors import CpddError
+from cpdd.sampling.document import Document, Policy, parse_policy, policy_json
+from cpdd.sampling.fields import PolicyError
+from cpdd.sampling.jaeger import Strategy
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+MAX_DOCUMENTS = 2_000
+MAX_TARGETS = 50
+COSTS_S = 10.0
+"""How old what is known of the costs of traces may be."""
+
+
+class Log(Protocol):
+    """Where changes are kept; `collector.store.sampling_log.SamplingLog` is the real one."""
+
+    def state(self) -> dict[str, Any] | None: ...
+
+    def append(self, change: Change, state: dict[str, Any]) -> None: ...
+
+    def changes(self, limit: int = 100) -> Sequence[Change]: ...
+
+
+class Roots(Protocol):
+    """Who knows which root operations reach another; `collector.store.roots.RootFinder` is the real one."""
+
+    def find(self, service: str, operation: str = "", below: str = "") -> list[Root]: ...
+
+
+class NoRoots(CpddError):
+    """Nobody knows what would have to be boosted."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(
+            f"no root operation is known that reaches {what}\n"
+            "hint: traces of it must have been collected; name a root operation, or boost from here down"
+        )
+
+
+class TooManyRoots(CpddError):
+    """An operation that so much leads to that a boost of it is a boost of everything."""
+
+    def __init__(self, what: str, found: int) -> None:
+        self.found = found
+        super().__init__(
+            f"{found} root operations reach {what}, over the limit of {MAX_TARGETS}\n"
+            "hint: name the root operation that you look at, or boost from here down"
+        )
+
+
+@dataclass(eq=False)
+class Stream:
+    """One instance that is pushed to."""
+
+    service: str
+    instance: str
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Boosted:
+    """What became of a boost."""
+
+    id: str
+    version: int
+    percentage: float
+    expires_unix_ms: int
+    duration_s: float
+    """From now on."""
+    max_traces: int | None
+    targets: tuple[Root, ...]
+    found: bool
+    """Whether the targets were found as the roots of what was asked for."""
+    clients: int
+    """Instances of the targets' services that are pushed to now."""
+
+
+class SamplingService:
+    """What the ports, the pages and the command ask. Every method runs in the loop thread."""
+
+    def __init__(
+        self,
+        sampling_log: Log,
+        roots: Roots,
+        workers: Executor,
+        baseline: float = 1.0,
+        longest_boost_s: float = 3_600.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        read_costs: Callable[[], Costs] = dict,
+    ) -> None:
+        """Args:
+        workers: threads for what the store is asked.
+        baseline: what Jaeger clients are told where no policy says more.
+        read_costs: asks the store what traces have cost lately.
+        """
+        self.baseline = baseline
+        self.longest_boost_s = longest_boost_s
+        self.ending = False
+        self._log = sampling_log
+        self._roots = roots
+        self._workers = workers
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._read_costs = read_costs
+        self._costs: Costs = {}
+        self._costs_due_s = clock()
+        self._fleet = Fleet()
+        self._shares: dict[str, dict[str, Shares]] = {}
+        self._leases: dict[str, Lease] = {}
+        self._reserved: dict[str, int] = {}
+        self._documents: dict[str, Document] = {}
+        self._streams: dict[str, set[Stream]] = {}
+        self._changing = asyncio.Lock()
+        self._reserving: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._book = Book()
+        self._load(sampling_log.state())
+
+    @property
+    def book(self) -> Book:
+        return self._book
+
+    @property
+    def fleet(self) -> Fleet:
+        return self._fleet
+
+    def now_ms(self) -> int:
+        return round(self._wall_clock() * 1000)
+
+    def now_s(self) -> float:
+        return self._clock()
+
+    async def begin(self) -> None:
+        """Start the ticking."""
+        self._task = asyncio.get_running_loop().create_task(self._tick())
+
+    async def end(self) -> None:
+        """Let every stream end, and stop ticking."""
+        self.ending = True
+        if self._task is not None:
+            self._task.cancel()
+        self._notify(self._streams)
+
+    def document(self, service: str) -> Document:
+        """Return what clients of a service sample by now."""
+        document = self._documents.get(service)
+        if document is None:
+            shares = {policy_id: shares for policy_id in self._shares if (shares := self._share(policy_id, service))}
+            document = document_for(self._book, service, shares, self.now_ms())
+            if len(self._documents) >= MAX_DOCUMENTS:
+                self._documents.clear()
+            self._documents[service] = document
+        return replace(document, sent_unix_ms=self.now_ms())
+
+    def strategy(self, service: str) -> Strategy:
+        """Return what Jaeger clients of a service sample by now."""
+        return strategy_for(self.document(service), service, self._fleet.operations(service), self.baseline)
+
+    def strategies(self) -> dict[str, Any]:
+        """Return what Jaeger clients are told, as Jaeger's strategies file: services that policies or clients name."""
+        named = {_target(policy).service for policy in self._book.policies.values()} - {""}
+        services = [
+            (name, self.strategy(name)) for name in named | {instance.service for instance in self._fleet.instances()}
+        ]
+        return strategies_json(self.strategy("").probability, services)
+
+    @contextmanager
+    def stream(self, service: str, instance: str) -> "Iterator[Stream]":
+        """A stream, told of changes while the context lasts; one without a name is nobody's."""
+        stream = Stream(service, instance)
+        self._streams.setdefault(service, set()).add(stream)
+        if instance:
+            self._fleet.connect(service, instance, self._clock())
+        try:
+            yield stream
+        finally:
+            self._streams[service].discard(stream)
+            if not self._streams[service]:
+                del self._streams[service]
+            if instance:
+                self._fleet.disconnect(service, instance, self._clock())
+
+    def leases_of(self, service: str, instance: str) -> dict[str, int]:
+        """Return how many traces an instance may have added by now under each live boost, topped up."""
+        granted = {}
+        for policy in self._book.concerning(service):
+            if policy.max_traces is None or not is_live(policy, self.now_ms()):
+                continue
+            live = self._fleet.live(service)
+            granted[policy.lease] = self._leases[policy.lease].top_up(instance, live)
+        if granted:
+            self._reserve()
+        return granted
+
+    async def report(self, report: Report) -> dict[str, int]:
+        """Take an instance's report; returns its leases."""
+        self._fleet.take(report, self._clock())
+        for name, used in report.leases.items():
+            if name in self._leases:
+                self._leases[name].report(report.instance, used)
+        changed = False
+        for policy in self._book.concerning(report.service):
+            budget = self._in_traces(policy)
+            if budget.traces_per_second is not None:
+                told = self._shares.setdefault(policy.id, {})
+                for scope, shares in self._fleet.shares(budget, told, report).items():
+                    changed |= shares != told.get(scope)
+                    told[scope] = shares
+        if changed:
+            self._refresh()
+        return self.leases_of(report.service, report.instance)
+
+    async def put(self, change: PolicyChange) -> int:
+        """Put policies beside or in place of the others; returns the version."""
+        words = f"{len(change.policies)} policies" if len(change.policies) != 1 else f"policy {change.policies[0].id!r}"
+        changed = f"{words} in place of all" if change.replace else words
+        ids = change.policies[0].id if len(change.policies) == 1 else ""
+        policies = [replace(policy, author=policy.author or change.author) for policy in change.policies]
+        now_ms = self.now_ms()
+
+        def edit(book: Book) -> Book:
+            return book.replace_all(policies, now_ms) if change.replace else book.put(policies, now_ms)
+
+        return await self._change("set", ids, change.author, change.reason, changed, edit)
+
+    async def delete(self, policy_id: str, author: str, reason: str) -> int:
+        """Delete a policy, or end a boost with all its parts; returns the version. Raises UnknownPolicy."""
+        now_ms = self.now_ms()
+        return await self._change(
+            "delete",
+            policy_id,
+            author,
+            reason,
+            f"policy {policy_id!r} deleted",
+            lambda book: book.without(policy_id, now_ms),
+        )
+
+    async def boost(self, request: BoostRequest, roots: Sequence[Root] = ()) -> Boosted:
+        """Keep more of something for a while; of `roots`, where they are known. Raises NoRoots, TooManyRoots."""
+        targets, found = (list(roots), True) if roots else await self._targets(request)
+        expires_ms = self.now_ms() + round(request.duration_s * 1000)
+        policies = boosts_of(request, targets, expires_ms)
+        what = ", ".join(f"{target.service} {target.operation or '(all)'}" for target in targets[:5])
+        limit = f", at most {request.max_traces} traces" if request.max_traces else ""
+        words = f"{request.percentage:g} % of {what} for {request.duration_s:g} s{limit}"
+        now_ms = self.now_ms()
+
+        def edit(book: Book) -> Book:
+            before = book.without(request.id, now_ms) if request.id in book.policies else book
+            return replace(before.put(policies, now_ms), version=book.version + 1)
+
+        version = await self._change("boost", request.id, request.author, request.reason, words, edit)
+        return self._boosted(policies, version, found)
+
+    async def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
+        """Return what a boost would be of, and whether that was found as the roots of it. Raises as `boost` does."""
+        return await self._targets(request)
+
+    async def renew(self, policy_id: str, renewal: Renewal, repeat: bool) -> Boosted:
+        """Let a boost last `duration_s` from now on. One that is repeated may add its traces anew.
+
+        Raises:
+            UnknownPolicy: there is no such boost, or it ended more than an hour ago.
+        """
+        parts = [p for p in self._book.policies.values() if policy_id in (p.id, p.group) and p.kind == "boost"]
+        if not parts:
+            raise UnknownPolicy(policy_id)
+        expires_ms = self.now_ms() + round(renewal.duration_s * 1000)
+        policies = tuple(replace(part, expires_unix_ms=expires_ms) for part in parts)
+        if repeat:  # a new name: clients count what they add by it
+            name = f"{policy_id.partition('~')[0]}~{secrets.token_hex(2)}"
+            policies = tuple(
+                replace(part, id=name + part.id.removeprefix(policy_id), group=part.group and name) for part in policies
+            )
+        now_ms = self.now_ms()
+        action = "repeat" if repeat else "extend"
+        words = f"boost {policy_id!r} until {renewal.duration_s:g} s from now"
+        version = await self._change(
+            action, policy_id, renewal.author, renewal.reason, words, lambda book: book.put(policies, now_ms)
+        )
+        return self._boosted(policies, version, False)
+
+    async def changes(self, limit: int = 100) -> Sequence[Change]:
+        found: Sequence[Change] = await self._outside(lambda: self._log.changes(limit))
+        return found
+
+    def used(self, lease: str) -> int:
+        """Return how many traces a boost has added, as far as is known."""
+        return self._leases[lease].used_in_all if lease in self._leases else 0
+
+    async def _targets(self, request: BoostRequest) -> tuple[list[Root], bool]:
+        """What has to be boosted, and whether the store named it."""
+        asked = Root(request.service, request.operation)
+        if request.here:
+            return [asked], False
+        roots = await self._outside(lambda: self._roots.find(request.service, request.operation, request.caller))
+        own = [root for root in roots if root.service == request.service and request.operation in ("", root.operation)]
+        if not request.caller and (own or not roots):
+            # it begins traces itself, or nobody has seen it yet: the sampler of that service decides
+            others = [root for root in roots if root not in own] if request.operation else []
+            targets = [asked, *others]
+        else:
+            targets = roots
+        what = " ".join(part for part in (request.service, request.operation) if part)
+        what += f" from {request.caller}" if request.caller else ""
+        if not targets:
+            raise NoRoots(what)
+        if len(targets) > MAX_TARGETS:
+            raise TooManyRoots(what, len(targets))
+        return targets, targets != [asked]
+
+    def _boosted(self, policies: Sequence[Policy], version: int, found: bool) -> Boosted:
+        services = {str(policy.matchers[0].text) for policy in policies}
+        first = policies[0]
+        return Boosted(
+            id=first.lease,
+            version=version,
+            percentage=first.percentage or 0.0,
+            expires_unix_ms=first.expires_unix_ms or 0,
+            duration_s=((first.expires_unix_ms or 0) - self.now_ms()) / 1000,
+            max_traces=first.max_traces,
+            targets=tuple(_target(policy) for policy in policies),
+            found=found,
+            clients=sum(len(self._streams.get(service, ())) for service in services),
+        )
+
+    async def _change(
+        self, action: str, policy_id: str, author: str, reason: str, words: str, edit: Callable[[Book], Book]
+    ) -> int:
+        """Change the book: written to the log first, then in force."""
+        async with self._changing:
+            book = edit(self._book)
+            change = Change(book.version, self.now_ms(), action, policy_id, author, reason, words)
+            reserved = self._first_reserved(book)
+            await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
+            self._book, self._reserved = book, reserved
+            self._keep_what_is_left(book.policies.values())
+            log.info("sampling policies changed", extra={"version": book.version, "change": words})
+            self._refresh()
+            return book.version
+
+    def _first_reserved(self, book: Book) -> dict[str, int]:
+        """What boosts of a book may hand out: what was reserved for those that there were, a first part for others."""
+        totals = {policy.lease: policy.max_traces for policy in book.policies.values() if policy.max_traces is not None}
+        return {name: self._reserved.get(name, Lease(total).next_ceiling) for name, total in totals.items()}
+
+    def _keep_what_is_left(self, policies: Iterable[Policy]) -> None:
+        """Forget shares and leases of policies that are gone; begin those of new ones."""
+        left = {policy.id: policy for policy in policies}
+        self._shares = {policy_id: shares for policy_id, shares in self._shares.items() if policy_id in left}
+        leases = {}
+        for policy in left.values():
+            if policy.max_traces is not None:
+                lease = self._leases.get(policy.lease) or Lease(policy.max_traces)
+                lease.total, lease.ceiling = policy.max_traces, self._reserved.get(policy.lease, 0)
+                leases[policy.lease] = lease
+        self._leases = leases
+
+    def _share(self, policy_id: str, service: str) -> Shares | None:
+        """What a service keeps of a budget; before anything is known all, at the pace of the budget."""
+        said = self._book.policies.get(policy_id)
+        policy = self._in_traces(said) if said else None
+        if policy is None or policy.traces_per_second is None:
+            return None
+        told = self._shares.get(policy_id, {})
+        scope = "" if policy.scope == "fleet" else service
+        return told.get(scope) or Shares(1.0, {}, policy.traces_per_second)
+
+    def _in_traces(self, policy: Policy) -> Policy:
+        """A budget in spans or bytes as one in traces, by what traces cost now."""
+        if policy.traces_per_second is not None or not policy.budgets:
+            return policy
+        return replace(policy, traces_per_second=traces_per_second(policy, self._costs))
+
+    async def costs(self) -> Costs:
+        """Return what traces have cost lately."""
+        if self._clock() >= self._costs_due_s:
+            self._costs_due_s = self._clock() + COSTS_S
+            self._costs = await self._outside(self._read_costs)
+        return self._costs
+
+    def _refresh(self) -> None:
+        """Work out documents anew, and tell the streams whose document is another."""
+        before, self._documents = self._documents, {}
+        self._notify(
+            service
+            for service in self._streams
+            if service not in before or self.document(service).hash != before[service].hash
+        )
+
+    def _notify(self, services: Iterable[str]) -> None:
+        for service in list(services):
+            for stream in self._streams.get(service, ()):
+                stream.changed.set()
+
+    async def _tick(self) -> None:
+        """Let boosts end, and instances be forgotten."""
+        live = {policy.id for policy in self._book.live(self.now_ms())}
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                now = {policy.id for policy in self._book.live(self.now_ms())}
+                if now != live:
+                    live = now
+                    self._refresh()
+                self._fleet.look(self._clock())
+                if any(policy.budgets.keys() - {"traces_per_second"} for policy in self._book.policies.values()):
+                    await self.costs()
+            except Exception:
+                log.exception("sampling service failed to tick")
+
+    def _reserve(self) -> None:
+        """Write down more of what boosts may hand out, before it is handed out: a server after us starts behind it."""
+        short = {name for name, lease in self._leases.items() if lease.is_short} - self._reserving
+        if short:
+            self._reserving |= short
+            task = asyncio.get_running_loop().create_task(self._reserve_more(short))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _reserve_more(self, names: set[str]) -> None:
+        try:
+            async with self._changing:
+                more = {name: lease.next_ceiling for name, lease in self._leases.items() if name in names}
+                change = Change(self._book.version, self.now_ms(), RESERVED, "", "", "", "")
+                state = self._state(self._book, self._reserved | more)
+                await self._outside(lambda: self._log.append(change, state))
+                self._reserved |= more
+                for name, ceiling in more.items():
+                    self._leases[name].ceiling = ceiling
+            self._notify(self._streams)
+        except Exception:
+            log.exception("cannot note what boosts hand out; they add nothing more")
+        finally:
+            self._reserving -= names
+
+    def _state(self, book: Book, reserved: Mapping[str, int]) -> dict[str, Any]:
+        policies = [policy_json(policy) for policy in book.policies.values()]
+        return {"version": book.version, "policies": policies, "reserved": reserved}
+
+    def _load(self, state: Mapping[str, Any] | None) -> None:
+        if state is None:
+            return
+        policies = []
+        for index, value in enumerate(state["policies"]):
+            try:
+                policies.append(parse_policy(value, f"policies[{index}]"))
+            except PolicyError as error:  # a newer cpdd wrote it; the others go on
+                log.warning("a stored policy is left out: %s", error)
+        self._book = Book(int(state["version"]), {policy.id: policy for policy in policies})
+        self._reserved = {str(name): int(number) for name, number in state["reserved"].items()}
+        self._leases = {
+            policy.lease: Lease(policy.max_traces, before=self._reserved.get(policy.lease, 0))
+            for policy in policies
+            if policy.max_traces is not None
+        }
+        self._keep_what_is_left(policies)
+
+    async def _outside(self, work: Callable[[], Any]) -> Any:
+        """Do in a worker thread what waits for the store."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _target(policy: Policy) -> Root:
+    service = next((m.text for m in policy.matchers if m.key == "service.name"), "")
+    return Root(service, next((m.text for m in policy.matchers if m.where == "name"), ""))
+
+
+def boosted_json(boosted: Boosted) -> dict[str, Any]:
+    """Return the answer to a boost."""
+    targets = [target._asdict() for target in boosted.targets]
+    return {**asdict(boosted), "targets": targets}

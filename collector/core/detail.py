@@ -1,0 +1,72 @@
+"""One span in full, as plain values: what a page, a file and the Jaeger API show of it.
+
+The columns of a `SpanBatch` are for machines; a `SpanDetail` is for one reader of one span. It comes from the
+bytes of a batch (`attributes.detail`) or from a row of the store, and is equal either way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collector.core.spans import AttributeValue, SpanBatch
+
+Attributes = tuple[tuple[str, AttributeValue], ...]
+"""Keys and values in the order in which they came; OTLP asks for unique keys but does not enforce them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    time_unix_nano: int
+    name: str
+    attributes: Attributes = ()
+    dropped_attributes_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    trace_id: str
+    span_id: str
+    trace_state: str = ""
+    attributes: Attributes = ()
+    dropped_attributes_count: int = 0
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDetail:
+    attributes: Attributes = ()
+    dropped_attributes_count: int = 0
+    schema_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeDetail:
+    name: str = ""
+    version: str = ""
+    attributes: Attributes = ()
+    dropped_attributes_count: int = 0
+    schema_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanDetail:
+    """All that OTLP says of a span beside the columns of its batch."""
+
+    attributes: Attributes = ()
+    events: tuple[Event, ...] = ()
+    links: tuple[Link, ...] = ()
+    status_message: str = ""
+    trace_state: str = ""
+    dropped_attributes_count: int = 0
+    dropped_events_count: int = 0
+    dropped_links_count: int = 0
+    resource: ResourceDetail = ResourceDetail()
+    scope: ScopeDetail = ScopeDetail()
+
+
+@dataclass(frozen=True, slots=True)
+class DetailedSpans:
+    """Columns for machines, and on demand every row in full."""
+
+    batch: SpanBatch
+    detail: Callable[[int], SpanDetail]
+    """Row of `batch` to its detail."""

@@ -1,0 +1,447 @@
+"""The critical path of one trace, explained: the value behind `cpdd path --json` and the trace page."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from collector.core.assemble import Forest, assemble
+from collector.core.critical_path import critical_paths
+from collector.core.detail import Link
+from collector.core.flags import REASONS, ROOT_KINDS, flag_names
+from collector.core.kernels import bits, load
+from collector.core.policy import PathPolicy
+from collector.core.spans import IntColumn, SpanBatch
+
+__all__ = ["Explanation", "Fragment", "PathNode", "PathPolicy", "Section", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of time that belongs to one span. Sections touch and never overlap."""
+
+    node: int
+    """Position in `Explanation.nodes`."""
+    start_unix_nano: int
+    end_unix_nano: int
+    reason: str
+    """One of `collector.core.flags.REASONS`: why the node had it (rule 11)."""
+    flags: tuple[str, ...]
+
+    @property
+    def duration_ns(self) -> int:
+        return self.end_unix_nano - self.start_unix_nano
+
+
+@dataclass(frozen=True, slots=True)
+class PathNode:
+    """A span after assembly: copies dropped, shared ids split, ends inferred, clocks corrected."""
+
+    id: str
+    """The span id; the server half of a shared id is `ID/server`."""
+    row: int
+    """Row of the SpanBatch that was explained."""
+    parent: int
+    """Position of the parent in `Explanation.nodes`, -1 for a root, an orphan, or where a cycle was cut."""
+    service: str
+    operation: str
+    kind: int
+    start_unix_nano: int
+    end_unix_nano: int
+    shift_ns: int
+    """What the clock correction added to start and end; 0 for most."""
+    blocking: bool
+    """Whether the parent waited for it (rule 6); True for a root."""
+    flags: tuple[str, ...]
+    time_ns: int
+    """Time on the critical path of the target."""
+    time_min_ns: int
+    time_max_ns: int
+    slack_ns: int | None
+    """How much later it may end with the target unchanged, cautious; None where the target does not depend on it."""
+    slack_max_ns: int | None
+    drag_ns: int | None
+    """How much earlier the target ends when this span's own work takes no time; None when the target is the trace."""
+    drag_min_ns: int | None
+    """The lesser of the cautious and the bold value; it is the cautious one (docs/decisions/002)."""
+    drag_max_ns: int | None
+    """The bold value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A path of its own, off the target's: of another root, an orphan, or a child that nobody waited for."""
+
+    node: int
+    kind: str
+    """`root`, `orphan`, `cycle` or `not-blocking`."""
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the length of one trace depended on, section by section, and what else is known of its spans."""
+
+    trace_id: str
+    policy: PathPolicy
+    target: int
+    """Position of the target in `nodes`; -1 when the target is the whole trace."""
+    target_start_unix_nano: int
+    target_duration_ns: int
+    sections: tuple[Section, ...]
+    nodes: tuple[PathNode, ...]
+    """In depth-first order: each node behind its parent, siblings by start."""
+    fragments: tuple[Fragment, ...]
+    completeness: float
+    ambiguity: float
+    flags: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON of `cpdd path --json`; docs/reference/cli.md describes it."""
+        return {
+            "trace_id": self.trace_id,
+            "policy": {
+                "overflow": self.policy.overflow,
+                "max_skew_ns": self.policy.max_skew_ns,
+                "version": self.policy.version,
+            },
+            "target": {
+                "span_id": self.nodes[self.target].id if self.target >= 0 else None,
+                "start_unix_nano": self.target_start_unix_nano,
+                "duration_ns": self.target_duration_ns,
+            },
+            "sections": [self._section_json(section) for section in self.sections],
+            "spans": [
+                {
+                    "span_id": node.id,
+                    "time_ns": node.time_ns,
+                    "time_min_ns": node.time_min_ns,
+                    "time_max_ns": node.time_max_ns,
+                    "slack_ns": node.slack_ns,
+                    "slack_max_ns": node.slack_max_ns,
+                    "drag_ns": node.drag_ns,
+                    "drag_min_ns": node.drag_min_ns,
+                    "drag_max_ns": node.drag_max_ns,
+                    "flags": list(node.flags),
+                }
+                for node in self.nodes
+            ],
+            "fragments": [
+                {
+                    "span_id": self.nodes[fragment.node].id,
+                    "kind": fragment.kind,
+                    "start_unix_nano": self.nodes[fragment.node].start_unix_nano,
+                    "duration_ns": self.nodes[fragment.node].end_unix_nano - self.nodes[fragment.node].start_unix_nano,
+                    "sections": [self._section_json(section) for section in fragment.sections],
+                    "flags": list(self.nodes[fragment.node].flags),
+                }
+                for fragment in self.fragments
+            ],
+            "completeness": self.completeness,
+            "ambiguity": self.ambiguity,
+            "flags": list(self.flags),
+        }
+
+    def _section_json(self, section: Section) -> dict[str, object]:
+        node = self.nodes[section.node]
+        return {
+            "span_id": node.id,
+            "service": node.service,
+            "operation": node.operation,
+            "start_unix_nano": section.start_unix_nano,
+            "end_unix_nano": section.end_unix_nano,
+            "offset_ns": section.start_unix_nano - self.target_start_unix_nano,
+            "reason": section.reason,
+            "flags": list(section.flags),
+        }
+
+
+def explain(
+    batch: SpanBatch,
+    policy: PathPolicy = PathPolicy(),
+    target: str = "root",
+    reporting_services: frozenset[str] | None = None,
+    links: Callable[[int], Iterable[Link]] | None = None,
+) -> list[Explanation]:
+    """Explain every trace of `batch`, in order of their first row.
+
+    Args:
+        target: `root`, `trace`, or the id of a span (then only traces that have it are returned).
+        reporting_services: services known to send spans, for completeness; by default those in the batch.
+        links: row of the batch to its span links, which are causes when the target is the whole trace.
+    """
+    forest = assemble(batch, policy, reporting_services)
+    traces = range(forest.traces)
+    targets = forest.target.astype(np.int64)
+    if target not in ("root", "trace"):
+        chosen = {trace: node for trace in traces if (node := _find(forest, trace, target)) is not None}
+        targets[list(chosen)] = list(chosen.values())
+        traces = chosen.keys()  # type: ignore[assignment]
+    paths = critical_paths(forest, want_sections=True, target=targets)
+    explained = []
+    for trace in traces:
+        view = _View(forest, trace)
+        if target == "trace":
+            explained.append(view.explain_whole(policy, links))
+        else:
+            low, high = paths.section_first[trace], paths.section_first[trace + 1]
+            explained.append(
+                view.explain(
+                    policy,
+                    int(targets[trace]) - view.first,
+                    _Sections(
+                        paths.section_node[low:high] - view.first,
+                        paths.section_reason[low:high],
+                        paths.section_start[low:high],
+                        paths.section_end[low:high],
+                    ),
+                    [getattr(paths, name)[view.nodes] for name in ("time_ns", "time_min_ns", "time_max_ns")],
+                    int(paths.ambiguous_ns[trace]),
+                    int(paths.uncertain_ns[trace]),
+                )
+            )
+    return explained
+
+
+def _find(forest: Forest, trace: int, wanted: str) -> int | None:
+    """Return the node with the given id (`ID` or `ID/server`) in a trace."""
+    digits, _, half = wanted.partition("/")
+    try:
+        span_id = int(digits, 16)
+    except ValueError:
+        return None
+    for node in forest.nodes_of(trace):
+        if int(forest.span_id[node]) == span_id and bool(forest.server_half[node]) == (half == "server"):
+            return node
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sections:
+    """Sections as columns, nodes counted from the trace's first."""
+
+    node: IntColumn
+    reason: IntColumn
+    start: IntColumn
+    end: IntColumn
+
+
+class _View:
+    """One trace of a forest, its nodes counted from 0."""
+
+    def __init__(self, forest: Forest, trace: int) -> None:
+        self.forest = forest
+        self.trace = trace
+        self.first = int(forest.first[trace])
+        self.nodes = slice(self.first, int(forest.first[trace + 1]))
+        self.count = self.nodes.stop - self.first
+        self.child_first = forest.child_first[self.first : self.nodes.stop + 1] - forest.child_first[self.first]
+        links = slice(int(forest.child_first[self.first]), int(forest.child_first[self.nodes.stop]))
+        self.children = (forest.children[links] - self.first).astype(np.int32)
+        self.parent = np.where(forest.parent[self.nodes] >= 0, forest.parent[self.nodes] - self.first, -1)
+        self.start = forest.start[self.nodes]
+        self.end = forest.end[self.nodes]
+        self.tick = int(forest.tick[trace])
+
+    def explain(
+        self,
+        policy: PathPolicy,
+        target: int,
+        sections: _Sections,
+        times: list[IntColumn],
+        ambiguous_ns: int,
+        uncertain_ns: int,
+    ) -> Explanation:
+        """Explain with one span as the target."""
+        forest = self.forest
+        replayed = load("replay", self.count).replay_target(
+            target,
+            self.tick,
+            self.start,
+            self.end,
+            forest.span_id[self.nodes],
+            forest.relation[self.nodes],
+            self.children,
+            self.child_first,
+            times[0],
+        )
+        duration = int(self.end[target] - self.start[target])
+        return self._explanation(
+            policy, target, int(self.start[target]), duration, sections, times, ambiguous_ns, uncertain_ns, replayed
+        )
+
+    def explain_whole(self, policy: PathPolicy, links: Callable[[int], Iterable[Link]] | None) -> Explanation:
+        """Explain with the whole trace as the target, from its first start to its last end."""
+        forest = self.forest
+        link_first, linked = self._links(links)
+        time, time_min, time_max, ambiguous, uncertain, sections, section_bounds = load("walk", self.count).walk_whole(
+            link_first,
+            linked,
+            self.parent,
+            self.tick,
+            self.start,
+            self.end,
+            forest.span_id[self.nodes],
+            forest.kind[self.nodes],
+            forest.flags[self.nodes],
+            forest.relation[self.nodes],
+            self.children,
+            self.child_first,
+        )
+        begin = int(self.start.min())
+        columns = _Sections(sections[:, 0], sections[:, 1], section_bounds[:, 0], section_bounds[:, 1])
+        return self._explanation(
+            policy, -1, begin, int(self.end.max()) - begin, columns, [time, time_min, time_max],
+            int(ambiguous), int(uncertain), None,
+        )  # fmt: skip
+
+    def _links(self, links: Callable[[int], Iterable[Link]] | None) -> tuple[IntColumn, IntColumn]:
+        """The nodes of this trace that each node links to: those of node i are linked[first[i]:first[i + 1]]."""
+        forest = self.forest
+        if links is None:
+            return np.zeros(self.count + 1, np.int64), np.empty(0, np.int64)
+        nodes_of: dict[str, list[int]] = {}
+        for node in range(self.count):
+            nodes_of.setdefault(f"{int(forest.span_id[self.first + node]):016x}", []).append(node)
+        trace_id = forest.batch.trace_id(int(forest.row[self.first]))
+        linked: list[int] = []
+        counts = [0]
+        for node in range(self.count):
+            for link in links(int(forest.row[self.first + node])):
+                if link.trace_id == trace_id:
+                    linked.extend(nodes_of.get(link.span_id, ()))
+            counts.append(len(linked))
+        return np.array(counts, np.int64), np.array(linked, np.int64)
+
+    def _explanation(
+        self,
+        policy: PathPolicy,
+        target: int,
+        start: int,
+        duration: int,
+        sections: _Sections,
+        times: list[IntColumn],
+        ambiguous_ns: int,
+        uncertain_ns: int,
+        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+    ) -> Explanation:
+        forest = self.forest
+        order = self._depth_first()
+        position = np.empty(self.count, np.int64)
+        position[order] = np.arange(self.count)
+        flags = forest.flags[self.nodes]
+        return Explanation(
+            trace_id=forest.batch.trace_id(int(forest.row[self.first])),
+            policy=policy,
+            target=int(position[target]) if target >= 0 else -1,
+            target_start_unix_nano=start,
+            target_duration_ns=duration,
+            sections=self._sections(sections, position),
+            nodes=tuple(self._node(node, position, times, replayed) for node in order),
+            fragments=self._fragments(target, position),
+            completeness=1.0 - uncertain_ns / duration if duration else 1.0,
+            ambiguity=ambiguous_ns / duration if duration else 0.0,
+            flags=flag_names(int(np.bitwise_or.reduce(flags))),
+        )
+
+    def _depth_first(self) -> list[int]:
+        """Nodes behind their parents, siblings by start, then by end down and id; the target's tree first."""
+        forest = self.forest
+
+        def key(node: int) -> tuple[int, int, int, int]:
+            return (int(self.start[node]), -int(self.end[node]), int(forest.span_id[self.first + node]), node)
+
+        primary = int(forest.target[self.trace]) - self.first
+        tops = sorted((node for node in range(self.count) if self.parent[node] < 0), key=key, reverse=True)
+        tops.remove(primary)
+        stack = [*tops, primary]
+        order = []
+        while stack:
+            node = stack.pop()
+            order.append(node)
+            kids = self.children[self.child_first[node] : self.child_first[node + 1]].tolist()
+            stack.extend(sorted(kids, key=key, reverse=True))
+        return order
+
+    def _sections(self, columns: _Sections, position: IntColumn) -> tuple[Section, ...]:
+        flags = self.forest.flags
+        return tuple(
+            Section(int(position[node]), start, end, REASONS[reason], flag_names(int(flags[self.first + node])))
+            for node, reason, start, end in zip(
+                columns.node.tolist(),
+                columns.reason.tolist(),
+                columns.start.tolist(),
+                columns.end.tolist(),
+                strict=True,
+            )
+        )
+
+    def _node(
+        self,
+        node: int,
+        position: IntColumn,
+        times: list[IntColumn],
+        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+    ) -> PathNode:
+        forest = self.forest
+        at = self.first + node
+        row = int(forest.row[at])
+        batch = forest.batch
+        above = int(self.parent[node])
+        slack, slack_max, drag, drag_max = (
+            (int(column[node]) for column in replayed) if replayed is not None else (None, None, None, None)
+        )
+        if slack is not None and slack < 0:
+            slack = slack_max = None
+        return PathNode(
+            id=batch.span_id_hex(row) + ("/server" if forest.server_half[at] else ""),
+            row=row,
+            parent=int(position[above]) if above >= 0 else -1,
+            service=batch.text(int(batch.service[row])),
+            operation=batch.text(int(batch.name[row])),
+            kind=int(batch.kind[row]),
+            start_unix_nano=int(forest.start[at]),
+            end_unix_nano=int(forest.end[at]),
+            shift_ns=int(forest.shift[at]),
+            blocking=above < 0 or bool(forest.relation[at] == bits.BLOCKING),
+            flags=flag_names(int(forest.flags[at])),
+            time_ns=int(times[0][node]),
+            time_min_ns=int(times[1][node]),
+            time_max_ns=int(times[2][node]),
+            slack_ns=slack,
+            slack_max_ns=slack_max,
+            drag_ns=drag,
+            drag_min_ns=drag,
+            drag_max_ns=drag_max,
+        )
+
+    def _fragments(self, target: int, position: IntColumn) -> tuple[Fragment, ...]:
+        """Paths of other roots, orphans, and children that nobody waited for."""
+        forest = self.forest
+        tops = []
+        for node in np.argsort(position).tolist():
+            alone = self.parent[node] < 0 or forest.relation[self.first + node] != bits.BLOCKING
+            if alone and node != target:
+                tops.append(node)
+        walked = load("walk", self.count).walk_targets(
+            np.array(tops, np.int64),
+            np.full(len(tops), self.count),
+            np.full(len(tops), self.tick),
+            self.start,
+            self.end,
+            forest.span_id[self.nodes],
+            forest.kind[self.nodes],
+            forest.flags[self.nodes],
+            forest.relation[self.nodes],
+            self.children,
+            self.child_first,
+            True,
+        )
+        first, sections, section_bounds = walked[-3:]
+        fragments = []
+        for i, node in enumerate(tops):
+            own = slice(int(first[i]), int(first[i + 1]))
+            columns = _Sections(sections[own, 0], sections[own, 1], section_bounds[own, 0], section_bounds[own, 1])
+            kind = ROOT_KINDS[forest.root_kind[self.first + node]] or "not-blocking"
+            fragments.append(Fragment(int(position[node]), kind, self._sections(columns, position)))
+        return tuple(fragments)

@@ -1,0 +1,402 @@
+"""The one process: ports, store, receivers, analyzer and whatever web application it is given, in threads.
+
+    ports -> health, metrics -> store -> sampling -> committer -> kernels warm -> analyzer, judge -> web -> receivers
+    -> ready
+
+Each part is started after what it needs, and stopped in the opposite order: receivers answer what they have taken,
+the analyzer ends its round, the committer stores what it has queued, the store closes. Nothing may be inside the
+engine when the interpreter leaves, or the process crashes. Knows no page and imports nothing of `ui`.
+"""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+from collector.analyze import Analyzer
+from collector.control.run import Control
+from collector.core.catalog import Catalog
+from collector.core.journeys import JourneyBook
+from collector.core.redaction import Redaction, parse_rules
+from collector.health import Health, HealthPage, State
+from collector.judge import Judge
+from collector.listen import Endpoint, address, bind, port_of, reachable
+from collector.loop import LoopThread
+from collector.metrics import Metrics, MetricsPage
+from collector.receive.asgi import Application
+from collector.receive.grpc import GrpcReceiver
+from collector.receive.http import HttpReceiver, OtlpDialect
+from collector.receive.intake import Intake
+from collector.receive.limits import InflightBytes, Limits
+from collector.receive.protocol import uvicorn_config
+from collector.receive.zipkin import ZipkinDialect
+from collector.retain import Retainer
+from collector.secret import own_secret
+from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
+from collector.store.engine import Store, open_store
+from collector.store.facts import FactsKeeper
+from collector.store.native import EncodedBatch
+from collector.store.reader import Reader
+from collector.store.schema import DAY_S, Retention
+from collector.store.writer import Committer
+from collector.system import System, system_of
+from collector.tls import load_tls
+from collector.tokens import Tokens
+from collector.warm import warm
+from collector.watch import watch_analyzer, watch_commits, watch_judge, watch_retention
+from collector.web import WebServer, WsgiApplication, as_asgi, guarded
+from collector.webhook import Webhook
+from cpdd.errors import CpddError
+from cpdd.settings import Settings, flag_of
+
+log = logging.getLogger(__name__)
+
+OTLP_HTTP = Endpoint("otlp_http", "OTLP/HTTP")
+OTLP_GRPC = Endpoint("otlp_grpc", "OTLP/gRPC", scheme="")
+ZIPKIN = Endpoint("zipkin", "Zipkin v2 JSON")
+UI = Endpoint("ui", "pages and query API")
+HEALTH = Endpoint("health", "health")
+METRICS = Endpoint("metrics", "Prometheus metrics")
+SAMPLING_HTTP = Endpoint("sampling_http", "sampling over HTTP")
+SAMPLING_GRPC = Endpoint("sampling_grpc", "sampling over gRPC", scheme="")
+SAMPLING_GRPC_LEGACY = Endpoint("sampling_grpc_legacy", "sampling (old port)", scheme="")
+ENDPOINTS = (
+    *(UI, OTLP_HTTP, OTLP_GRPC, ZIPKIN, SAMPLING_HTTP, SAMPLING_GRPC, SAMPLING_GRPC_LEGACY),
+    *(HEALTH, METRICS),
+)
+"""What listens, in the order in which people are told."""
+OVER_TLS = frozenset({UI, OTLP_HTTP, OTLP_GRPC, ZIPKIN, SAMPLING_HTTP})
+"""Where there is a certificate; the others are for machines nearby."""
+
+DRAIN_S = 15
+"""How long requests in work have to finish when the process is told to stop."""
+BLOCK_PER_BODY = 4
+"""How much larger than the largest body its spans may be in the store, where each repeats its resource."""
+UNHEALTHY_AFTER_S = 30.0
+"""How long commits may fail until `/ready` says so; senders are told at once."""
+
+MakeWeb = Callable[[Reader], WsgiApplication]
+MakeAnalyzer = Callable[[Store, Settings, JourneyBook], Analyzer]
+
+
+def make_analyzer(store: Store, settings: Settings, book: JourneyBook) -> Analyzer:
+    return Analyzer(store, settings, book=book)
+
+
+class LimitsContradict(CpddError):
+    """A request of the largest size allowed could never be held."""
+
+    def __init__(self, max_body_bytes: int, max_inflight_bytes: int) -> None:
+        self.max_body_bytes = max_body_bytes
+        self.max_inflight_bytes = max_inflight_bytes
+        super().__init__(
+            f"cannot start: max_inflight_bytes is {max_inflight_bytes}, less than twice max_body_bytes "
+            f"({max_body_bytes}): one half is for bodies, the other for what waits to be stored\n"
+            f"hint: raise {flag_of('max_inflight_bytes')} or lower {flag_of('max_body_bytes')}"
+        )
+
+
+class _Part(Protocol):
+    """What works in threads of its own."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Return when nothing of it runs any more."""
+
+
+class Collector:
+    """Everything that runs in the process, from `start` to `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        make_web: MakeWeb | None = None,
+        make_analyzer: MakeAnalyzer | None = make_analyzer,
+        book: JourneyBook = JourneyBook(),
+        catalog: Catalog = Catalog(),
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Args:
+        make_web: builds the pages' application of a reader; None: there are none.
+        make_analyzer: None leaves traces as they came, for a benchmark of receiving alone.
+        book: the journeys that somebody named, with what they promise.
+        catalog: who owns services that do not say so themselves.
+        tell: is told what takes long.
+        Raises:
+            LimitsContradict, SettingsError, TlsUnusable, TokensUnreadable
+        """
+        self.addresses: dict[str, str] = {}
+        """Where things listen, by the key of their endpoint; empty before `start`."""
+        self.store_shown = ""
+        """Where the store is, without its password; empty before `start`."""
+        self._settings = settings
+        self._make_web = make_web
+        self._make_analyzer = make_analyzer
+        self._book = book
+        self._catalog = catalog
+        self._tell = tell
+        self._limits = _limits(settings)
+        self._tls = load_tls(settings)
+        self._rules = parse_rules(settings.redact)
+        self._ingest_tokens = Tokens("ingest_tokens", settings.ingest_tokens)
+        self._read_tokens = Tokens("read_tokens", settings.read_tokens)
+        self._inflight = InflightBytes(self._limits.max_inflight_bytes)
+        self._metrics = Metrics(version("cpdd"))
+        self._health = Health(self._faults, self._problems, self._facts)
+        self._loop = LoopThread()
+        self.control = Control(settings, self._loop)
+        """The sampling service."""
+        self._committer: Committer | None = None
+        self._intake: Intake | None = None
+        self._analyzer: Analyzer | None = None
+        self._judge: Judge | None = None
+        self._retainer: Retainer | None = None
+        self._parts = ExitStack()
+        """Stops what was started, the last first."""
+        self._began_s = time.monotonic()
+
+    def start(self) -> None:
+        """Start every part and return when spans are taken. When a part fails, those before it are stopped.
+
+        Raises:
+            PortUnavailable, StoreInUse, StoreUnreachable and other kinds of CpddError.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Finish what was accepted and stop every part. A second call does nothing."""
+        self._health.state = State.STOPPING
+        self._parts.close()
+        self.addresses = {}
+
+    def listening(self) -> list[tuple[str, str]]:
+        """Return what listens where, for people."""
+        return [(end.what, self.addresses[end.key]) for end in ENDPOINTS if end.key in self.addresses]
+
+    def system(self) -> System:
+        """Return what the process says of itself now."""
+        problems = [*self._faults(), *self._problems()]
+        return system_of(self._facts(), self._health.state.value, problems, self._metrics.registry)
+
+    def _start(self) -> None:
+        listeners = self._bind_ports()
+        grpc = self._bind_grpc()
+        self._loop.start()
+        self._parts.callback(self._loop.stop)
+        self._parts.callback(self.control.stop)
+        self._serve(HealthPage(self._health), listeners.get(HEALTH))
+        self._serve(MetricsPage(self._metrics), listeners.get(METRICS))
+
+        store = self._open_store()
+        self._start_control(store, listeners.get(SAMPLING_HTTP))
+        keeper = FactsKeeper(store)
+        self._start_part(keeper)
+        intake = self._open_intake(store, keeper)
+        warm(self._tell)
+        if self._make_analyzer:
+            self._start_analyzer(self._make_analyzer(store, self._settings, self._book), intake)
+            self._start_judge(store)
+            self._start_retainer(store)
+        if self._make_web and (listener := listeners.get(UI)):
+            self._start_web(guarded(self._make_web(Reader(store)), self._read_tokens), listener)
+        self._start_receivers(intake, listeners, grpc)
+        self._health.state = State.READY
+        log.info("ready", extra={"addresses": self.addresses})
+
+    def _bind_ports(self) -> dict[Endpoint, socket.socket]:
+        """Listen on every port that is not off; from here on its address is known."""
+        listeners = {}
+        for endpoint in ENDPOINTS:
+            port: int | None = getattr(self._settings, endpoint.setting)
+            if port is None or (endpoint is UI and self._make_web is None):
+                continue
+            if endpoint in (SAMPLING_GRPC, SAMPLING_GRPC_LEGACY):
+                self._note_address(endpoint, self.control.bind_grpc(endpoint, self._settings.host, port))
+                continue
+            if endpoint is OTLP_GRPC:
+                continue
+            listener = bind(endpoint, self._settings.host, port)
+            self._parts.callback(listener.close)
+            self._note_address(endpoint, port_of(listener))
+            listeners[endpoint] = listener
+        return listeners
+
+    def _bind_grpc(self) -> GrpcReceiver[EncodedBatch] | None:
+        port = self._settings.otlp_grpc_port
+        if port is None:
+            return None
+        metrics = self._metrics.receiver(OTLP_GRPC.key)
+        receiver: GrpcReceiver[EncodedBatch] = GrpcReceiver(
+            OTLP_GRPC,
+            self._settings.host,
+            port,
+            self._limits,
+            self._inflight,
+            metrics,
+            self._ingest_tokens,
+            self._tls,
+        )
+        self._parts.callback(receiver.stop, 0)  # lets go of the port when the start fails
+        self._note_address(OTLP_GRPC, receiver.port)
+        return receiver
+
+    def _note_address(self, endpoint: Endpoint, port: int) -> None:
+        is_secure = self._tls is not None and endpoint in OVER_TLS
+        scheme = endpoint.scheme.replace("http://", "https://") if is_secure else endpoint.scheme
+        self.addresses[endpoint.key] = scheme + address(reachable(self._settings.host), port)
+
+    def _open_store(self) -> Store:
+        settings = self._settings
+        store = open_store(settings.store_dsn, settings.data_dir, _retention(settings))
+        self._parts.callback(store.close)
+        self.store_shown = store.address.shown
+        return store
+
+    def _open_intake(self, store: Store, keeper: FactsKeeper) -> Intake:
+        settings = self._settings
+        committer = Committer(
+            store,
+            linger_ms=settings.commit_linger_ms,
+            max_rows=settings.commit_rows,
+            max_pending_bytes=self._limits.max_inflight_bytes,
+        )
+        self._parts.callback(committer.close)
+        max_block_bytes = BLOCK_PER_BODY * self._limits.max_body_bytes
+        intake = Intake(
+            committer.submit,
+            max_block_bytes,
+            committed=self._metrics.committed,
+            noted=keeper.note,
+            redact=self._redact(store.data_dir),
+        )
+        watch_commits(self._metrics, committer, self._inflight)
+        self._committer, self._intake = committer, intake
+        return intake
+
+    def _redact(self, data_dir: Path) -> Callable[[bytes], bytes]:
+        if not self._rules:
+            return lambda body: body
+        return Redaction(self._rules, self._settings.redact_key.encode() or own_secret(data_dir)).apply
+
+    def _start_analyzer(self, analyzer: Analyzer, intake: Intake) -> None:
+        self._start_part(analyzer)
+        watch_analyzer(self._metrics, analyzer.progress, intake)
+        self._analyzer = analyzer
+
+    def _start_control(self, store: Store, listener: socket.socket | None) -> None:
+        app = self.control.start(store, lambda: self._judge.journeys if self._judge else ())
+        self._serve(app, listener, over_tls=True)
+        self._parts.callback(self.control.end_streams)  # before the server, which waits for them
+
+    def _start_judge(self, store: Store) -> None:
+        assert self._analyzer is not None
+        settings = self._settings
+        webhook = None
+        if settings.webhook_url:
+            webhook = Webhook(settings.webhook_url, settings.webhook_format == "slack", self._pages_address)
+            self._start_part(webhook)
+        notify = webhook.tell if webhook else lambda changed: None
+        judge = Judge(store, settings, self._book, self._analyzer.inventor, notify, catalog=self._catalog)
+        self._start_part(judge)
+        watch_judge(self._metrics, judge.progress, webhook.delivery if webhook else None)
+        self._metrics.add(ServiceGraphMetrics(self._analyzer.service_graph))
+        self._metrics.add(EdgeRequirementMetrics(lambda: judge.journeys))
+        self._judge = judge
+
+    def _start_retainer(self, store: Store) -> None:
+        self._retainer = Retainer(store, self._settings)
+        self._start_part(self._retainer)
+        watch_retention(self._metrics, self._retainer.progress)
+
+    def _pages_address(self) -> str:
+        return (self._settings.public_url or self.addresses.get(UI.key, "")).rstrip("/")
+
+    def _start_part(self, part: _Part) -> None:
+        part.start()
+        self._parts.callback(part.stop)
+
+    def _start_receivers(
+        self, intake: Intake, listeners: dict[Endpoint, socket.socket], grpc: GrpcReceiver[EncodedBatch] | None
+    ) -> None:
+        # Two at least: one may be busy for long with a large JSON body.
+        workers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="cpdd-decode")
+        self._parts.callback(workers.shutdown)
+        for endpoint, dialect in ((OTLP_HTTP, OtlpDialect()), (ZIPKIN, ZipkinDialect())):
+            metrics = self._metrics.receiver(endpoint.key)
+            receiver = HttpReceiver(
+                dialect, intake, self._limits, self._inflight, workers, metrics, self._ingest_tokens
+            )
+            self._serve(receiver, listeners.get(endpoint), over_tls=True)
+        if grpc:
+            grpc.start(intake)
+            self._parts.callback(grpc.stop, DRAIN_S)
+
+    def _start_web(self, app: WsgiApplication, listener: socket.socket) -> None:
+        """Pages run on waitress, which knows no TLS; where there is a certificate, on the loop's server."""
+        if self._tls is None:
+            self._start_part(WebServer(app, listener))
+        else:
+            self._serve(as_asgi(app), listener, over_tls=True)
+
+    def _serve(self, app: Application, listener: socket.socket | None, over_tls: bool = False) -> None:
+        if listener is not None:
+            config = uvicorn_config(app, self._limits, DRAIN_S, self._tls if over_tls else None)
+            server = self._loop.serve(config, listener)
+            self._parts.callback(server.stop)
+
+    def _faults(self) -> list[str]:
+        if self._health.state is not State.READY:
+            return []
+        parts = (
+            *(("storing", self._committer), ("analysis", self._analyzer), ("judging", self._judge)),
+            ("retention", self._retainer),
+        )
+        return [f"{work} has ended; restart the process" for work, part in parts if part and not part.alive]
+
+    def _problems(self) -> list[str]:
+        intake = self._intake
+        if intake is None or intake.failing_since_s is None:
+            return []
+        failing_s = time.monotonic() - intake.failing_since_s
+        if failing_s < UNHEALTHY_AFTER_S:
+            return []
+        return [f"nothing could be stored for {failing_s:.0f} s: {intake.store_problem}"]
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "version": version("cpdd"),
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._began_s, 1),
+            "addresses": self.addresses,
+            "store": self.store_shown,
+            "commits": asdict(self._committer.stats()) if self._committer else None,
+            "analysis": asdict(self._analyzer.progress) if self._analyzer else None,
+            "judging": asdict(self._judge.progress) if self._judge else None,
+            "retention": asdict(self._retainer.progress) if self._retainer else None,
+        }
+
+
+def _limits(settings: Settings) -> Limits:
+    """Half of the bytes in flight for bodies, half for what waits to be stored."""
+    half = settings.max_inflight_bytes // 2
+    if half < settings.max_body_bytes:
+        raise LimitsContradict(settings.max_body_bytes, settings.max_inflight_bytes)
+    return Limits(max_body_bytes=settings.max_body_bytes, max_inflight_bytes=half)
+
+
+def _retention(settings: Settings) -> Retention:
+    """Spans and traces live as long as the setting says, the far smaller minutes at least as long."""
+    kept_s, minutes_s = settings.retention_days * DAY_S, settings.minutes_days * DAY_S
+    return Retention(kept_s, kept_s, max(kept_s, minutes_s) if kept_s and minutes_s else 0)

@@ -1,0 +1,170 @@
+"""The critical path of a journey by wide bucket of its duration: bands of latency, made of the minute tables when read.
+
+A page over a day reads a row a minute and call path, not the traces. A bucket is 1.22 times as long as the one before
+it; it belongs whole to the band in which the middle of its weight lies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import numpy as np
+from clickhouse_connect.driver.client import Client
+
+from collector.core.population.levels import BAND_LEVELS, BANDS
+from collector.core.population.sums import Sums
+from collector.core.spans import IntColumn
+from collector.store.dictionaries import PathStep
+from collector.store.histogram import wide_bounds
+from collector.store.journeys import WHICH_MINUTES, Minutes
+from collector.store.values import BandDetail, CallPath, Latency, LatencyBar
+
+WHOLE = "all"
+"""Name of the band that holds every trace."""
+
+Wide = tuple[IntColumn, Sums, list[int]]
+"""Wide buckets, ascending; sums by bucket and call path; ids of the call paths."""
+
+
+def read_wide(client: Client, minutes: Minutes, journey: str) -> Wide | None:
+    """Return the sums of a journey in some minutes, None where it has no traces there."""
+    parameters = {**minutes.parameters(), "journey": journey}
+    whole = client.query(
+        f"""
+        SELECT bucket, sum(traces), sum(weight), sum(squares), sum(sum_ns), sum(sum_squared_ns)
+        FROM journey_minutes
+        ARRAY JOIN
+            Band.Bucket AS bucket, Band.Traces AS traces, Band.Weight AS weight, Band.Squares AS squares,
+            Band.SumNs AS sum_ns, Band.SumSquaredNs AS sum_squared_ns
+        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}}
+        GROUP BY bucket ORDER BY bucket
+        """,
+        parameters,
+    ).result_rows
+    if not whole:
+        return None
+    paths = client.query(
+        f"""
+        SELECT
+            PathId, bucket, sum(weight), sum(squares), sum(time_ns), sum(time_squared_ns), sum(time_duration_ns)
+        FROM path_minutes
+        ARRAY JOIN
+            Band.Bucket AS bucket, Band.Weight AS weight, Band.Squares AS squares, Band.TimeNs AS time_ns,
+            Band.TimeSquaredNs AS time_squared_ns, Band.TimeDurationNs AS time_duration_ns
+        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}}
+        GROUP BY PathId, bucket ORDER BY PathId, bucket
+        """,
+        parameters,
+    ).result_rows
+    return _summed(whole, paths)
+
+
+def aligned(sums: Sums, ids: Sequence[int], wanted: Sequence[int]) -> Sums:
+    """Return the sums with a feature for each of the wanted call paths (ascending), zeros for those not seen."""
+    columns = np.searchsorted(np.array(wanted, np.uint64), np.array(ids, np.uint64))
+
+    def spread(column: np.ndarray) -> np.ndarray:
+        wide = np.zeros((len(column), len(wanted)), column.dtype)
+        wide[:, columns] = column
+        return wide
+
+    of_paths = ("there", "there_traces", "s", "ss", "st")
+    return replace(sums, **{name: spread(getattr(sums, name)) for name in of_paths})
+
+
+def latency_of(wide: Wide, known: Mapping[int, PathStep]) -> Latency:
+    """Return the histogram and its bands.
+
+    Args:
+        known: what the call paths of `wide` are, and those above them.
+    """
+    buckets, sums, ids = wide
+    band = bands_of_buckets(sums.weight)
+    low, high = wide_bounds(np.stack([buckets - 1, buckets]))
+    merged = sums.merged(band, len(BANDS))
+    bands = [
+        _detail(name, merged, i, float(low[band == i].min()), float(high[band == i].max()), known, ids)
+        for i, name in enumerate(BANDS)
+        if merged.traces[i]
+    ]
+    bars = zip(low.tolist(), high.tolist(), sums.weight.tolist(), band.tolist(), strict=True)
+    return Latency(
+        whole=_detail(WHOLE, sums.merged(), 0, float(low[0]), float(high[-1]), known, ids),
+        bands=tuple(bands),
+        bars=tuple(LatencyBar(start, end, weight, BANDS[number]) for start, end, weight, number in bars if weight),
+    )
+
+
+def _detail(
+    name: str, sums: Sums, group: int, from_ns: float, to_ns: float, known: Mapping[int, PathStep], ids: Sequence[int]
+) -> BandDetail:
+    effective = sums.effective()[group]
+    error = np.sqrt(sums.variance()[group] / effective) if effective else np.full(len(ids), np.inf)
+    figures = zip(sums.mean()[group].tolist(), sums.participation()[group].tolist(), error.tolist(), strict=True)
+    return BandDetail(
+        name=name,
+        from_ns=from_ns,
+        to_ns=to_ns,
+        traces=int(sums.traces[group]),
+        weighted_traces=float(sums.weight[group]),
+        mean_ns=float(sums.mean_t()[group]),
+        call_paths=_call_paths(known, dict(zip(ids, figures, strict=True))),
+    )
+
+
+def _call_paths(
+    known: Mapping[int, PathStep], figures: Mapping[int, tuple[float, float, float]]
+) -> tuple[CallPath, ...]:
+    """The call paths with time, and those above them, with their mean, participation and error."""
+    wanted: set[int] = set()
+    for number, (mean, _, _) in figures.items():
+        at = number if mean > 0 else 0
+        while at in known and at not in wanted:
+            wanted.add(at)
+            at = known[at].parent
+    paths = [
+        CallPath(number, *known[number], mean_ns=mean, participation=share, error_ns=error if error < inf else None)
+        for number in wanted
+        for mean, share, error in [figures.get(number, (0.0, 0.0, 0.0))]
+    ]
+    return tuple(sorted(paths, key=lambda path: (-path.mean_ns, path.id)))
+
+
+def _summed(whole: Sequence[Sequence[Any]], paths: Sequence[Sequence[Any]]) -> Wide:
+    buckets = np.array([int(row[0]) for row in whole], np.int64)
+    ids = sorted({int(row[0]) for row in paths})
+    columns = np.zeros((5, len(buckets), len(ids)))
+    rank = {number: i for i, number in enumerate(ids)}
+    place = {int(bucket): i for i, bucket in enumerate(buckets.tolist())}
+    for number, bucket, *values in paths:
+        columns[:, place[int(bucket)], rank[int(number)]] = values
+    there, squares, s, ss, st = columns
+    # How many traces had it is known by their effective number: exact where all weigh the same.
+    counted = np.divide(there**2, squares, out=np.zeros_like(there), where=squares > 0)
+    traces, weight, all_squares, t, tt = np.array([row[1:] for row in whole], np.float64).T
+    sums = Sums(
+        traces=traces.astype(np.int64),
+        weight=weight,
+        squares=all_squares,
+        t=t,
+        tt=tt,
+        there=there,
+        there_traces=np.round(counted).astype(np.int64),
+        s=s,
+        ss=ss,
+        st=st,
+    )
+    return buckets, sums, ids
+
+
+def bands_of_buckets(weight: np.ndarray) -> IntColumn:
+    """Return the band of each bucket, a position in `levels.BANDS`; `weight` by bucket, the fastest first.
+
+    >>> bands_of_buckets(np.array([50.0, 40.0, 9.0, 1.0])).tolist()
+    [0, 1, 2, 3]
+    """
+    reached = np.cumsum(weight)
+    middle = (reached - weight / 2) / reached[-1]
+    bands: IntColumn = np.searchsorted(np.array(BAND_LEVELS), middle, side="right").astype(np.int64)
+    return bands

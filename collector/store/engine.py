@@ -1,0 +1,369 @@
+"""Opens the store: the embedded engine or a ClickHouse server, one dialect, one way in.
+
+    with open_store("chdb://", data_dir) as store, store.client() as client: ...
+
+Clients come from a pool, one caller at a time each: a client serializes its calls, and two clients run side by side
+(chDB releases the GIL; two queries on two clients of two cores take the time of one). `close` waits until all are
+back, since leaving the interpreter while a thread is inside the engine crashes the process.
+"""
+
+import logging
+import re
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from json import dumps, loads
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from collector.store.lock import DirectoryLock
+from collector.store.schema import (
+    DEFAULT_RETENTION,
+    MIGRATIONS,
+    REQUIRED_COLUMNS,
+    SCHEMA_VERSION,
+    VERSION,
+    ForeignTable,
+    Retention,
+    StoreTooNew,
+    ttl_statements,
+)
+from collector.store.trouble import explain
+from cpdd.errors import CpddError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_DATABASE = "cpdd"
+EMBEDDED_FOLDER = "store"
+SPOOL_FOLDER = "spool"
+"""Blocks on their way into the embedded engine."""
+CLOSE_TIMEOUT_S = 60.0
+
+_CLIENT_SETTINGS: dict[str, str] = {
+    "async_insert": "0",  # an insert answers for itself: committed when it returns
+    "output_format_arrow_compression_method": "none",
+    "output_format_arrow_string_as_string": "0",  # bytes: a table that others fill may hold what is no UTF-8
+    "do_not_merge_across_partitions_select_final": "1",  # every replaced row has the partition of its successor
+    "max_partitions_per_insert_block": "1000",
+}
+_ENGINE_CONFIG = Path(__file__).with_name("engine.xml")
+
+
+class InvalidStoreAddress(CpddError):
+    """The DSN names no store."""
+
+    def __init__(self, dsn: str, reason: str) -> None:
+        self.dsn = dsn
+        self.reason = reason
+        super().__init__(
+            f"invalid store address: {dsn!r}: {reason}\n"
+            "hint: chdb:// (inside this process), chdb:///path, clickhouse://user:password@host:8123/database, "
+            "or clickhouses:// for TLS"
+        )
+
+
+class StoreUnreachable(CpddError):
+    """The engine does not answer."""
+
+    def __init__(self, address: "Address", reason: str) -> None:
+        self.store = address.shown
+        self.reason = reason
+        hint = (
+            "is the server up, and are user and password right?"
+            if address.path is None
+            else "is the disk full, or was the directory made by a newer engine or copied while it was in use?"
+        )
+        super().__init__(f"store unreachable: {self.store}: {reason}\nhint: {hint}")
+
+
+class StoreClosed(CpddError):
+    """Somebody asked for a client after `close`."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+        super().__init__(f"store closed: {store}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the store is."""
+
+    database: str
+    path: Path | None
+    """The embedded engine's directory; None for a server."""
+    server: str = ""
+    """DSN of the server, without the database."""
+    secure: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The address without its password, for messages."""
+        if self.path is not None:
+            return str(self.path)
+        parts = urlsplit(self.server)
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname or 'localhost'}{port}/{self.database}"
+
+
+def parse_address(dsn: str, data_dir: Path) -> Address:
+    """Return the address that `dsn` means; `chdb://` alone is inside `data_dir`.
+
+    Raises:
+        InvalidStoreAddress: unknown scheme, a host where a path belongs, or a database that is no identifier.
+    """
+    try:
+        parts = urlsplit(dsn)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidStoreAddress(dsn, str(error)) from None
+    if parts.scheme == "chdb":
+        if parts.netloc:
+            raise InvalidStoreAddress(dsn, f"{parts.netloc!r} stands where a host would; a path begins with a third /")
+        path = Path(parts.path) if parts.path.strip("/") else data_dir / EMBEDDED_FOLDER
+        return Address(DEFAULT_DATABASE, path.absolute())
+    if parts.scheme in ("clickhouse", "clickhouses"):
+        database = parts.path.strip("/") or DEFAULT_DATABASE
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", database):
+            raise InvalidStoreAddress(dsn, f"{database!r} is no name of a database (letters, digits, _)")
+        server = urlunsplit(("clickhouse", parts.netloc, "", parts.query, ""))
+        return Address(database, None, server, secure=parts.scheme == "clickhouses")
+    raise InvalidStoreAddress(dsn, f"unknown scheme {parts.scheme!r}" if parts.scheme else "it has no scheme")
+
+
+class Store:
+    """An open store: hands out clients, and takes them all back before it closes."""
+
+    def __init__(self, address: Address, lock: DirectoryLock) -> None:
+        self.address = address
+        self.data_dir = lock.directory
+        self._lock = lock
+        self._idle: list[Client] = []
+        self._lent = 0
+        self._closed = False
+        self._returned = threading.Condition()
+        _empty(self.data_dir / SPOOL_FOLDER)
+
+    @property
+    def embedded(self) -> bool:
+        return self.address.path is not None
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """Lend a client to the calling thread.
+
+        Raises:
+            StoreClosed: after `close`.
+            StoreUnreachable: a new connection was needed and failed.
+        """
+        client = self._take()
+        try:
+            yield client
+        finally:
+            with self._returned:
+                self._idle.append(client)
+                self._lent -= 1
+                self._returned.notify_all()
+
+    def insert(
+        self,
+        client: Client,
+        table: str,
+        columns: Sequence[str],
+        blocks: Sequence[bytes],
+        data_format: str,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Insert `blocks`, which put together are in `data_format`; durable when this returns.
+
+        The embedded engine reads them from a file. It is ours, and not one of the client's in the system's temporary
+        folder, so that it is on the disk that is meant for data and a killed process leaves nothing there for ever.
+        """
+        if not self.embedded:
+            client.raw_insert(table, columns, b"".join(blocks), settings=dict(settings or {}), fmt=data_format)
+            return
+        names = ", ".join(f"`{name}`" for name in columns)
+        clause = ", ".join(f"{name} = {value}" for name, value in (settings or {}).items())
+        with self._spooled(blocks) as path:
+            client.command(
+                f"INSERT INTO {table} ({names}) FROM INFILE {_quoted(str(path))} "
+                f"{'SETTINGS ' + clause if clause else ''} FORMAT {data_format}"
+            )
+
+    def close(self) -> None:
+        """Wait until every client is back, close them, and let the next process in."""
+        with self._returned:
+            self._closed = True
+            if not self._returned.wait_for(lambda: self._lent == 0, CLOSE_TIMEOUT_S):
+                log.error("store closed while in use", extra={"clients": self._lent})
+            idle, self._idle = self._idle, []
+        for client in idle:
+            client.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _spooled(self, blocks: Sequence[bytes]) -> Iterator[Path]:
+        path = self.data_dir / SPOOL_FOLDER / str(threading.get_ident())
+        with path.open("wb") as file:
+            file.writelines(blocks)
+        try:
+            yield path
+        finally:
+            path.unlink()
+
+    def _take(self) -> Client:
+        with self._returned:
+            if self._closed:
+                raise StoreClosed(self.address.shown)
+            self._lent += 1
+            if self._idle:
+                return self._idle.pop()
+        try:
+            return _connect(self.address, self.address.database)
+        except BaseException:
+            with self._returned:
+                self._lent -= 1
+                self._returned.notify_all()
+            raise
+
+
+def open_store(dsn: str, data_dir: Path, retention: Retention | None = DEFAULT_RETENTION) -> Store:
+    """Open the store, with its tables in place.
+
+    Args:
+        dsn: `chdb://` (inside `data_dir`), `chdb:///path`, `clickhouse://host/database` or `clickhouses://…`.
+        data_dir: Belongs to this process alone while the store is open, for a server too: it holds the
+            collector's identity.
+        retention: None leaves it as it is; for a new store that is the default.
+    Raises:
+        InvalidStoreAddress, StoreInUse, StoreUnreachable, StoreTooNew, ForeignTable
+    """
+    address = parse_address(dsn, data_dir)
+    own = address.path is None or address.path == (data_dir / EMBEDDED_FOLDER).absolute()
+    lock = DirectoryLock(data_dir if own or address.path is None else address.path)
+    try:
+        _prepare(address, retention)
+        return Store(address, lock)
+    except (EngineError, OSError) as error:
+        lock.release()
+        raise StoreUnreachable(address, explain(error, lock.directory, address.shown)) from error
+    except BaseException:
+        lock.release()
+        raise
+
+
+def read_arrow(client: Client, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+    """Return the result of a query as an Arrow table; its String columns are binary.
+
+    Values only ever travel as `parameters` (`{name:Type}` in `sql`).
+    """
+    data = client.raw_query(sql, dict(parameters or {}), fmt="ArrowStream")
+    with pa.ipc.open_stream(data) as stream:
+        return stream.read_all()
+
+
+def run(client: Client, sql: str, parameters: Mapping[str, object] | None = None) -> None:
+    """Run a statement that has no result."""
+    client.command(sql, dict(parameters or {}))
+
+
+def _empty(folder: Path) -> None:
+    """Make the folder, without what a killed process left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _connect(address: Address, database: str | None) -> Client:
+    try:
+        if address.path is not None:
+            return clickhouse_connect.get_client(
+                interface="chdb",
+                path=str(address.path),
+                database=database,
+                settings=dict(_CLIENT_SETTINGS),
+                chdb_options={"config-file": str(_ENGINE_CONFIG)},
+            )
+        return clickhouse_connect.get_client(
+            dsn=address.server,
+            database=database,
+            secure=address.secure,
+            settings=dict(_CLIENT_SETTINGS),
+            autogenerate_session_id=False,  # no session: any replica may answer, and no query waits for another
+        )
+    except EngineError as error:
+        raise StoreUnreachable(address, str(error)) from error
+
+
+def _prepare(address: Address, retention: Retention | None) -> None:
+    """Create the database and bring its tables to VERSION."""
+    admin = _connect(address, None)
+    try:
+        databases = admin.query("SELECT name FROM system.databases").result_rows
+        if (address.database,) not in {tuple(row) for row in databases}:
+            admin.command(f"CREATE DATABASE IF NOT EXISTS {address.database}")
+    except EngineError as error:
+        raise StoreUnreachable(address, str(error)) from error
+    finally:
+        admin.close()
+    client = _connect(address, address.database)
+    try:
+        _migrate(client, address, retention)
+    finally:
+        client.close()
+
+
+def _migrate(client: Client, address: Address, retention: Retention | None) -> None:
+    """Run what leads from the version found to VERSION; a crash in between repeats it at the next start."""
+    run(client, SCHEMA_VERSION)
+    rows = client.query("SELECT Version, Retention FROM schema_version ORDER BY AppliedAt DESC LIMIT 1").result_rows
+    found, applied = (int(rows[0][0]), Retention(**loads(rows[0][1]))) if rows else (0, None)
+    retention = retention or applied or DEFAULT_RETENTION
+    if found > VERSION:
+        raise StoreTooNew(address.shown, found)
+    for version in range(found + 1, VERSION + 1):
+        for statement in MIGRATIONS[version]:
+            run(client, statement)
+    _check_columns(client, address)
+    if found == VERSION and applied == retention:
+        return
+    for statement in ttl_statements(retention, applied, found):
+        run(client, statement)
+    run(
+        client,
+        "INSERT INTO schema_version (Version, Retention) SELECT {version:UInt32}, {retention:String}",
+        {"version": VERSION, "retention": dumps(asdict(retention))},
+    )
+    if found != VERSION:
+        log.info("tables brought up to date", extra={"from": found, "to": VERSION})
+
+
+def _check_columns(client: Client, address: Address) -> None:
+    """Refuse tables that another program made under our names."""
+    rows: Sequence[Sequence[str]] = client.query(
+        "SELECT table, name FROM system.columns WHERE database = {database:String}", {"database": address.database}
+    ).result_rows
+    present = {(table, name) for table, name in rows}
+    for table, columns in REQUIRED_COLUMNS.items():
+        missing = [name for name in columns if (table, name) not in present]
+        if missing:
+            raise ForeignTable(address.shown, table, missing)

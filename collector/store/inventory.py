@@ -1,0 +1,79 @@
+"""What a store holds, table by table, and what compacting it gives back. For `cpdd store`."""
+
+from dataclasses import dataclass
+
+from clickhouse_connect.driver.client import Client
+
+from collector.store.engine import Store, run
+
+
+@dataclass(frozen=True, slots=True)
+class TableSize:
+    """One table on disk."""
+
+    name: str
+    rows: int
+    """Rows that were replaced and are not merged away yet count."""
+    bytes: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One store."""
+
+    store: str
+    version: int
+    tables: tuple[TableSize, ...]
+    """Largest first."""
+    oldest_unix_s: int
+    """Arrival of the oldest span that is left, 0 where there is none; likewise below."""
+    newest_unix_s: int
+    kept: tuple[tuple[str, int], ...]
+    """Traces that are kept longer, by reason."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(table.bytes for table in self.tables)
+
+
+def take_inventory(store: Store) -> Inventory:
+    """Return what the store holds."""
+    with store.client() as client:
+        tables = _tables(client, store.address.database)
+        oldest, newest = client.query(
+            "SELECT toUnixTimestamp(min(IngestedAt)), toUnixTimestamp(max(IngestedAt)) FROM otel_traces"
+        ).result_rows[0]
+        kept = client.query(
+            "SELECT Reason, uniqExact(TraceId) FROM kept_traces WHERE KeptUntil > now() GROUP BY Reason ORDER BY Reason"
+        ).result_rows
+        ((version,),) = client.query("SELECT max(Version) FROM schema_version").result_rows
+    return Inventory(
+        store.address.shown,
+        int(version),
+        tuple(tables),
+        int(oldest),
+        int(newest),
+        tuple((str(reason), int(count)) for reason, count in kept),
+    )
+
+
+def compact(store: Store) -> None:
+    """Merge the parts of every table, partition by partition, and with them drop what was replaced or is too old.
+
+    Takes a while, and for that time as much room as the largest partition.
+    """
+    with store.client() as client:
+        for table in _tables(client, store.address.database):
+            run(client, f"OPTIMIZE TABLE {table.name} FINAL")
+
+
+def _tables(client: Client, database: str) -> list[TableSize]:
+    rows = client.query(
+        """
+        SELECT table, sum(rows), sum(bytes_on_disk) AS Bytes, count() FROM system.parts
+        WHERE active AND database = {database:String} GROUP BY table ORDER BY Bytes DESC, table
+        """,
+        {"database": database},
+    ).result_rows
+    return [TableSize(str(name), int(count), int(size), int(parts)) for name, count, size, parts in rows]

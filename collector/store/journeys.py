@@ -1,0 +1,259 @@
+"""Journeys from the minute tables: what pages show of a population, read without looking at a single trace.
+
+Minutes that a window touches count whole. Each minute is read at its latest published version.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from collector.core.spans import IntColumn
+from collector.store.engine import read_arrow
+from collector.store.histogram import merge, quantiles
+from collector.store.values import JourneySummary, PathPoint, PathShare, Point, Window
+
+ServiceTime = tuple[str, str, float, float]
+"""Service, operation ("" for all of the service's), time on the path, weight of the traces with any; all summed."""
+
+POINTS = 60
+"""About how many points a series has."""
+LEVELS = (0.5, 0.95, 0.99)
+
+_MINUTE_S = 60
+_MINUTE_NS = 60_000_000_000
+_FIRST_S = 86_400
+"""The engine takes a parameter of up to four digits for a year, and no DateTime."""
+_LAST_S = (2**32 // 60 - 1) * 60
+"""DateTime ends in 2106."""
+
+WHICH_MINUTES = """
+    Minute >= {first:DateTime} AND Minute < {last:DateTime}
+    AND (Minute, Version) IN (
+        SELECT Minute, max(Version) FROM minute_versions
+        WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} GROUP BY Minute
+    )
+"""
+"""The rows that count, in any minute table; `Minutes.parameters` goes with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """The whole minutes that a window touches, in steps of a series."""
+
+    first_s: int
+    last_s: int
+    """Behind the last one."""
+    step_s: int
+    covered_s: float
+    """The time in which these traces began: not before the first trace of all, nor beyond the window's end where the
+    last minute is not over."""
+
+    @classmethod
+    def of(cls, window: Window, oldest_unix_nano: int = 0, newest_unix_nano: int = 0) -> "Minutes":
+        """Return the minutes of `window`.
+
+        Args:
+            oldest_unix_nano: Start of the first trace of all: a collector of ten minutes has no rate of an hour.
+            newest_unix_nano: Start of the last one, which says how far the last minute has gone.
+        """
+        first = _clamped(window.start_unix_nano // _MINUTE_NS * _MINUTE_S)
+        last = max(_clamped(-(-window.end_unix_nano // _MINUTE_NS) * _MINUTE_S), first + _MINUTE_S)
+        minutes = (last - first) // _MINUTE_S
+        begin_s = max(first, oldest_unix_nano / 1e9)
+        over_s = min(last, max(window.end_unix_nano, newest_unix_nano) / 1e9)
+        return cls(first, last, math.ceil(minutes / POINTS) * _MINUTE_S, max(over_s - begin_s, 1.0))
+
+    def parameters(self) -> dict[str, int]:
+        return {"first": self.first_s, "last": self.last_s}
+
+    def steps(self) -> range:
+        return range(self.first_s, self.last_s, self.step_s)
+
+
+def _clamped(seconds: int) -> int:
+    return min(max(seconds, _FIRST_S), _LAST_S)
+
+
+def journey_summaries(client: Client, minutes: Minutes, journey: str | None = None) -> list[JourneySummary]:
+    """Return the journeys (or the one) with traces in these minutes, most traces first."""
+    table = read_arrow(
+        client,
+        f"""
+        SELECT
+            Journey AS journey,
+            intDiv(toUnixTimestamp(Minute) - {{first:UInt32}}, {{step:UInt32}}) AS step,
+            sum(Traces) AS traces,
+            sum(Weight) AS weight,
+            sum(Squares) AS squares,
+            sum(Failed) AS failed,
+            toUInt32(max(StatusKnown)) AS known,
+            sum(SumNs) AS sum_ns,
+            max((MaxNs, SlowestTraceId)) AS slowest,
+            slowest.1 AS max_ns,
+            slowest.2 AS slowest_trace_id,
+            sumMap(Duration.Bucket, Duration.Weight) AS histogram,
+            histogram.1 AS buckets,
+            histogram.2 AS weights
+        FROM journey_minutes
+        WHERE {WHICH_MINUTES} {only(journey)}
+        GROUP BY journey, step ORDER BY journey, step
+        """,
+        {**minutes.parameters(), "step": minutes.step_s, "journey": journey or ""},
+    )
+    if not table.num_rows:
+        return []
+    paths = _service_times(client, minutes, journey)
+    found = list(_Population(table, minutes).summaries(paths))
+    return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
+
+
+_SUMS = ("traces", "weight", "squares", "failed", "known", "sum_ns")
+
+
+class _Population:
+    """Rows by journey and step, as columns."""
+
+    def __init__(self, table: pa.Table, minutes: Minutes) -> None:
+        table = table.combine_chunks()
+        self._minutes = minutes
+        names = table.column("journey").to_pylist()
+        begins = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
+        self._journeys = [names[row].decode(errors="replace") for row in begins]
+        self._begins = np.array([*begins, len(names)])
+        self._group = np.repeat(np.arange(len(begins)), np.diff(self._begins))
+        self._columns = {name: _numbers(table, name) for name in _SUMS}
+        self._max_ns = _numbers(table, "max_ns").astype(np.int64)
+        self._slowest = table.column("slowest_trace_id").to_pylist()
+        buckets, weights = table.column("buckets").chunk(0), table.column("weights").chunk(0)
+        self._offsets = np.asarray(buckets.offsets).astype(np.int64)
+        self._buckets, self._weights = np.asarray(buckets.flatten()), np.asarray(weights.flatten())
+        self._points = self._all_points(_numbers(table, "step"))
+
+    def summaries(self, paths: Mapping[str, Sequence[ServiceTime]]) -> Iterator[JourneySummary]:
+        count = len(self._journeys)
+        whole = merge(self._group, self._offsets, self._buckets, self._weights, count)
+        levels = quantiles(*whole, LEVELS)
+        sums = {name: np.add.reduceat(column, self._begins[:-1]) for name, column in self._columns.items()}
+        for number, journey in enumerate(self._journeys):
+            rows = slice(int(self._begins[number]), int(self._begins[number + 1]))
+            weight, sum_ns = float(sums["weight"][number]), float(sums["sum_ns"][number])
+            slowest = rows.start + int(np.argmax(self._max_ns[rows]))
+            max_ns = int(self._max_ns[slowest])
+            yield JourneySummary(
+                journey=journey,
+                traces=int(sums["traces"][number]),
+                weighted_traces=weight,
+                failed=float(sums["failed"][number]),
+                status_known=bool(sums["known"][number]),
+                rate_per_s=weight / self._minutes.covered_s,
+                mean_ns=sum_ns / weight if weight else 0.0,
+                p50_ns=min(float(levels[number, 0]), max_ns),
+                p95_ns=min(float(levels[number, 1]), max_ns),
+                p99_ns=min(float(levels[number, 2]), max_ns),
+                max_ns=max_ns,
+                slowest_trace_id=self._slowest[slowest].decode(),
+                path=path_shares(paths.get(journey, ()), weight, sum_ns),
+                series=self._series(self._points[rows]),
+                squares=float(sums["squares"][number]),
+            )
+
+    def _all_points(self, step: IntColumn) -> list[Point]:
+        """The point of each row."""
+        starts = (self._minutes.first_s + step.astype(np.int64) * self._minutes.step_s) * 1_000_000_000
+        levels = quantiles(self._offsets, self._buckets, self._weights, LEVELS[:2])
+        columns = (starts, self._columns["weight"], self._columns["failed"], *np.minimum(levels.T, self._max_ns))
+        return [Point(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def _series(self, points: Sequence[Point]) -> tuple[Point, ...]:
+        """The points of one journey, and empty ones for the steps without traces."""
+        there = {point.start_unix_nano: point for point in points}
+        starts = [start_s * 1_000_000_000 for start_s in self._minutes.steps()]
+        return tuple(there.get(start) or Point(start, 0.0, 0.0, 0.0, 0.0) for start in starts)
+
+
+def path_shares(times: Sequence[ServiceTime], weight: float, sum_ns: float) -> tuple[PathShare, ...]:
+    """Return shares, largest first.
+
+    Args:
+        weight: Of the population.
+        sum_ns: Durations of the population, summed.
+    """
+    shares = [
+        PathShare(
+            service=service,
+            operation=operation,
+            mean_ns=time_ns / weight if weight else 0.0,
+            share=time_ns / sum_ns if sum_ns else 0.0,
+            participation=with_time / weight if weight else 0.0,
+        )
+        for service, operation, time_ns, with_time in times
+    ]
+    return tuple(sorted(shares, key=lambda share: (-share.mean_ns, share.service, share.operation)))
+
+
+def path_series(client: Client, minutes: Minutes, journey: str) -> tuple[PathPoint, ...]:
+    """Return a journey's path by service, step by step."""
+    parameters = {**minutes.parameters(), "journey": journey, "step": minutes.step_s}
+    step = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32}) AS step"
+    whole = client.query(
+        f"""
+        SELECT {step}, sum(Weight), sum(SumNs) FROM journey_minutes
+        WHERE {WHICH_MINUTES} {only(journey)} GROUP BY step
+        """,
+        parameters,
+    ).result_rows
+    rows = client.query(
+        f"""
+        SELECT step, Service, sum(time_ns), sum(with_time)
+        FROM (
+            SELECT {step}, PathId, sum(TimeNs) AS time_ns, sum(ServiceWeight) AS with_time
+            FROM path_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY step, PathId
+        ) AS paths
+        INNER JOIN (SELECT Id, any(Service) AS Service FROM call_paths GROUP BY Id) AS names ON names.Id = paths.PathId
+        GROUP BY step, Service
+        """,
+        parameters,
+    ).result_rows
+    times: dict[int, list[ServiceTime]] = defaultdict(list)
+    for at, service, time_ns, with_time in rows:
+        times[int(at)].append((str(service), "", float(time_ns), float(with_time)))
+    sums = {int(at): (float(weight), float(sum_ns)) for at, weight, sum_ns in whole}
+    return tuple(
+        PathPoint(start_s * 1_000_000_000, sum_ns / weight if weight else 0.0, path_shares(times[at], weight, sum_ns))
+        for at, start_s in enumerate(minutes.steps())
+        for weight, sum_ns in [sums.get(at, (0.0, 0.0))]
+    )
+
+
+def _service_times(client: Client, minutes: Minutes, journey: str | None) -> Mapping[str, Sequence[ServiceTime]]:
+    """Service, summed time and weight of the traces with any, by journey."""
+    rows = client.query(
+        f"""
+        SELECT Journey, Service, sum(time_ns), sum(with_time)
+        FROM (
+            SELECT Journey, PathId, sum(TimeNs) AS time_ns, sum(ServiceWeight) AS with_time
+            FROM path_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY Journey, PathId
+        ) AS paths
+        INNER JOIN (SELECT Id, any(Service) AS Service FROM call_paths GROUP BY Id) AS names ON names.Id = paths.PathId
+        GROUP BY Journey, Service
+        """,
+        {**minutes.parameters(), "journey": journey or ""},
+    ).result_rows
+    found: dict[str, list[ServiceTime]] = defaultdict(list)
+    for name, service, time_ns, with_time in rows:
+        found[str(name)].append((str(service), "", float(time_ns), float(with_time)))
+    return found
+
+
+def only(journey: str | None) -> str:
+    """Return the condition that keeps one journey, or none; the parameter is `journey`."""
+    return "" if journey is None else "AND Journey = {journey:String}"
+
+
+def _numbers(table: pa.Table, name: str) -> IntColumn:
+    return np.asarray(table.column(name).chunk(0))

@@ -1,0 +1,122 @@
+"""Where traces lie, and their spans: by way of the look-up table, which knows a trace's first and last start.
+
+Without it, a trace id says nothing about where its spans are: the span table is sorted by service and time.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from collector.core.detail import DetailedSpans
+from collector.store.engine import read_arrow
+from collector.store.rows import SPAN_SELECT, detailed_spans
+
+MAX_SPANS = 1_000_000
+"""A trace past this is cut (CRITICAL_PATH rule 10)."""
+MINUTE_S = 60
+REPAIR_S = 60
+"""How far repair may move the start of a trace's target."""
+FIVE_MINUTES_S = 300
+MAX_PAIRS = 50_000
+"""Pairs of trace and stretch of time in one query."""
+
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """All spans of a trace start between these, in whole seconds, both included."""
+
+    trace_id: str
+    first_s: int
+    last_s: int
+
+
+def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:
+    """Return where these traces lie; what is not stored is left out."""
+    rows = client.query(
+        """
+        SELECT TraceId, toUnixTimestamp(min(Start)), toUnixTimestamp(max(End))
+        FROM (
+            SELECT TraceId, Start, End FROM otel_traces_trace_id_ts WHERE TraceId IN {ids:Array(String)}
+            UNION ALL
+            SELECT TraceId, toDateTime(Timestamp) AS Start, Start AS End FROM kept_spans
+            WHERE TraceId IN {ids:Array(String)}
+        )
+        GROUP BY TraceId
+        """,
+        {"ids": list(trace_ids)},
+    ).result_rows
+    return [Place(str(trace_id), int(first_s), int(last_s)) for trace_id, first_s, last_s in rows]
+
+
+def pairs(places: Sequence[Place], step_s: int, margin_s: int = 0) -> Iterator[dict[str, object]]:
+    """Yield parameters for queries by (stretch of `step_s` seconds, trace id), the end of the sorting keys.
+
+    With traces alone, a query of many traces would read everything between the first and the last.
+
+    Args:
+        margin_s: How far from the spans of a trace, on either side, to look as well.
+    Yields:
+        `starts` and `ids`, the pairs, of equal length; `first_ns` and `last_ns`, which hold all of them.
+    """
+    starts: list[int] = []
+    ids: list[str] = []
+    group: list[Place] = []
+    for place in places:
+        stretches = range(max(place.first_s - margin_s, 0) // step_s, (place.last_s + margin_s) // step_s + 1)
+        if group and len(starts) + len(stretches) > MAX_PAIRS:
+            yield {"starts": starts, "ids": ids, **_bounds(group, margin_s)}
+            starts, ids, group = [], [], []
+        starts += [number * step_s for number in stretches]
+        ids += [place.trace_id] * len(stretches)
+        group.append(place)
+    if group:
+        yield {"starts": starts, "ids": ids, **_bounds(group, margin_s)}
+
+
+def _bounds(places: Sequence[Place], margin_s: int) -> dict[str, int]:
+    first_s = min(place.first_s for place in places) - margin_s
+    last_s = max(place.last_s for place in places) + margin_s
+    return {"first_ns": max(first_s, 0) * _SECOND_NS, "last_ns": (last_s + 1) * _SECOND_NS - 1}
+
+
+def read_spans(client: Client, trace_ids: Sequence[str]) -> DetailedSpans | None:
+    """Return the spans of these traces in order of start, without exact copies; None when none is stored."""
+    source = _WITH_KEPT if _any_kept(client, trace_ids) else _SPANS
+    tables = [
+        read_arrow(
+            client,
+            f"{source} ORDER BY start_time_unix_nano, SpanId, SpanKind LIMIT {MAX_SPANS}",
+            parameters,
+        )
+        for parameters in pairs(find_places(client, trace_ids), FIVE_MINUTES_S)
+    ]
+    table = pa.concat_tables(tables) if tables else None
+    return detailed_spans(table) if table and table.num_rows else None
+
+
+HERE = """(toStartOfFiveMinutes(Timestamp), TraceId) IN arrayZip({starts:Array(DateTime)}, {ids:Array(String)})
+    AND Timestamp >= fromUnixTimestamp64Nano({first_ns:Int64})
+    AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})"""
+"""The rows of `otel_traces` at the places of some traces, by the parameters of `pairs`."""
+
+_SPANS = f"SELECT {SPAN_SELECT}, SpanId, SpanKind FROM otel_traces WHERE {HERE}"
+_WITH_KEPT = f"""
+SELECT * FROM (
+    {_SPANS}
+    UNION ALL
+    SELECT {SPAN_SELECT}, SpanId, SpanKind FROM kept_spans
+    WHERE TraceId IN {{ids:Array(String)}}
+        AND (TraceId, SpanId, SpanKind) NOT IN (SELECT TraceId, SpanId, SpanKind FROM otel_traces WHERE {HERE})
+)"""
+"""With the copies of spans that are gone; to read those of the others as well would mean to compare all of them."""
+
+
+def _any_kept(client: Client, trace_ids: Sequence[str]) -> bool:
+    rows = client.query(
+        "SELECT 1 FROM kept_spans WHERE TraceId IN {ids:Array(String)} LIMIT 1", {"ids": list(trace_ids)}
+    ).result_rows
+    return bool(rows)

@@ -1,0 +1,562 @@
+"""What pages, APIs and reports read: the store's side of `ui.views.reader.TraceReader`.
+
+Every value that a person or a span brought travels as a parameter of its query, never as SQL. Thread-safe: a client
+is borrowed for each answer.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from collector.core.detail import DetailedSpans
+from collector.core.findings.tracking import Tracked
+from collector.core.objectives import Standing
+from collector.core.population.difference import Compared, compare_sums
+from collector.core.population.regressions import CallPathHours
+from collector.core.spans import SpanBatch
+from collector.store.bands import aligned, latency_of, read_wide
+from collector.store.dictionaries import CallPaths, EdgeEnds, Edges, PathStep
+from collector.store.engine import Store
+from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
+from collector.store.hours import read_hours
+from collector.store.journeys import WHICH_MINUTES, Minutes, journey_summaries, only, path_series, path_shares
+from collector.store.judgements import read_findings, read_standings
+from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
+from collector.store.minutes import EDGE_COUNTS
+from collector.store.pins import Pins
+from collector.store.replacements import replacements, with_fallbacks
+from collector.store.values import (
+    BandDetail,
+    CallPath,
+    CellExamples,
+    Edge,
+    JourneyDetail,
+    JourneyDifference,
+    JourneySummary,
+    Latency,
+    PathChange,
+    PathPoint,
+    PathShare,
+    ServiceCalls,
+    ServiceFacts,
+    StoreInfo,
+    TraceQuery,
+    TraceSummary,
+    Window,
+)
+
+MAX_FOUND = 10_000
+_BEFORE_NS = 300 * 1_000_000_000
+"""How much earlier than its trace a span may start: clocks differ."""
+_BEHIND_NS = 3600 * 1_000_000_000
+"""How much later than its trace a span may start, to be found by operation or attribute."""
+_INT64 = 2**63 - 1
+
+_SUMMARY_COLUMNS = (
+    "TraceId",
+    "toUnixTimestamp64Nano(Start) AS StartNs",
+    *("DurationNs", "Journey", "RootService", "RootOperation", "Failed", "StatusKnown", "Spans", "Errors"),
+    *(
+        "Completeness",
+        "Ambiguity",
+        "SettlesAt <= toUnixTimestamp64Nano(now64(9)) AS Settled",
+        "ServiceList",
+        "`Path.Id` AS PathIds",
+        "`Path.TimeNs` AS PathTimes",
+    ),
+)
+
+
+class Reader:
+    """Answers about stored and analyzed traces."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._call_paths = CallPaths()
+        self._edges = Edges()
+
+    @cached_property
+    def pins(self) -> Pins:
+        """The traces that are to stay, of the same store."""
+        return Pins(self._store)
+
+    def trace(self, trace_id: str) -> DetailedSpans | None:
+        """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
+        if not _is_trace_id(trace_id):
+            return None
+        with self._store.client() as client:
+            return read_spans(client, [trace_id.lower()])
+
+    def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
+        """Return the spans of these traces, None where none is stored."""
+        wanted = [trace_id.lower() for trace_id in trace_ids if _is_trace_id(trace_id)]
+        with self._store.client() as client:
+            spans = read_spans(client, wanted) if wanted else None
+        return spans.batch if spans else None
+
+    def summary(self, trace_id: str) -> TraceSummary | None:
+        """Return what was learned from a trace, or None before it was analyzed."""
+        if not _is_trace_id(trace_id):
+            return None
+        with self._store.client() as client:
+            found = [
+                summary
+                for parameters in pairs(find_places(client, [trace_id.lower()]), MINUTE_S, REPAIR_S)
+                for summary in self._summaries(
+                    client,
+                    """
+                    WHERE (toStartOfMinute(Start), TraceId) IN arrayZip({starts:Array(DateTime)}, {ids:Array(String)})
+                        AND Start >= fromUnixTimestamp64Nano({first_ns:Int64})
+                        AND Start <= fromUnixTimestamp64Nano({last_ns:Int64})
+                    ORDER BY Version DESC LIMIT 1
+                    """,
+                    parameters,
+                )
+            ]
+        return found[0] if found else None
+
+    def find(self, query: TraceQuery) -> list[TraceSummary]:
+        """Return the traces that `query` asks for, newest (or slowest) first."""
+        where, parameters = _conditions(query)
+        order = "DurationNs DESC, Start DESC" if query.slowest_first else "Start DESC"
+        with self._store.client() as client:
+            # The keys first: their columns are small, while the arrays of all candidates would be read for nothing.
+            return self._summaries(
+                client,
+                f"""
+                WHERE (Journey, toStartOfMinute(Start), TraceId) IN (
+                    SELECT Journey, toStartOfMinute(Start), TraceId FROM traces FINAL
+                    WHERE {" AND ".join(where)} ORDER BY {order}, TraceId LIMIT {{limit:UInt32}}
+                )
+                ORDER BY {order}, TraceId, Version DESC LIMIT 1 BY TraceId
+                """,
+                {**parameters, "limit": min(max(query.limit, 0), MAX_FOUND)},
+            )
+
+    def journeys(self, window: Window) -> list[JourneySummary]:
+        """Return the journeys with traces in the minutes that the window touches, most traces first."""
+        with self._store.client() as client:
+            return journey_summaries(client, Minutes.of(window, *_oldest_and_newest(client)))
+
+    def journey(self, journey: str, window: Window) -> JourneyDetail | None:
+        """Return one journey in the minutes that the window touches, None where it has no traces."""
+        with self._store.client() as client:
+            minutes = Minutes.of(window, *_oldest_and_newest(client))
+            summaries = journey_summaries(client, minutes, journey)
+            if not summaries:
+                return None
+            (summary,) = summaries
+            call_paths, operations = self._paths(client, summary, minutes)
+            return JourneyDetail(summary, operations, call_paths, self._journey_edges(client, summary, minutes))
+
+    def bands(self, journey: str, window: Window) -> tuple[BandDetail, ...]:
+        """Return the bands of latency of a journey, fastest first; none where it has no traces.
+
+        Reads a row a minute and call path, whatever the number of traces.
+        """
+        found = self.latency(journey, window)
+        return found.bands if found else ()
+
+    def latency(self, journey: str, window: Window) -> Latency | None:
+        """Return how long the traces of a journey take, band by band; None where it has none.
+
+        Reads a row a minute and call path, whatever the number of traces.
+        """
+        with self._store.client() as client:
+            wide = read_wide(client, Minutes.of(window, 0), journey)
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2])) if wide else None
+
+    def path_over_time(self, journey: str, window: Window) -> tuple[PathPoint, ...]:
+        """Return a journey's path by service in the steps of its series; a step without traces is empty."""
+        with self._store.client() as client:
+            return path_series(client, Minutes.of(window), journey)
+
+    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
+        """Return what became of a journey from one window to another, None where either has no traces of it."""
+        with self._store.client() as client:
+            sides = [Minutes.of(window, *_oldest_and_newest(client)) for window in (before, after)]
+            summaries = [journey_summaries(client, minutes, journey) for minutes in sides]
+            wide = [read_wide(client, minutes, journey) for minutes in sides]
+            if wide[0] is None or wide[1] is None or not all(summaries):
+                return None
+            ids = sorted({number for _, _, seen in (wide[0], wide[1]) for number in seen})
+            known = self._call_paths.with_ancestors(client, ids)
+        a, b = (aligned(sums.merged(), seen, ids) for _, sums, seen in (wide[0], wide[1]))
+        whole, figures = compare_sums(a, b)
+        changes = [_path_change(number, known, each) for number, each in zip(ids, figures, strict=True)]
+        changes.sort(key=lambda change: (-abs(change.figures.delta_ns), change.id))
+        return JourneyDifference(summaries[0][0], summaries[1][0], whole, tuple(changes))
+
+    def call_paths(self, ids: Sequence[int]) -> dict[int, PathStep]:
+        """Return what call paths are, and all above them, by id."""
+        with self._store.client() as client:
+            return self._call_paths.with_ancestors(client, ids)
+
+    def call_path_hours(self, journey: str, window: Window) -> dict[int, CallPathHours]:
+        """Return the hours of a journey's call paths, by id: what `regressions.watch_journey` judges."""
+        with self._store.client() as client:
+            return read_hours(client, self._call_paths, Minutes.of(window, 0), journey)
+
+    def band_examples(self, journey: str, window: Window, band: BandDetail, path_id: int) -> CellExamples:
+        """Return traces of a band that have time in a call path. Reads the rows of the band's traces."""
+        where = """
+            WHERE Journey = {journey:String} AND DurationNs > {from_ns:Float64} AND DurationNs <= {to_ns:Float64}
+                AND Start >= fromUnixTimestamp64Nano({start:Int64})
+                AND Start < fromUnixTimestamp64Nano({end:Int64})
+                AND arrayExists((id, time) -> id = {path:UInt64} AND time > 0, Path.Id, Path.TimeNs)
+        """
+        parameters = {
+            "journey": journey, "path": path_id, "from_ns": band.from_ns, "to_ns": band.to_ns,
+            "start": max(window.start_unix_nano, 0), "end": min(window.end_unix_nano, _INT64),
+        }  # fmt: skip
+        slow_first = "ORDER BY DurationNs DESC, TraceId LIMIT 1"
+        time_there = "Path.TimeNs[indexOf(Path.Id, {path:UInt64})]"
+        with self._store.client() as client:
+            ((median,),) = client.query(
+                f"SELECT quantileExact({time_there}) FROM traces FINAL {where}", parameters
+            ).result_rows
+            nearest = f"ORDER BY abs({time_there} - {{median:Int64}}), TraceId LIMIT 1"
+            found = [
+                self._summaries(client, rest, {**parameters, "median": int(median or 0)})
+                for rest in (f"{where} {slow_first}", f"{where} {nearest}", f"{where} AND Failed {slow_first}")
+            ]
+        return CellExamples(*(each[0] if each else None for each in found))
+
+    def services(self) -> list[str]:
+        with self._store.client() as client:
+            rows = client.query("SELECT DISTINCT Service FROM known_operations ORDER BY Service").result_rows
+        return [str(row[0]) for row in rows]
+
+    def operations(self, service: str) -> list[tuple[str, str]]:
+        """Return (operation, kind) pairs; kind as in `Node.kind`."""
+        with self._store.client() as client:
+            rows = client.query(
+                "SELECT DISTINCT Operation, Kind FROM known_operations WHERE Service = {service:String} ORDER BY ALL",
+                {"service": service},
+            ).result_rows
+        return [(str(operation), str(kind)) for operation, kind in rows]
+
+    def service_facts(self, service: str = "") -> list[ServiceFacts]:
+        """Return what services said of themselves (or one of them), by service, what was seen last first."""
+        with self._store.client() as client:
+            rows = client.query(
+                """
+                SELECT Service, Version, Revision, Repository, Owner, OwnerContact, OwnerUrl, Criticality,
+                    toUnixTimestamp(min(FirstSeen)) AS first, toUnixTimestamp(max(LastSeen)) AS last
+                FROM service_facts WHERE {service:String} IN ('', Service)
+                GROUP BY ALL ORDER BY Service, last DESC, first DESC
+                """,
+                {"service": service},
+            ).result_rows
+        return [
+            ServiceFacts(
+                service=str(row[0]),
+                version=str(row[1]),
+                revision=str(row[2]),
+                repository=str(row[3]),
+                owner=str(row[4]),
+                owner_contact=str(row[5]),
+                owner_url=str(row[6]),
+                criticality=str(row[7]),
+                first_seen_unix_nano=int(row[8]) * 1_000_000_000,
+                last_seen_unix_nano=int(row[9]) * 1_000_000_000,
+            )
+            for row in rows
+        ]
+
+    def service_calls(self, window: Window) -> list[ServiceCalls]:
+        """Return how often services called each other, in the minutes that the window touches."""
+        minutes = Minutes.of(window)
+        with self._store.client() as client:
+            rows = client.query(
+                f"""
+                SELECT caller, callee, sum(calls)
+                FROM (
+                    SELECT EdgeId, sum(Calls) AS calls FROM edge_minutes WHERE {WHICH_MINUTES} GROUP BY EdgeId
+                ) AS counts
+                INNER JOIN (
+                    SELECT Id, any(CallerService) AS caller, any(CalleeService) AS callee FROM edges GROUP BY Id
+                ) AS names ON names.Id = counts.EdgeId
+                WHERE caller != callee
+                GROUP BY caller, callee ORDER BY caller, callee
+                """,
+                minutes.parameters(),
+            ).result_rows
+        return [ServiceCalls(str(caller), str(callee), max(round(calls), 1)) for caller, callee, calls in rows]
+
+    def newest_trace_unix_nano(self) -> int | None:
+        """Return the start of the newest analyzed trace, None for an empty store."""
+        with self._store.client() as client:
+            return _oldest_and_newest(client)[1] or None
+
+    def info(self) -> StoreInfo:
+        """Return how much is stored; copies of spans that are not dropped yet count."""
+        with self._store.client() as client:
+            spans, oldest, newest = client.query(
+                "SELECT count(), toUnixTimestamp64Nano(min(Timestamp)), toUnixTimestamp64Nano(max(Timestamp)) "
+                "FROM otel_traces"
+            ).result_rows[0]
+            ((traces,),) = client.query("SELECT count() FROM traces FINAL").result_rows
+            ((size,),) = client.query(
+                "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}",
+                {"database": self._store.address.database},
+            ).result_rows
+        none = not spans
+        return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
+
+    def _summaries(self, client: Client, rest: str, parameters: Mapping[str, object]) -> list[TraceSummary]:
+        rows = client.query(
+            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM traces FINAL {rest}", dict(parameters)
+        ).named_results()
+        found = list(rows)
+        services = self._call_paths.services(client, {number for row in found for number in row["PathIds"]})
+        return [_summary(row, services) for row in found]
+
+    def _paths(
+        self, client: Client, summary: JourneySummary, minutes: Minutes
+    ) -> tuple[tuple[CallPath, ...], tuple[PathShare, ...]]:
+        """Time on the path by call path and by operation."""
+        rows = client.query(
+            f"""
+            SELECT PathId, sum(TimeNs), sum(Weight), sum(OperationWeight) FROM path_minutes
+            WHERE {WHICH_MINUTES} AND Journey = {{journey:String}} GROUP BY PathId
+            """,
+            {**minutes.parameters(), "journey": summary.journey},
+        ).result_rows
+        times = {int(number): (float(time), float(weight), float(first)) for number, time, weight, first in rows}
+        weight = summary.weighted_traces
+        known = self._call_paths.with_ancestors(client, times)
+        call_paths = []
+        operations: dict[tuple[str, str], tuple[float, float]] = {}
+        for number, path in known.items():
+            time_ns, with_time, first = times.get(number, (0.0, 0.0, 0.0))
+            call_paths.append(CallPath(number, *path, mean_ns=time_ns / weight, participation=with_time / weight))
+            key = (path.service, path.operation)
+            before_ns, before = operations.get(key, (0.0, 0.0))
+            operations[key] = (before_ns + time_ns, before + first)
+        shares = path_shares(
+            [(*names, time_ns, first) for names, (time_ns, first) in operations.items() if time_ns > 0],
+            weight,
+            summary.mean_ns * weight,
+        )
+        return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
+
+    def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys.
+
+        Args:
+            durations_ns: of each journey, the durations of its traces, weighted and summed.
+        """
+        with self._store.client() as client:
+            rows = _edge_rows(client, minutes)
+            evidence = evidence_of_journeys(client, minutes.last_s)
+            ends = self._edges.known(client, {int(row[1]) for row in rows})
+        found: dict[str, list[Edge]] = defaultdict(list)
+        for row in rows:
+            journey, number = str(row[0]), int(row[1])
+            if number in ends:
+                known = evidence.get(journey, {}).get(number, NOTHING_SEEN)
+                found[journey].append(_edge(row, ends[number], durations_ns.get(journey, 0.0), known))
+        return {journey: tuple(edges) for journey, edges in found.items()}
+
+    def findings(self) -> list[Tracked]:
+        """Return every finding that is open, and those that cleared lately."""
+        with self._store.client() as client:
+            return read_findings(client)
+
+    def standings(self) -> dict[str, tuple[Standing, ...]]:
+        """Return how the promises of journeys stood when they were judged last."""
+        with self._store.client() as client:
+            return read_standings(client)
+
+    def _journey_edges(self, client: Client, summary: JourneySummary, minutes: Minutes) -> tuple[Edge, ...]:
+        rows = _edge_rows(client, minutes, summary.journey)
+        evidence = evidence_of_journeys(client, minutes.last_s, summary.journey).get(summary.journey, {})
+        replaced = replacements(client, summary.journey, minutes)
+        ends = self._edges.known(client, {int(row[1]) for row in rows} | {called for _, called in replaced})
+        duration_ns = summary.mean_ns * summary.weighted_traces
+        edges = [
+            _edge(row, ends[int(row[1])], duration_ns, evidence.get(int(row[1]), NOTHING_SEEN))
+            for row in rows
+            if int(row[1]) in ends
+        ]
+        edges = with_fallbacks(edges, replaced, ends)
+        return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
+
+
+def _edge_rows(client: Client, minutes: Minutes, journey: str | None = None) -> Sequence[Sequence[Any]]:
+    """Sums over the minutes, for each edge of all journeys or of the one; `_edge` reads a row."""
+    return client.query(
+        f"""
+        SELECT
+            Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
+            {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
+        FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY Journey, EdgeId
+        """,
+        {**minutes.parameters(), "journey": journey or ""},
+    ).result_rows
+
+
+def _path_change(number: int, known: Mapping[int, PathStep], figures: Compared) -> PathChange:
+    step = known.get(number, PathStep(0, "", "", ""))
+    above = known.get(step.parent)
+    return PathChange(number, above.service if above else "", step.service, step.operation, step.kind, figures)
+
+
+_HAS_ATTRIBUTE = (
+    "((mapContains(SpanAttributes, {0}) AND SpanAttributes[{0}] = {1})"
+    " OR (mapContains(ResourceAttributes, {0}) AND ResourceAttributes[{0}] = {1}))"
+)
+"""A key that is missing reads as ""; {0} and {1} are the names of parameters."""
+
+
+_ON_PATH = """
+    hasAny(
+        arrayFilter((id, time) -> time > 0, Path.Id, Path.TimeNs),
+        (
+            SELECT groupArray(Id) FROM call_paths
+            WHERE {path_service:String} IN ('', Service) AND {path_operation:String} IN ('', Operation)
+        )
+    )
+"""
+_SAYS_ERROR = """
+    (positionCaseInsensitiveUTF8(StatusMessage, {error:String}) > 0 OR arrayExists(
+        said -> positionCaseInsensitiveUTF8(said['exception.message'], {error:String}) > 0
+            OR positionCaseInsensitiveUTF8(said['exception.type'], {error:String}) > 0,
+        Events.Attributes
+    ))
+"""
+
+
+def _conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
+    """The WHERE clauses of a query on `traces`, and their parameters."""
+    parameters: dict[str, object] = {
+        "start": max(query.window.start_unix_nano, 0),
+        "end": min(max(query.window.end_unix_nano, 0), _INT64),
+    }
+    where = [
+        "Start >= fromUnixTimestamp64Nano({start:Int64})",
+        "Start < fromUnixTimestamp64Nano({end:Int64})",
+    ]
+    for condition, name, value in (
+        ("Journey = {journey:String}", "journey", query.journey),
+        ("has(ServiceList, {service:String})", "service", query.service),
+        ("DurationNs >= {min_ns:Int64}", "min_ns", query.min_duration_ns),
+        ("DurationNs <= {max_ns:Int64}", "max_ns", query.max_duration_ns),
+    ):
+        if value:
+            where.append(condition)
+            parameters[name] = value
+    if query.failed_only:
+        where.append("Failed")
+    if query.on_path and (query.service or query.operation):
+        where.append(_ON_PATH)
+        parameters |= {"path_service": query.service, "path_operation": query.operation}
+    if (query.operation and not query.on_path) or query.attributes or query.error:
+        spans, span_parameters = _span_conditions(query)
+        where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
+        parameters |= span_parameters
+    return where, parameters
+
+
+def _span_conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
+    """What one span of the trace has to fulfil, all of it."""
+    start, end = max(query.window.start_unix_nano, 0), min(max(query.window.end_unix_nano, 0), _INT64)
+    parameters: dict[str, object] = {
+        "span_start": max(start - _BEFORE_NS, 0),
+        "span_end": min(end + _BEHIND_NS, _INT64),
+        "service": query.service,
+        "operation": query.operation,
+    }
+    where = [
+        "Timestamp >= fromUnixTimestamp64Nano({span_start:Int64})",
+        "Timestamp < fromUnixTimestamp64Nano({span_end:Int64})",
+    ]
+    if query.service:
+        where.append("ServiceName = {service:String}")
+    if query.operation:
+        where.append("SpanName = {operation:String}")
+    if query.error:
+        where.append(_SAYS_ERROR)
+        parameters["error"] = query.error
+    for number, (key, value) in enumerate(query.attributes):
+        names = f"{{key_{number}:String}}", f"{{value_{number}:String}}"
+        where.append(_HAS_ATTRIBUTE.format(*names))
+        parameters |= {f"key_{number}": key, f"value_{number}": value}
+    return where, parameters
+
+
+def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummary:
+    times: dict[str, int] = {}
+    for number, time_ns in zip(row["PathIds"], row["PathTimes"], strict=True):
+        if time_ns and number in services:
+            times[services[number]] = times.get(services[number], 0) + int(time_ns)
+    duration_ns = int(row["DurationNs"])
+    return TraceSummary(
+        trace_id=row["TraceId"],
+        start_unix_nano=int(row["StartNs"]),
+        duration_ns=duration_ns,
+        journey=row["Journey"],
+        root_service=row["RootService"],
+        root_operation=row["RootOperation"],
+        failed=bool(row["Failed"]),
+        status_known=bool(row["StatusKnown"]),
+        spans=int(row["Spans"]),
+        errors=int(row["Errors"]),
+        services=tuple(row["ServiceList"]),
+        completeness=float(row["Completeness"]),
+        ambiguity=float(row["Ambiguity"]),
+        settled=bool(row["Settled"]),
+        path=path_shares([(service, "", float(time), 1.0) for service, time in times.items()], 1.0, duration_ns),
+    )
+
+
+def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
+    sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
+    return Edge(
+        id=int(row[1]),
+        journey=str(row[0]),
+        caller=ends.caller,
+        callee=ends.callee,
+        kind=ends.kind,
+        traces=int(row[2]),
+        calls=sums["Calls"],
+        failed=sums["Failed"],
+        survived=sums["Survived"],
+        waited=sums["Waited"],
+        declared_mandatory=sums["DeclaredMandatory"],
+        declared_optional=sums["DeclaredOptional"],
+        status_known=bool(row[3]),
+        critical_share=sums["PathNs"] / duration_ns if duration_ns else 0.0,
+        mean_ns=sums["DurationNs"] / sums["Calls"] if sums["Calls"] else 0.0,
+        attempts=sums["Attempts"],
+        journey_survived=sums["JourneySurvived"],
+        confounded=sums["Confounded"],
+        confounded_survived=sums["ConfoundedSurvived"],
+        delivered=sums["Delivered"],
+        wait_ns=sums["WaitNs"] / sums["Delivered"] if sums["Delivered"] else 0.0,
+        evidence=replace(found.evidence, delivered=ends.caller.kind == "queue" and not sums["Waited"]),
+        journey_evidence=found.journey,
+        basis=found.basis,
+        weighted_traces=float(row[4]),
+        own_failed=sums["OwnFailed"],
+        blamed=sums["Blamed"],
+        injected=sums["Injected"],
+    )
+
+
+def _oldest_and_newest(client: Client) -> tuple[int, int]:
+    """Return the first and the last start of a trace, zeros where there is none."""
+    ((oldest, newest),) = client.query(
+        "SELECT toUnixTimestamp64Nano(min(Start)), toUnixTimestamp64Nano(max(Start)) FROM traces"
+    ).result_rows
+    return int(oldest), int(newest)
+
+
+def _is_trace_id(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-fA-F]{32}", text) is not None

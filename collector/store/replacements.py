@@ -1,0 +1,47 @@
+"""What was called in the place of failed calls, read from the minutes and told apart from what is called anyway."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from clickhouse_connect.driver.client import Client
+
+from collector.core.fallbacks import Use, fallbacks
+from collector.store.dictionaries import EdgeEnds
+from collector.store.journeys import WHICH_MINUTES, Minutes
+from collector.store.values import Edge
+
+Replaced = Mapping[tuple[int, int], float]
+"""Edge, and edge that was called after it had failed, to the weighted number of callers."""
+
+
+def replacements(client: Client, journey: str, minutes: Minutes) -> Replaced:
+    """Return the candidates for fallbacks in a journey."""
+    rows = client.query(
+        f"""
+        SELECT EdgeId, CalledEdgeId, sum(Callers) FROM replacement_minutes
+        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}} GROUP BY EdgeId, CalledEdgeId
+        """,
+        {**minutes.parameters(), "journey": journey},
+    ).result_rows
+    return {(int(edge), int(called)): float(callers) for edge, called, callers in rows}
+
+
+def with_fallbacks(edges: Sequence[Edge], replaced: Replaced, ends: Mapping[int, EdgeEnds]) -> list[Edge]:
+    """Return the edges with what was called in their place."""
+    uses = {edge.id: Use(edge.calls, edge.failed) for edge in edges}
+    candidates: dict[int, list[tuple[int, float]]] = {}
+    for (edge, called), callers in replaced.items():
+        if edge in uses and called in uses and called in ends:
+            candidates.setdefault(edge, []).append((called, callers))
+    return [
+        replace(
+            edge,
+            fallbacks=tuple(
+                (ends[called].callee, callers)
+                for called, callers in fallbacks(candidates[edge.id], uses[edge.id], uses)
+            ),
+        )
+        if edge.id in candidates
+        else edge
+        for edge in edges
+    ]

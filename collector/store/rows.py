@@ -1,0 +1,427 @@
+"""Rows of `otel_traces` to spans: the columns that a decoder would have made of them, and each row in full.
+
+    SELECT ... -> Arrow table -> DetailedSpans        `reader` and `derived` run the query
+
+Columns come from attributes by the rules of docs/reference/span-batch.md. Keys are compared as numbers, so that
+Python looks only at the values that count. A row is turned into a `SpanDetail` when somebody asks for it.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from collector.core.detail import Attributes, DetailedSpans, Event, Link, ResourceDetail, ScopeDetail, SpanDetail
+from collector.core.spans import (
+    DTYPES,
+    HOST_KEYS,
+    LINK_RETRY,
+    LINKS,
+    NO_STRING,
+    OUTCOME_INJECTED,
+    OUTCOMES,
+    REQUIREMENTS,
+    AttributeValue,
+    IndexColumn,
+    Resources,
+    Scopes,
+    SpanBatch,
+    StringTable,
+)
+
+_HIGH = "reinterpretAsUInt64(reverse(unhex(substring(TraceId, 1, 16))))"
+_LOW = "reinterpretAsUInt64(reverse(unhex(substring(TraceId, 17, 16))))"
+_NUMBERS = {
+    "trace_id_high": _HIGH,
+    "trace_id_low": _LOW,
+    "span_id": "reinterpretAsUInt64(reverse(unhex(SpanId)))",
+    "parent_span_id": "reinterpretAsUInt64(reverse(unhex(ParentSpanId)))",
+    "start_time_unix_nano": "toUnixTimestamp64Nano(Timestamp)",
+    "end_time_unix_nano": "EndUnixNano",
+    "flags": "TraceFlags",
+    "kind": "indexOf(['Internal', 'Server', 'Client', 'Producer', 'Consumer'], SpanKind)",
+    "status_code": "indexOf(['Ok', 'Error'], StatusCode)",
+}
+_AS_THEY_ARE = (
+    *("SpanName", "ServiceName", "StatusMessage", "TraceState", "SpanAttributes", "SpanAttributeTypes"),
+    *("ResourceAttributes", "ResourceAttributeTypes", "ResourceDropped", "ResourceSchemaUrl"),
+    *("ScopeName", "ScopeVersion", "ScopeAttributes", "ScopeAttributeTypes", "ScopeDropped", "ScopeSchemaUrl"),
+    *("DroppedAttributes", "DroppedEvents", "DroppedLinks"),
+    *("Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped"),
+    *("Links.TraceId", "Links.SpanId", "Links.TraceState", "Links.Attributes", "Links.AttributeTypes"),
+    *("Links.Dropped", "Links.Flags"),
+)
+_EVENT_TIMES = "arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`) AS EventTimes"
+
+SPAN_SELECT = ", ".join(
+    [f"{sql} AS {name}" for name, sql in _NUMBERS.items()] + [f"`{name}`" for name in _AS_THEY_ARE] + [_EVENT_TIMES]
+)
+"""What to select from `otel_traces` for `detailed_spans`."""
+
+_TEXT_KEYS = {
+    "journey": (b"cpdd.journey",),
+    "peer_service": (b"service.peer.name", b"peer.service"),
+    "server_address": (b"server.address", b"net.peer.name"),
+    "db_system": (b"db.system.name", b"db.system", b"db.type"),
+    "db_namespace": (b"db.namespace", b"db.name", b"db.instance"),
+    "messaging_system": (b"messaging.system",),
+    "messaging_destination": (b"messaging.destination.name", b"messaging.destination"),
+}
+_CODE_KEYS = {
+    "http_status": (b"http.response.status_code", b"http.status_code"),
+    "rpc_status": (b"rpc.grpc.status_code", b"rpc.response.status_code"),
+    "requirement": (b"cpdd.call.requirement",),
+    "outcome": (b"cpdd.call.outcome", b"response_flags"),
+}
+"""Attributes that become columns; the first key is preferred."""
+_HOST_KEYS = tuple(key.encode() for key in HOST_KEYS)
+_LINK_TYPE = b"cpdd.link.type"
+_REF_TYPE, _FOLLOWS_FROM = b"opentracing.ref_type", b"follows_from"
+
+_GRPC_CODES = (
+    *("ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists"),
+    *("permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range"),
+    *("unimplemented", "internal", "unavailable", "data_loss", "unauthenticated"),
+)
+_NO_RPC_STATUS = -1
+_MAX_RPC_STATUS = 32_767
+
+
+def detailed_spans(table: pa.Table) -> DetailedSpans:
+    """Return the spans of a result of `SPAN_SELECT`; exact copies are one, copies that differ are apart."""
+    table = _without_copies(table.combine_chunks())
+    return DetailedSpans(_batch(table), _Details(table))
+
+
+# --- copies
+
+
+def _without_copies(table: pa.Table) -> pa.Table:
+    """Drop all but the first of rows that are equal in everything; who sends again sends the same."""
+    identity = [np.asarray(table.column(name)) for name in ("trace_id_high", "trace_id_low", "span_id", "kind")]
+    order = np.lexsort(identity)
+    repeated = np.ones(max(len(order) - 1, 0), bool)
+    for column in identity:
+        repeated &= column[order[1:]] == column[order[:-1]]
+    suspects = np.flatnonzero(np.concatenate([repeated, [False]]) | np.concatenate([[False], repeated]))
+    if not len(suspects):
+        return table
+    seen: set[str] = set()
+    dropped = []
+    for row in np.sort(order[suspects]).tolist():
+        content = repr(table.slice(row, 1).to_pylist())
+        if content in seen:
+            dropped.append(row)
+        seen.add(content)
+    return table.take(np.delete(np.arange(table.num_rows), dropped)).combine_chunks()
+
+
+# --- columns
+
+
+def _batch(table: pa.Table) -> SpanBatch:
+    rows = table.num_rows
+    strings = StringTable()
+    columns: dict[str, NDArray[np.generic]] = {
+        name: np.array(table.column(name)).astype(DTYPES[name], copy=False) for name in _NUMBERS
+    }
+    columns["name"] = _texts(table, "SpanName", strings)
+    columns["service"] = _texts(table, "ServiceName", strings)
+    attributes = _Maps(table, "SpanAttributes", "SpanAttributeTypes")
+    for name, keys in _TEXT_KEYS.items():
+        columns[name] = _text_column(attributes, keys, strings)
+    for name, keys in _CODE_KEYS.items():
+        columns[name] = _code_column(
+            attributes, {key: _READERS.get(key, _CODE_READERS[name]) for key in keys}, _ABSENT[name]
+        ).astype(DTYPES[name])
+    columns["follows_from"] = _follows_from(table)
+    columns |= _first_links(table)
+    resources, columns["resource"] = _resources(table, columns["service"], strings)
+    scopes, columns["scope"] = _scopes(table, strings)
+    columns["at"] = columns["size"] = np.zeros(rows, np.int64)
+    return SpanBatch(
+        **columns,  # type: ignore[arg-type]
+        strings=strings.strings(),
+        resources=resources,
+        scopes=scopes,
+        body=b"",
+    )
+
+
+class _Maps:
+    """A Map column and the letters of its types, searched by key."""
+
+    def __init__(self, table: pa.Table, attributes: str, types: str) -> None:
+        maps = _chunk(table, attributes)
+        self._offsets = np.asarray(maps.offsets)
+        encoded = maps.keys.dictionary_encode()
+        self._code_of = {key: code for code, key in enumerate(encoded.dictionary.to_pylist())}
+        self._codes = np.asarray(encoded.indices)
+        self._items = maps.items
+        self._types = _chunk(table, types)
+        self.rows = len(maps)
+
+    def values(self, key: bytes) -> Iterator[tuple[int, str, bytes]]:
+        """Yield row, letter of the type, and text of every attribute with this key, in order."""
+        code = self._code_of.get(key)
+        if code is None:
+            return
+        places = np.flatnonzero(self._codes == code)
+        rows = np.searchsorted(self._offsets, places, side="right") - 1
+        letters = self._types.take(pa.array(rows)).to_pylist()
+        texts = self._items.take(pa.array(places)).to_pylist()
+        for row, place, letter, text in zip(rows.tolist(), places.tolist(), letters, texts, strict=True):
+            at = place - int(self._offsets[row])
+            yield row, chr(letter[at]) if at < len(letter) else "s", text
+
+
+def _text_column(attributes: _Maps, keys: Sequence[bytes], strings: StringTable) -> IndexColumn:
+    column = np.full(attributes.rows, NO_STRING, np.int32)
+    for key in reversed(keys):
+        seen: set[int] = set()
+        for row, letter, text in attributes.values(key):
+            if letter == "s" and text and row not in seen:
+                seen.add(row)
+                column[row] = strings.index(_text(text))
+    return column
+
+
+def _code_column(
+    attributes: _Maps, readers: Mapping[bytes, Callable[[str, str], int | None]], absent: int
+) -> NDArray[np.int64]:
+    column = np.full(attributes.rows, absent, np.int64)
+    for key, read in reversed(list(readers.items())):
+        seen: set[int] = set()
+        for row, letter, text in attributes.values(key):
+            if row not in seen and (code := read(letter, _text(text))) is not None:
+                seen.add(row)
+                column[row] = code
+    return column
+
+
+def _http_status(letter: str, text: str) -> int | None:
+    code = _whole(letter, text)
+    return code if code is not None and 100 <= code <= 999 else None
+
+
+def _rpc_status(letter: str, text: str) -> int | None:
+    if letter == "s" and text in (text.lower(), text.upper()) and text.lower() in _GRPC_CODES:
+        return _GRPC_CODES.index(text.lower())
+    code = _whole(letter, text)
+    return code if code is not None and 0 <= code <= _MAX_RPC_STATUS else None
+
+
+def _whole(letter: str, text: str) -> int | None:
+    """The number of an integer attribute, or that one to five digits spell."""
+    if letter == "i":
+        return int(text)
+    return int(text) if letter == "s" and len(text) <= 5 and text.isascii() and text.isdigit() else None
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str, str], int | None]:
+    return lambda letter, text: names.index(text) if letter == "s" and text and text in names else None
+
+
+def _injected(letter: str, text: str) -> int | None:
+    """Envoy's flags, of which FI and DI are an injected fault and delay."""
+    return OUTCOME_INJECTED if letter == "s" and {"FI", "DI"} & set(text.split(",")) else None
+
+
+_CODE_READERS = {
+    "http_status": _http_status,
+    "rpc_status": _rpc_status,
+    "requirement": _one_of(REQUIREMENTS),
+    "outcome": _one_of(OUTCOMES),
+}
+_READERS = {b"response_flags": _injected}
+"""Of keys whose values are not those of their column."""
+_ABSENT = {"http_status": 0, "rpc_status": _NO_RPC_STATUS, "requirement": 0, "outcome": 0}
+
+
+def _follows_from(table: pa.Table) -> NDArray[np.uint8]:
+    """1 where a link leads to the parent as FOLLOWS_FROM."""
+    column = np.zeros(table.num_rows, np.uint8)
+    links = _chunk(table, "Links.SpanId")
+    for row in np.flatnonzero(np.diff(np.asarray(links.offsets))).tolist():
+        parent = f"{table.column('parent_span_id')[row].as_py():016x}".encode()
+        trace = "".join(
+            f"{table.column(name)[row].as_py():016x}" for name in ("trace_id_high", "trace_id_low")
+        ).encode()
+        column[row] = any(
+            (trace_id, span_id) == (trace, parent) and dict(attributes).get(_REF_TYPE) == _FOLLOWS_FROM
+            for trace_id, span_id, attributes in zip(
+                *(table.column(name)[row].as_py() for name in ("Links.TraceId", "Links.SpanId", "Links.Attributes")),
+                strict=True,
+            )
+        )
+    return column
+
+
+def _first_links(table: pa.Table) -> dict[str, NDArray[np.generic]]:
+    """The link that counts of each span: the first to another attempt, else the first."""
+    ids = np.zeros((3, table.num_rows), np.uint64)
+    types = np.zeros(table.num_rows, np.int8)
+    links = _chunk(table, "Links.SpanId")
+    for row in np.flatnonzero(np.diff(np.asarray(links.offsets))).tolist():
+        found = zip(
+            *(table.column(name)[row].as_py() for name in ("Links.TraceId", "Links.SpanId", "Links.Attributes")),
+            strict=True,
+        )
+        for trace_id, span_id, attributes in found:
+            kind = _link_type(attributes)
+            usable = len(trace_id) == 32 and len(span_id) == 16 and span_id.strip(b"0")
+            if usable and kind > types[row]:
+                types[row] = kind
+                ids[:, row] = [int(text, 16) for text in (trace_id[:16], trace_id[16:], span_id)]
+            if types[row] >= LINK_RETRY:
+                break
+    names = ("link_trace_id_high", "link_trace_id_low", "link_span_id")
+    return {"link_type": types, **dict(zip(names, ids, strict=True))}
+
+
+def _link_type(attributes: Sequence[tuple[bytes, bytes]]) -> int:
+    named = [_text(text) for key, text in attributes if key == _LINK_TYPE]
+    return next((LINKS.index(text) for text in named if text in LINKS[LINK_RETRY:]), LINKS.index("link"))
+
+
+def _resources(
+    table: pa.Table, service: NDArray[np.generic], strings: StringTable
+) -> tuple[Resources, NDArray[np.int32]]:
+    """The distinct resources as far as columns tell them apart, and by row which it is."""
+    attributes = _Maps(table, "ResourceAttributes", "ResourceAttributeTypes")
+    hosts = [_text_column(attributes, (key,), strings) for key in (*_HOST_KEYS, b"service.version")]
+    schema_url = _texts(table, "ResourceSchemaUrl", strings, absent=True)
+    distinct, number = _distinct([service.astype(np.int32), schema_url, *hosts])
+    nowhere = np.zeros(len(distinct), np.int64)
+    return Resources(distinct[:, 0], distinct[:, 2:-1], distinct[:, 1], nowhere, nowhere, distinct[:, -1]), number
+
+
+def _scopes(table: pa.Table, strings: StringTable) -> tuple[Scopes, NDArray[np.int32]]:
+    texts = [_texts(table, name, strings, absent=True) for name in ("ScopeName", "ScopeVersion", "ScopeSchemaUrl")]
+    distinct, number = _distinct(texts)
+    nowhere = np.zeros(len(distinct), np.int64)
+    return Scopes(distinct[:, 0], distinct[:, 1], distinct[:, 2], nowhere, nowhere), number
+
+
+def _distinct(columns: Sequence[IndexColumn]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The distinct rows of columns, shape (d, columns), and by row which it is."""
+    distinct, number = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    return np.ascontiguousarray(distinct), number.astype(np.int32).reshape(-1)
+
+
+def _texts(table: pa.Table, name: str, strings: StringTable, absent: bool = False) -> IndexColumn:
+    """Positions of a column's texts in `strings`; "" is absent if `absent` says so."""
+    encoded = _chunk(table, name).dictionary_encode()
+    texts = [_text(text) for text in encoded.dictionary.to_pylist()]
+    positions = [NO_STRING if absent and not text else strings.index(text) for text in texts]
+    column: IndexColumn = np.array(positions, np.int32)[np.asarray(encoded.indices)]
+    return column
+
+
+def _chunk(table: pa.Table, name: str) -> Any:
+    """A column in one piece."""
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+
+
+# --- a row in full
+
+
+class _Details:
+    """Rows of the table as `SpanDetail`."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __call__(self, row: int) -> SpanDetail:
+        (span,) = self._table.slice(row, 1).to_pylist()
+        return SpanDetail(
+            attributes=_attributes(span["SpanAttributes"], span["SpanAttributeTypes"]),
+            events=tuple(_events(span)),
+            links=tuple(_links(span)),
+            status_message=_text(span["StatusMessage"]),
+            trace_state=_text(span["TraceState"]),
+            dropped_attributes_count=span["DroppedAttributes"],
+            dropped_events_count=span["DroppedEvents"],
+            dropped_links_count=span["DroppedLinks"],
+            resource=ResourceDetail(
+                _attributes(span["ResourceAttributes"], span["ResourceAttributeTypes"]),
+                span["ResourceDropped"],
+                _text(span["ResourceSchemaUrl"]),
+            ),
+            scope=ScopeDetail(
+                _text(span["ScopeName"]),
+                _text(span["ScopeVersion"]),
+                _attributes(span["ScopeAttributes"], span["ScopeAttributeTypes"]),
+                span["ScopeDropped"],
+                _text(span["ScopeSchemaUrl"]),
+            ),
+        )
+
+
+def _events(span: dict[str, Any]) -> Iterator[Event]:
+    names = ("EventTimes", "Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped")
+    for time, name, attributes, types, dropped in zip(*(span[column] for column in names), strict=True):
+        # An event's time is unsigned and not bounded at receipt; above 2^63 the column holds it as a negative number.
+        yield Event(time % 2**64, _text(name), _attributes(attributes, types), dropped)
+
+
+def _links(span: dict[str, Any]) -> Iterator[Link]:
+    names = ("TraceId", "SpanId", "TraceState", "Attributes", "AttributeTypes", "Dropped", "Flags")
+    for trace_id, span_id, state, attributes, types, dropped, flags in zip(
+        *(span[f"Links.{name}"] for name in names), strict=True
+    ):
+        yield Link(_text(trace_id), _text(span_id), _text(state), _attributes(attributes, types), dropped, flags)
+
+
+def _attributes(pairs: Sequence[tuple[bytes, bytes]], types: bytes) -> Attributes:
+    letters = types.decode(errors="replace").ljust(len(pairs), "s")
+    return tuple((_text(key), _value(letter, _text(text))) for (key, text), letter in zip(pairs, letters, strict=False))
+
+
+def _value(letter: str, text: str) -> AttributeValue:
+    """The value that a text of type `letter` stands for; the text itself where it is no such value."""
+    read = _VALUE_READERS.get(letter)
+    try:
+        return read(text) if read else text
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        return text
+
+
+def _any_value(value: dict[str, Any]) -> AttributeValue:
+    """The value of an AnyValue in OTLP/JSON."""
+    match value:
+        case {"arrayValue": content}:
+            return [_any_value(item) for item in content.get("values", ())]
+        case {"kvlistValue": content}:
+            # An empty key is left out of the JSON, like every field that has its default.
+            return {pair.get("key", ""): _any_value(pair.get("value", {})) for pair in content.get("values", ())}
+        case {"stringValue": str() as content} | {"boolValue": bool() as content}:
+            return content
+        case {"intValue": content}:
+            return int(content)
+        case {"doubleValue": content}:
+            return float(content)
+        case {"bytesValue": content}:
+            return base64.b64decode(content)
+    return None
+
+
+_VALUE_READERS: dict[str, Callable[[str], AttributeValue]] = {
+    "b": lambda text: text == "true",
+    "i": int,
+    "d": float,
+    "y": lambda text: base64.b64decode(text, validate=True),
+    "a": lambda text: _any_value(json.loads(text)),
+    "m": lambda text: _any_value(json.loads(text)),
+    "n": lambda text: None,
+}
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")

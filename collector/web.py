@@ -1,0 +1,106 @@
+"""Runs a WSGI application on waitress, in threads. Which one is not our business: the pages are given from outside."""
+
+import logging
+import socket
+import threading
+import warnings
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.middleware.wsgi import WSGIMiddleware  # type: ignore[attr-defined]
+from waitress import create_server, wasyncore
+
+from collector.receive.answers import Reply
+from collector.receive.asgi import Application, Receive, Scope, Send, header, respond
+from collector.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+WsgiApplication = Callable[..., Any]
+
+THREADS = 8
+MAX_REQUEST_BYTES = 16 << 20
+"""Pages and queries are read; nothing large is sent to them."""
+DRAIN_S = 10
+_WHO = b"these pages need a token: as the password, with any name, or as authorization: Bearer TOKEN\n"
+
+
+def guarded(app: WsgiApplication, tokens: Tokens) -> WsgiApplication:
+    """Return the application for those who show a token; browsers are asked for it as a password, with any name."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if tokens.allow(environ.get("HTTP_AUTHORIZATION", "")):
+            return app(environ, start_response)
+        headers = [
+            ("WWW-Authenticate", 'Basic realm="cpdd", charset="UTF-8"'),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(_WHO))),
+        ]
+        start_response("401 Unauthorized", headers)
+        return [_WHO]
+
+    return answer if tokens.asked_for else app
+
+
+def as_asgi(app: WsgiApplication) -> Application:
+    """Return the application for an ASGI server; pages are made in threads, so that the loop goes on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # in favour of a package that does the same
+        inner: Application = WSGIMiddleware(app, workers=THREADS)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        length = header(scope, b"content-length")
+        if header(scope, b"transfer-encoding") or (length and not length.isdigit()):
+            await respond(send, Reply(HTTPStatus.LENGTH_REQUIRED, "text/plain", b"say content-length\n"))
+        elif int(length or 0) > MAX_REQUEST_BYTES:
+            await respond(send, Reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"the body is too large\n"))
+        else:
+            await inner(scope, receive, send)
+
+    return answer
+
+
+class WebServer:
+    """A server on a bound socket, from `start` to `stop`."""
+
+    def __init__(self, app: WsgiApplication, listener: socket.socket) -> None:
+        self._sockets: dict[int, Any] = {}
+        self._server = create_server(
+            app,
+            map=self._sockets,
+            sockets=[listener],
+            threads=THREADS,
+            ident="cpdd",
+            max_request_body_size=MAX_REQUEST_BYTES,
+            channel_timeout=60,
+            connection_limit=1_000,
+            asyncore_use_poll=True,  # select() ends at file 1,023
+        )
+        self._thread = threading.Thread(target=self._server.run, name="cpdd-web", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more connections, finish the pages in work, and end.
+
+        In this order: a worker that ends wakes the loop through a pipe, which must not have been closed by then.
+        """
+        self._in_loop(lambda: wasyncore.dispatcher.close(self._server))
+        self._server.task_dispatcher.shutdown(timeout=DRAIN_S)
+        self._in_loop(lambda: wasyncore.close_all(self._sockets))
+        self._thread.join()
+
+    def _in_loop(self, action: Callable[[], None]) -> None:
+        """Let the loop's thread do it, and wait."""
+        done = threading.Event()
+
+        def act_and_tell() -> None:
+            try:
+                action()
+            finally:
+                done.set()
+
+        self._server.trigger.pull_trigger(act_and_tell)
+        done.wait()

@@ -1,0 +1,106 @@
+"""Requests to the sampling service of a running `cpdd serve`, and how its answers read."""
+
+import getpass
+import json
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cpdd.errors import CpddError
+from cpdd.sampling.http import PROBLEMS, Server, words
+from cpdd.settings import Settings
+
+TIMEOUT_S = 10.0
+
+
+class ControlError(CpddError):
+    """A sampling service that cannot be reached, or that refuses: the problem, the address, the next step."""
+
+    def __init__(self, problem: str, address: str, hint: str = "") -> None:
+        self.problem = problem
+        self.address = address
+        self.hint = hint
+        super().__init__(f"{problem}\n  at {address}" + (f"\nhint: {hint}" if hint else ""))
+
+
+class ControlClient:
+    """One sampling service."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ControlError for an address that is none."""
+        self._address = settings.sampling_endpoint
+        self._token = first_token(settings.control_token)
+        try:
+            self._server = Server(self._address, TIMEOUT_S)
+        except ValueError as error:
+            raise ControlError(str(error), self._address) from None
+
+    def ask(self, method: str, path: str, value: object = None, query: dict[str, str] | None = None) -> Any:
+        """Return the JSON value of an answer. Raises ControlError."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        try:
+            response = self._server.ask(method, path, query or {}, value, headers)
+            text, status = response.read(), response.status
+            answer = json.loads(text)
+        except PROBLEMS as error:
+            hint = "is cpdd serve running? --sampling or CPDD_SAMPLING_ENDPOINT says where"
+            raise ControlError(f"cannot ask the sampling service: {words(error)}", self._address, hint) from None
+        finally:
+            self._server.close()
+        if status != 200:
+            problem, _, hint = str(answer.get("error", f"answer {status}")).partition("\nhint: ")
+            raise ControlError(problem, self._address, hint)
+        return answer
+
+
+def first_token(text: str) -> str:
+    """Return the token that a client shows where several are valid: of a text, or of the file behind an @.
+
+    >>> first_token("new,old")
+    'new'
+    """
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text().strip().partition("\n")[0]
+        except OSError as error:
+            raise ControlError(f"the token cannot be read: {error.strerror}", text[1:]) from None
+    return text.partition(",")[0].strip()
+
+
+def author() -> str:
+    """Return who asks, for the log of changes."""
+    user = "unknown"
+    with suppress(OSError, KeyError, ImportError):
+        user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"
+
+
+def clock_of(unix_ms: int) -> str:
+    """Return a time of day.
+
+    >>> clock_of(0)
+    '00:00:00 UTC'
+    """
+    return time.strftime("%H:%M:%S UTC", time.gmtime(unix_ms / 1000))
+
+
+def length_of(seconds: float) -> str:
+    """Return a length of time.
+
+    >>> length_of(300), length_of(90), length_of(4.2)
+    ('5 m', '1 m 30 s', '4 s')
+    """
+    minutes, left = divmod(round(seconds), 60)
+    parts = [f"{minutes} m"] * bool(minutes) + [f"{left} s"] * bool(left or not minutes)
+    return " ".join(parts)
+
+
+def share_of(percentage: float) -> str:
+    """Return a percentage as people write it.
+
+    >>> share_of(100.0), share_of(0.5)
+    ('100 %', '0.5 %')
+    """
+    return f"{percentage:.4g} %"

@@ -1,0 +1,53 @@
+"""Findings for the report: of the traces that it reads, or those of the cpdd that they come from."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from collector.core.findings.model import Fact, Finding
+from collector.core.findings.of_graph import deadlines_in, findings_of
+from collector.core.graph import DependencyGraph
+from collector.core.journeys import JourneyBook
+from collector.core.population.columns import Population
+from collector.core.spans import SpanBatch
+from cpdd.cli._jaeger import Fetch, QueryError, fetch_over_http, root_of
+
+
+def findings_here(
+    population: Population, graph: DependencyGraph, batch: SpanBatch, book: JourneyBook
+) -> tuple[Finding, ...]:
+    """Return what the traces themselves say."""
+    traces = Counter(population.journeys[number] for number in population.journey.tolist())
+    return findings_of(graph, traces, deadlines_in(batch), book)
+
+
+def findings_at(base: str, graph: DependencyGraph, fetch: Fetch = fetch_over_http) -> tuple[Finding, ...] | None:
+    """Return the open findings of a running cpdd about journeys and services of a graph; None: it is no cpdd.
+
+    They rest on more than the traces of the report, and know promises, versions and owners.
+    """
+    try:
+        answer = orjson.loads(fetch(f"{root_of(base)}/findings.json"))
+        found = [_finding(row) for group in answer["groups"] for row in group["findings"]]
+    except (QueryError, orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    journeys, services = {journey for journey, _ in graph.roots}, {node.service for node in graph.nodes}
+    return tuple(finding for finding in found if finding.journey in journeys or finding.service in services)
+
+
+def _finding(row: Mapping[str, Any]) -> Finding:
+    return Finding(
+        kind=str(row["kind"]),
+        journey=str(row["journey"]),
+        subject=str(row["id"]),
+        title=str(row["title"]),
+        advice=str(row["advice"]),
+        service=str(row["service"]),
+        urgency=str(row["urgency"]),
+        facts=tuple(Fact(str(fact["name"]), float(fact["value"]), str(fact["unit"])) for fact in row["facts"]),
+        owner=str(row["owner"]),
+        examples=tuple(str(example["trace_id"]) for example in row["examples"]),
+        version=str(row["version"]),
+    )

@@ -1,0 +1,106 @@
+"""Which libraries here are instrumented, and what to install for those that are not. Reads what is installed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, entry_points
+from importlib.metadata import version as installed_version
+from typing import Literal
+
+from cpdd.instrumentations import disabled_in, modules_for
+
+TRIED = "0.66b1"
+"""The line of OpenTelemetry's contrib instrumentations that cpdd is tested with."""
+
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "aiohttp-client": ("aiohttp",),
+    "aiohttp-server": ("aiohttp",),
+    "celery": ("celery",),
+    "confluent-kafka": ("confluent-kafka",),
+    "django": ("django",),
+    "fastapi": ("fastapi",),
+    "flask": ("flask",),
+    "grpc": ("grpcio",),
+    "httpx": ("httpx",),
+    "kafka-python": ("kafka-python", "kafka-python-ng"),
+    "logging": (),
+    "psycopg": ("psycopg",),
+    "redis": ("redis",),
+    "requests": ("requests",),
+    "sqlalchemy": ("sqlalchemy",),
+    "sqlite3": (),
+    "starlette": ("starlette",),
+    "urllib": (),
+    "urllib3": ("urllib3",),
+}
+"""Instrumentations by the end of their distribution's name, and the libraries that each is for; none: Python's own."""
+
+State = Literal["ready", "missing", "disabled", "unfit", "not needed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library, and what becomes of it under `cpdd.init`."""
+
+    instrumentation: str
+    library: str
+    library_version: str
+    instrumentation_version: str
+    state: State
+
+    @property
+    def distribution(self) -> str:
+        return f"opentelemetry-instrumentation-{self.instrumentation}"
+
+    def next_step(self) -> str:
+        """Return what to do, "" where nothing is."""
+        match self.state:
+            case "missing":
+                return f"pip install {self.distribution}=={TRIED}"
+            case "disabled":
+                return "named in OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+            case "unfit":
+                return f"{self.distribution} {self.instrumentation_version} is not for this version"
+        return "" if self.instrumentation_version in ("", TRIED) else f"cpdd is tested with {TRIED}"
+
+
+def libraries(
+    environ: Mapping[str, str], version_of: Callable[[str], str] = lambda name: _version(name)
+) -> list[Library]:
+    """Return every library that is here and can be instrumented, in the order of their names."""
+    disabled = disabled_in(environ)
+    found = []
+    for name, candidates in KNOWN.items():
+        library = next((candidate for candidate in candidates if version_of(candidate)), "")
+        if candidates and not library:
+            continue
+        instrumentation_version = version_of(f"opentelemetry-instrumentation-{name}")
+        found.append(
+            Library(
+                name,
+                library or f"{name} of Python",
+                version_of(library) if library else "",
+                instrumentation_version,
+                _state(name, bool(candidates), instrumentation_version, disabled),
+            )
+        )
+    return found
+
+
+def _state(name: str, is_library: bool, instrumentation_version: str, disabled: frozenset[str]) -> State:
+    if not instrumentation_version:
+        return "missing" if is_library else "not needed"
+    points = [point for point in entry_points(group="opentelemetry_instrumentor") if _is_of(point.dist, name)]
+    if disabled & {"*", *(point.name for point in points)}:
+        return "disabled"
+    return "ready" if any(modules_for(point) for point in points) else "unfit"
+
+
+def _is_of(distribution: object, name: str) -> bool:
+    return getattr(distribution, "name", "").replace("_", "-").lower() == f"opentelemetry-instrumentation-{name}"
+
+
+def _version(name: str) -> str:
+    try:
+        return installed_version(name)
+    except PackageNotFoundError:
+        return ""

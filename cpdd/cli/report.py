@@ -1,0 +1,156 @@
+"""`cpdd report`: what a population of traces says, journey by journey."""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import orjson
+
+from collector.core.graph_build import dependency_graph
+from collector.core.journeys import JourneyBook
+from collector.core.policy import PathPolicy
+from collector.core.population import population_of
+from collector.core.population.report import Report, report_on
+from collector.core.spans import SpanBatch
+from cpdd.cli._book import load_book
+from cpdd.cli._files import name_of, read_files
+from cpdd.cli._findings import findings_at, findings_here
+from cpdd.cli._jaeger import Asked, choose_service, traces_at
+from cpdd.cli._report_text import report_lines
+from cpdd.cli._settings import read_settings, setting_flags
+from cpdd.cli._terminal import Printer, say
+from cpdd.cli._weights import counted
+from cpdd.errors import CpddError
+from cpdd.settings import Settings
+
+MOST_TRACES = 1_500
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class NothingFound(CpddError):
+    """A query that found no trace."""
+
+    def __init__(self, asked: Asked, base: str, last: str) -> None:
+        self.asked = asked
+        super().__init__(
+            f"no traces of service {asked.service!r} in the last {last}\n  at {base}\n"
+            "hint: --last 24h looks farther back; cpdd report --from ADDRESS names the services"
+        )
+
+
+class _Ago(click.ParamType[str]):
+    """A stretch of time up to now, in seconds: 30m, 1h, 7d."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not (text[-1:] in _UNITS_S and text[:-1].isdigit() and int(text[:-1]) > 0):
+            self.fail(f"{text!r} is no stretch of time such as 30m, 1h or 7d", param, ctx)
+        return text
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[FILE...]")
+@click.option("--from", "base", metavar="URL", help="Read a running Jaeger or cpdd instead: http://localhost:16686.")
+@click.option("--service", metavar="NAME", help="With --from: traces of this service.")
+@click.option("--operation", metavar="NAME", default="", help="With --from: traces with this operation.")
+@click.option("--last", type=_Ago(), default="1h", show_default=True, help="With --from: how far to look back.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=MOST_TRACES, show_default=True, help="With --from: most traces."
+)
+@click.option("--html", metavar="OUT", help="Write one HTML page that needs nothing else; - is stdout.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@setting_flags("overflow", "max_skew_ns", "max_file_bytes")
+def command(
+    files: tuple[str, ...],
+    base: str | None,
+    service: str | None,
+    operation: str,
+    last: str,
+    limit: int,
+    html: str | None,
+    as_json: bool,
+    config: str | None,
+    **flags: str | None,
+) -> None:
+    """Report where the journeys of many traces spend their time, what the slowest wait for, and what they call.
+
+    FILE is OTLP (JSON, JSON lines, protobuf), Jaeger JSON or Zipkin v2 JSON, gzip or not; - is stdin. With --from,
+    traces come from a running Jaeger or cpdd, and nothing there has to change.
+
+    \b
+      cpdd report traces.json
+      cpdd report --html report.html traces.otlp.pb.gz
+      cpdd report --from http://localhost:16686 --service shop --last 1h
+    """
+    if bool(files) == bool(base):
+        raise click.UsageError("give either files or --from URL")
+    settings, _ = read_settings(config, **flags)
+    if base:
+        batch, title = _asked(base, service, operation, last, limit)
+    else:
+        batch, title = read_files(files, settings.max_file_bytes), _title(files)
+    report = _report(batch, settings, load_book(config), base)
+    if as_json:
+        click.echo(orjson.dumps(report.to_json()))
+    elif html:
+        _write_html(report, title, html)
+    else:
+        printer = Printer()
+        printer.print(*report_lines(report, printer.look))
+
+
+def _report(batch: SpanBatch, settings: Settings, book: JourneyBook, base: str | None) -> Report:
+    """The report, with the findings of the traces, or of the cpdd that they come from."""
+    policy = PathPolicy(settings.overflow, settings.max_skew_ns)
+    batch, weight = counted(batch, policy)
+    population = population_of(batch, policy, weight, book)
+    graph = dependency_graph(batch, policy, weight, book)
+    findings = findings_at(base, graph) if base else None
+    if findings is None:
+        findings = findings_here(population, graph, batch, book)
+    return report_on(population, graph, len(batch), findings)
+
+
+def _asked(base: str, service: str | None, operation: str, last: str, limit: int) -> tuple[SpanBatch, str]:
+    now = time.time_ns()
+    asked = Asked(
+        service=choose_service(base, service),
+        operation=operation,
+        start_unix_nano=now - int(last[:-1]) * _UNITS_S[last[-1]] * 1_000_000_000,
+        end_unix_nano=now,
+        limit=limit,
+    )
+    answered = traces_at(base, asked)
+    if not len(answered.spans):
+        raise NothingFound(asked, base, last)
+    if answered.reached(limit):
+        say(f"cpdd: there may be more than {limit:,} traces; the newest were read (--limit reads more)")
+    if answered.rejected:
+        say(f"cpdd: {answered.rejected:,} spans of the answer could not be read")
+    return answered.spans, f"{asked.service}, last {last}"
+
+
+def _title(files: Sequence[str]) -> str:
+    names = [Path(name_of(path)).name for path in files]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _write_html(report: Report, title: str, out: str) -> None:
+    from ui.report import render_report  # noqa: PLC0415 - Jinja is not needed for the terminal
+
+    made = f"Made by cpdd {version('cpdd')} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    page = render_report(report, title, made)
+    if out == "-":
+        sys.stdout.write(page)
+        return
+    try:
+        Path(out).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CpddError(f"the report cannot be written: {error.strerror or error}\n  at {out}") from None
+    say(f"{out}: {len(page.encode()) / 1000:,.0f} kB, opens in any browser")

@@ -1,0 +1,1 @@
+"""Programs to instrument, break and watch."""

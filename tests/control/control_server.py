@@ -1,0 +1,114 @@
+"""A sampling port on loopback, its log in memory: what `cpdd serve` runs, without a store."""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any
+
+from collector.control.api import ControlApp
+from collector.control.guard import Guard
+from collector.control.proposals import Proposer
+from collector.control.service import SamplingService
+from collector.core.findings.model import JourneySeen
+from collector.core.sampling.costs import Cost
+from collector.core.sampling.roots import Root
+from collector.listen import Endpoint, bind, port_of
+from collector.loop import LoopThread
+from collector.receive.limits import Limits
+from collector.receive.protocol import uvicorn_config
+from collector.store.sampling_log import RESERVED, Change
+from collector.tokens import Tokens
+
+
+class MemoryLog:
+    """Keeps changes; outlives the servers that write it."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Change, dict[str, Any]]] = []
+
+    def state(self) -> dict[str, Any] | None:
+        return json.loads(json.dumps(self.rows[-1][1])) if self.rows else None
+
+    def append(self, change: Change, state: dict[str, Any]) -> None:
+        self.rows.append((change, state))
+
+    def changes(self, limit: int = 100) -> Sequence[Change]:
+        return [change for change, _ in reversed(self.rows) if change.action != RESERVED][:limit]
+
+
+class KnownRoots:
+    """Root operations said by hand, by (service, operation, caller)."""
+
+    def __init__(self, known: dict[tuple[str, str, str], list[Root]] | None = None) -> None:
+        self.known = known or {}
+
+    def find(self, service: str, operation: str = "", below: str = "") -> list[Root]:
+        return self.known.get((service, operation, below), [])
+
+
+class ControlServer:
+    """A running port."""
+
+    def __init__(self, service: SamplingService, proposer: Proposer, loop: LoopThread, port: int) -> None:
+        self.service = service
+        self.proposer = proposer
+        self.loop = loop
+        self.port = port
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, value: Any = None, **headers: str) -> tuple[int, Any]:
+        """Send one request; returns the status and the JSON value of the answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        said = {"Content-Type": "application/json"} if value is not None else {}
+        said |= {name.replace("_", "-"): text for name, text in headers.items()}
+        body = value if isinstance(value, bytes) else None if value is None else json.dumps(value).encode()
+        connection.request(method, path, body, said)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, json.loads(text) if text else None
+
+    def boost(self, **asked: Any) -> Any:
+        status, answer = self.ask("POST", "/v1/boosts", asked)
+        assert status == 200, answer
+        return answer
+
+
+@contextmanager
+def control_server(
+    log: MemoryLog | None = None,
+    roots: KnownRoots | None = None,
+    token: str = "",
+    port: int = 0,
+    seen: Sequence[JourneySeen] = (),
+    costs: Mapping[Root, Cost] | None = None,
+    ceiling: float = 0.0,
+) -> Iterator[ControlServer]:
+    """Serve while the context lasts; `seen` and `costs` are what the judge and the store would say."""
+    loop, workers = LoopThread(), ThreadPoolExecutor(1)
+    loop.start()
+
+    async def begin() -> SamplingService:
+        service = SamplingService(log or MemoryLog(), roots or KnownRoots(), workers, read_costs=lambda: costs or {})
+        await service.begin()
+        return service
+
+    service = loop.run(begin())
+    listener: socket.socket = bind(Endpoint("sampling_http", "sampling"), "127.0.0.1", port)
+    bound = port_of(listener)
+    proposer = Proposer(service, lambda: seen, ceiling)
+    app = ControlApp(service, Guard("127.0.0.1", Tokens("control_token", token)), proposer)
+    running = loop.serve(uvicorn_config(app, Limits(), 1), listener)
+    try:
+        yield ControlServer(service, proposer, loop, bound)
+    finally:
+        loop.run(service.end())
+        running.stop()
+        loop.stop()
+        workers.shutdown()

@@ -1,0 +1,125 @@
+"""What a journey cannot do without."""
+
+from dataclasses import replace
+
+from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
+from collector.core.mandatory import JourneyNeed, beginnings, mandatory_subgraph, only_mandatory, reached
+from collector.core.requirement import Verdict
+
+
+def verdict(word: str) -> Verdict:
+    return Verdict(word, None, (0.0, 1.0), 0)
+
+
+def graph(*lines: str) -> DependencyGraph:
+    """`shop -> pay mandatory declared=optional journey=optional kind=internal`; whatever stands left first begins."""
+    edges = [_edge(line) for line in lines]
+    nodes = {node.id: node for edge in edges for node in (edge.caller, edge.callee)}
+    return DependencyGraph(tuple(nodes.values()), tuple(edges), (("buy", edges[0].caller),))
+
+
+def _edge(line: str) -> GraphEdge:
+    caller, _, callee, word, *more = line.split()
+    said = {"declared": "", "journey": "undetermined", "kind": "rpc"} | dict(pair.split("=") for pair in more)
+    return GraphEdge(
+        journey="buy",
+        caller=GraphNode(caller, "", "server"),
+        callee=GraphNode(callee, "", "server"),
+        kind=said["kind"],
+        traces=100,
+        calls=100,
+        attempts=100,
+        failed=10,
+        survived=0,
+        confounded=0,
+        blocking=True,
+        declared=said["declared"] or None,
+        verdict=verdict(word),
+        journey_verdict=verdict(said["journey"]),
+        critical_share=0.1,
+        p50_ns=None,
+        p95_ns=None,
+        p99_ns=None,
+    )
+
+
+def need(*lines: str) -> JourneyNeed:
+    return mandatory_subgraph(graph(*lines), "buy")
+
+
+def test_a_journey_needs_what_is_reached_over_mandatory_edges_only():
+    found = need("shop -> pay mandatory", "pay -> bank mandatory", "shop -> tips optional", "shop -> new undetermined")
+
+    assert found.mandatory == ("bank", "pay", "shop")
+    assert (found.undetermined, found.optional) == (("new",), ("tips",))
+    assert [edge.callee.id for edge in found.edges] == ["pay", "bank"]
+
+
+def test_beyond_an_optional_edge_everything_is_optional_however_mandatory_for_its_caller():
+    assert need("shop -> tips optional", "tips -> best mandatory").optional == ("best", "tips")
+
+
+def test_beyond_a_mixed_edge_nobody_can_say():
+    assert need("shop -> stock mixed", "stock -> db mandatory").undetermined == ("db", "stock")
+
+
+def test_where_nothing_failed_yet_the_declaration_counts():
+    found = need("shop -> pay undetermined declared=mandatory", "shop -> tips undetermined declared=optional")
+
+    assert (found.mandatory, found.optional) == (("pay", "shop"), ("tips",))
+
+
+def test_what_a_mark_declares_holds_for_the_call_inside_it():
+    found = need("shop -> charge undetermined declared=mandatory kind=internal", "charge -> bank undetermined")
+
+    assert found.mandatory == ("bank", "charge", "shop")
+
+
+def test_a_call_that_was_seen_to_be_other_than_declared_is_misdeclared():
+    found = need(
+        "shop -> price mandatory declared=optional",
+        "shop -> ship optional declared=mandatory",
+        "shop -> pay mandatory declared=mandatory",
+        "shop -> new undetermined declared=optional",
+    )
+
+    assert [edge.callee.id for edge in found.misdeclared] == ["price", "ship"]
+
+
+def test_a_journey_that_fares_otherwise_than_its_edges_say_is_a_disagreement():
+    found = need(
+        "web -> shop mandatory journey=optional",  # fails, and nobody minds
+        "web -> tips optional journey=mandatory",  # answers well, and takes the journey down
+        "tips -> best mandatory journey=mandatory",  # behind an optional call, and takes it down
+        "web -> pay mandatory journey=mandatory",
+        "web -> mail mixed journey=optional",
+    )
+
+    assert [edge.callee.id for edge in found.disagreements] == ["shop", "tips", "best"]
+
+
+def test_what_a_queue_delivers_is_no_disagreement():
+    mail = graph("queue -> mail optional journey=mandatory kind=messaging")
+    queue = replace(mail.edges[0], caller=GraphNode("orders", "", "queue"))
+
+    assert mandatory_subgraph(replace(mail, edges=(queue,), roots=()), "buy").disagreements == ()
+
+
+def test_only_what_journeys_need_is_left_of_a_graph():
+    left = only_mandatory(graph("shop -> pay mandatory", "shop -> tips optional", "tips -> pay mandatory"))
+
+    assert [node.id for node in left.nodes] == ["shop", "pay"]
+    assert [(edge.caller.id, edge.callee.id) for edge in left.edges] == [("shop", "pay")]
+
+
+def test_a_loop_has_a_beginning_and_an_end():
+    ways = [("a", "b"), ("b", "a"), ("b", "c")]
+
+    assert beginnings(ways) == {"a"}
+    assert reached(beginnings(ways), ways) == {"a", "b", "c"}
+
+
+def test_a_graph_that_lost_its_roots_begins_with_what_nobody_calls():
+    lost = replace(graph("shop -> pay mandatory"), roots=())
+
+    assert mandatory_subgraph(lost, "buy").mandatory == ("pay", "shop")

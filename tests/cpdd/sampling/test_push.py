@@ -1,0 +1,223 @@
+"""The push provider against a real sampling port, and against what may stand in its place."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from cpdd.sampling.document import Document
+from cpdd.sampling.keeper import Keeper
+from cpdd.sampling.push import PushProvider
+from cpdd.sampling.sampler import DynamicSampler
+from tests.control.control_server import MemoryLog, control_server
+from tests.cpdd.sampling.policies import policy
+
+HIGH, LOW = 0xFF << 48, 1
+
+
+class WatchedSampler(DynamicSampler):
+    """Tells when policies or leases come."""
+
+    changed: threading.Condition | None = None
+
+    def apply(self, document: Document) -> None:
+        super().apply(document)
+        self._tell()
+
+    def grant(self, leases: dict[str, int]) -> None:  # type: ignore[override]
+        super().grant(leases)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.changed is not None:
+            with self.changed:
+                self.changed.notify_all()
+
+    def wait_for(self, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        assert self.changed is not None
+        with self.changed:
+            assert self.changed.wait_for(holds, timeout_s), "nothing of it came in time"
+
+    def keeps(self, trace_id: int = LOW) -> bool:
+        return self.should_sample(None, trace_id, "GET /").decision.is_sampled()
+
+
+@contextmanager
+def following(address: str, ttl_s: float = 600.0) -> Iterator[tuple[WatchedSampler, Keeper]]:
+    sampler = WatchedSampler("shop", baseline=0.0)
+    sampler.changed = threading.Condition()
+    keeper = Keeper(sampler, ttl_s=ttl_s)
+    provider = PushProvider(address, keeper)
+    provider.start()
+    try:
+        yield sampler, keeper
+    finally:
+        provider.stop()
+
+
+def test_a_boost_reaches_a_client_that_is_pushed_to_within_the_blink_of_an_eye():
+    with control_server() as server, following(server.address) as (sampler, keeper):
+        sampler.wait_for(lambda: keeper.standing.hash != "")
+        begun = time.perf_counter()
+        answer = server.boost(service="shop", operation="GET /", duration_s=60)
+        sampler.wait_for(sampler.keeps)
+
+    assert answer["clients"] == 1
+    assert time.perf_counter() - begun < 1.0
+    assert (keeper.standing.version, keeper.standing.problem) == (1, "")
+
+
+def test_a_counted_boost_adds_its_traces_and_no_more_in_all_clients_together():
+    with control_server() as server, following(server.address) as (one, _), following(server.address) as (other, _):
+        for sampler in (one, other):
+            sampler.wait_for(lambda sampler=sampler: sampler.document.hash != "")
+        server.boost(service="shop", id="inc", max_traces=40)
+        kept = {one: 0, other: 0}
+
+        def draw(sampler: WatchedSampler) -> bool:
+            kept[sampler] += sum(sampler.keeps() for _ in range(100))
+            return sum(kept.values()) >= 30
+
+        one.wait_for(lambda: draw(one) or draw(other), 20)
+        for sampler in (one, other, one, other):
+            draw(sampler)
+
+    assert 30 <= sum(kept.values()) <= 40
+
+
+def test_the_server_learns_what_was_seen_and_kept():
+    with control_server() as server, following(server.address) as (sampler, keeper):
+        server.ask("POST", "/v1/policies", policy("half", 50))
+        sampler.wait_for(lambda: keeper.standing.version == 1)
+        for _ in range(3):
+            sampler.keeps(HIGH)
+            sampler.keeps(LOW)
+        deadline = time.monotonic() + 10
+        rows: list[dict[str, object]] = []
+        while not rows and time.monotonic() < deadline:
+            rows = server.ask("GET", "/v1/state")[1]["rates"]
+
+    assert [(row["operation"], row["rule"], row["kept_share"]) for row in rows] == [("GET /", "half", 0.5)]
+
+
+def test_a_server_that_comes_back_is_found_again_and_the_last_policies_stay_meanwhile():
+    log = MemoryLog()
+    with control_server(log) as server:
+        port = server.port
+        server.ask("POST", "/v1/policies", policy("all", 100))
+        context = following(server.address)
+        sampler, keeper = context.__enter__()
+        sampler.wait_for(sampler.keeps)
+    try:
+        assert sampler.keeps(), "by the last policies"
+        with control_server(log, port=port) as server:
+            server.ask("POST", "/v1/policies", {"policies": [policy("none", 0)], "replace": True})
+            sampler.wait_for(lambda: not sampler.keeps(HIGH), 20)
+        assert keeper.standing.version == 2
+    finally:
+        context.__exit__(None, None, None)
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server that says what `said` says, to every GET."""
+
+    said: tuple[int, str, bytes] = (404, "text/plain", b"nothing here")
+
+    def do_GET(self) -> None:
+        status, kind, body = self.said
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@contextmanager
+def answering(status: int, kind: str, body: bytes) -> Iterator[str]:
+    handler = type("Handler", (Answers,), {"said": (status, kind, body)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (404, "text/plain", b"nothing here"),
+        (500, "text/html", b"<h1>broken</h1>"),
+        (200, "application/json", b'{"version": 1, "policies": [{"id": "a"}]}'),
+        (200, "application/json", b"\xff\xfe garbage"),
+        (200, "application/json", b"[" * 100_000),
+        (200, "text/event-stream", b"event: policies\ndata: {nonsense}\n\n"),
+        (200, "text/event-stream", b"event: leases\ndata: [1]\n\nevent: leases\ndata: {\n\n"),
+    ],
+)
+def test_a_server_that_talks_nonsense_changes_nothing_and_the_status_says_why(said: tuple[int, str, bytes]):
+    with answering(*said) as address:
+        sampler = DynamicSampler("shop", baseline=0.0)
+        told = threading.Event()
+
+        class Watched(Keeper):
+            def lose(self, problem: str) -> None:
+                super().lose(problem)
+                told.set()
+
+            def refuse(self, problem: str) -> None:
+                super().refuse(problem)
+                told.set()
+
+        keeper = Watched(sampler)
+        provider = PushProvider(address, keeper)
+        provider.start()
+        heard = told.wait(10)
+        provider.stop()
+
+    assert heard
+    assert keeper.standing.problem
+    assert not sampler.should_sample(None, HIGH, "GET /").decision.is_sampled()
+
+
+def test_where_events_do_not_pass_the_client_polls():
+    """A server that knows the poll alone: what a proxy leaves that takes streams for errors."""
+    text = b'{"version": 3, "policies": [{"id": "a", "trace": {"match": [{"trace_field": "NAME", "exact": "GET /"}], "keep": {"percentage": 100}}}]}'  # fmt: skip  # noqa: E501
+
+    class Polls(Answers):
+        def do_GET(self) -> None:
+            self.said = (200, "application/json", text) if "/stream" not in self.path else (404, "text/plain", b"no")
+            super().do_GET()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Polls)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with following(f"http://127.0.0.1:{server.server_port}") as (sampler, keeper):
+            sampler.wait_for(sampler.keeps)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert keeper.standing.version == 3
+
+
+def test_a_garbage_push_to_a_running_client_leaves_the_old_policies(caplog: pytest.LogCaptureFixture):
+    sampler = DynamicSampler("shop", baseline=0.0)
+    keeper = Keeper(sampler)
+    good = b'{"version": 1, "policies": [{"id": "a", "trace": {"match": [{"trace_field": "NAME", "exists": true}], "keep": {"percentage": 100}}}]}'  # fmt: skip  # noqa: E501
+
+    assert keeper.take(good, "here")
+    for garbage in (b"", b"\x00", b'{"version": 2, "policies": [{"id": 5}]}', b'{"version": 2, "hash": "x"}'):
+        assert not keeper.take(garbage, "here")
+
+    assert sampler.should_sample(None, LOW, "GET /").decision.is_sampled()
+    assert keeper.standing.version == 1
+    assert "hash" in keeper.standing.problem

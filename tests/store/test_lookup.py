@@ -1,0 +1,38 @@
+"""Where traces lie: the pairs by which their rows are asked for."""
+
+from collector.store import lookup
+from collector.store.lookup import Place, pairs
+
+A, B = "a" * 32, "b" * 32
+SECOND_NS = 1_000_000_000
+
+
+def test_a_trace_is_asked_for_in_every_stretch_that_it_touches() -> None:
+    (parameters,) = pairs([Place(A, 119, 240), Place(B, 60, 60)], step_s=60)
+
+    assert list(zip(parameters["starts"], parameters["ids"], strict=True)) == [  # type: ignore[call-overload]
+        *((60, A), (120, A), (180, A), (240, A)),
+        (60, B),
+    ]
+    assert (parameters["first_ns"], parameters["last_ns"]) == (60 * SECOND_NS, 241 * SECOND_NS - 1)
+
+
+def test_a_margin_reaches_into_the_stretches_beside_it_but_not_before_1970() -> None:
+    (parameters,) = pairs([Place(A, 30, 119)], step_s=60, margin_s=60)
+
+    assert parameters["starts"] == [0, 60, 120]
+    assert (parameters["first_ns"], parameters["last_ns"]) == (0, 180 * SECOND_NS - 1)
+
+
+def test_many_long_traces_are_several_queries() -> None:
+    day = 86_400
+    places = [Place(f"{n:032x}", n, n + 20 * day) for n in range(5)]
+
+    queries = list(pairs(places, step_s=60))
+
+    assert [len(set(query["ids"])) for query in queries] == [1, 1, 1, 1, 1]  # type: ignore[call-overload]
+    assert sum(len(query["starts"]) for query in queries) > lookup.MAX_PAIRS  # type: ignore[arg-type, misc]
+
+
+def test_no_trace_is_no_query() -> None:
+    assert list(pairs([], step_s=60)) == []

@@ -1,0 +1,528 @@
+"""What pages read: the same numbers as plain arithmetic over the traces, and nobody's text in a query."""
+
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import pytest
+
+from collector.store.derived import Derived
+from collector.store.engine import Store
+from collector.store.histogram import ACCURACY
+from collector.store.minutes import EDGE_COUNTS
+from collector.store.reader import Reader
+from collector.store.values import CallPath, Edge, JourneySummary, Node, ServiceCalls, TraceQuery, TraceSummary, Window
+from collector.store.writer import Committer
+from tests.store.learned import LearnedTrace, Path, Step, edge_id, learned, path_id, weighted_quantile
+from tests.store.spans import MINUTE_NS, NOON, Span, encode
+from ui.views.reader import TraceReader
+
+NOW = time.time_ns()
+"""Version of what is learned: rows live some days from it."""
+SHOP, CART, REDIS, PAY = ("shop", "POST /checkout"), ("cart", "GET /cart"), ("redis", "GET"), ("pay", "POST /pay")
+AUDIT = ("shop", "audit")
+HOUR = Window(NOON, NOON + 60 * MINUTE_NS)
+HOSTILE = "'); DROP TABLE traces; -- \\ {x:String} \" \n\t\0 é 🛒"
+
+
+@pytest.fixture
+def reader(store: Store) -> Reader:
+    return Reader(store)
+
+
+def commit(store: Store, *groups: Sequence[Span]) -> None:
+    committer = Committer(store, lanes=1, linger_ms=0)
+    for group in groups:
+        committer.submit(encode(group)).result(30)
+    committer.close()
+
+
+def learn(store: Store, traces: Sequence[LearnedTrace]) -> None:
+    """Write what was learned from the traces, and their minutes."""
+    derived = Derived(store)
+    batch = learned(traces, NOW)
+    derived.write(batch)
+    derived.recompute_minutes(batch.minutes)
+
+
+def test_it_is_what_the_pages_ask_for(reader: Reader) -> None:
+    asked: TraceReader = reader
+
+    assert asked.services() == []
+
+
+def test_an_empty_store_answers_everything(reader: Reader) -> None:
+    assert reader.trace("0" * 31 + "1") is None
+    assert reader.summary("0" * 31 + "1") is None
+    assert reader.find(TraceQuery(HOUR)) == []
+    assert reader.journeys(HOUR) == []
+    assert reader.journey("check out", HOUR) is None
+    assert reader.services() == []
+    assert reader.operations("shop") == []
+    assert reader.service_calls(HOUR) == []
+    assert reader.newest_trace_unix_nano() is None
+    info = reader.info()
+    assert (info.spans, info.traces, info.oldest_unix_nano, info.newest_unix_nano) == (0, 0, 0, 0)
+
+
+# One trace
+
+
+def test_a_trace_is_read_over_services_and_days_in_order_of_start(store: Store, reader: Reader) -> None:
+    day = 1440 * MINUTE_NS
+    spans = [
+        Span(
+            trace_id=7, span_id=n + 1, parent=n, service=f"s{n}", start=NOON + n * day // 2, end=NOON + n * day // 2 + 5
+        )
+        for n in range(4)
+    ]
+    commit(store, spans[2:], [Span(trace_id=8, span_id=1)], spans[:2])
+
+    found = reader.trace(spans[0].hex_trace_id.upper())
+
+    assert found is not None
+    assert found.batch.span_id.tolist() == [1, 2, 3, 4]
+    assert found.batch.start_time_unix_nano.tolist() == [span.start for span in spans]
+    assert [found.batch.text(index) for index in found.batch.service] == ["s0", "s1", "s2", "s3"]
+
+
+def test_exact_copies_are_one_and_copies_that_differ_are_apart(store: Store, reader: Reader) -> None:
+    span = Span(trace_id=7, span_id=1, attributes={"a": "1"})
+    longer = Span(trace_id=7, span_id=1, end=span.end + 1, attributes={"a": "1"})
+    client = Span(trace_id=7, span_id=1, kind=3, attributes={"a": "1"})
+    other_value = Span(trace_id=7, span_id=1, attributes={"a": "2"})
+    commit(store, [span, longer], [span], [client, other_value], [span])
+
+    found = reader.trace(span.hex_trace_id)
+
+    assert found is not None
+    rows = [
+        (int(found.batch.kind[row]), int(found.batch.end_time_unix_nano[row]), found.detail(row).attributes)
+        for row in range(len(found.batch))
+    ]
+    assert sorted(rows) == [
+        (2, span.end, (("a", "1"),)),
+        (2, span.end, (("a", "2"),)),
+        (2, span.end + 1, (("a", "1"),)),
+        (3, span.end, (("a", "1"),)),
+    ]
+
+
+@pytest.mark.parametrize("end", [0, NOON - 5, NOON, 2**63 - 1])
+def test_the_end_of_a_span_is_read_as_it_was_sent(store: Store, reader: Reader, end: int) -> None:
+    commit(store, [Span(trace_id=7, span_id=1, start=NOON, end=end)])
+
+    found = reader.trace(f"{7:032x}")
+
+    assert found is not None
+    assert found.batch.end_time_unix_nano.tolist() == [end]
+
+
+@pytest.mark.parametrize("text", ["", "7", "g" * 32, "0" * 33, HOSTILE])
+def test_what_is_no_trace_id_finds_nothing(reader: Reader, text: str) -> None:
+    assert reader.trace(text) is None
+    assert reader.summary(text) is None
+
+
+def test_a_summary_says_what_was_learned(store: Store, reader: Reader) -> None:
+    trace = LearnedTrace(
+        7, start=NOON + 3, duration_ns=100, failed=True, path={(SHOP,): 50, (SHOP, CART): 30, (SHOP, AUDIT): 20}
+    )
+    commit(store, [Span(trace_id=7, span_id=1, start=NOON)])
+    learn(store, [trace])
+
+    summary = reader.summary(trace.hex_id)
+
+    assert summary is not None
+    assert summary == TraceSummary(
+        trace_id=trace.hex_id,
+        start_unix_nano=NOON + 3,
+        duration_ns=100,
+        journey="check out",
+        root_service="shop",
+        root_operation="POST /checkout",
+        failed=True,
+        status_known=True,
+        spans=3,
+        errors=1,
+        services=("cart", "shop"),
+        completeness=0.75,
+        ambiguity=0.25,
+        settled=True,
+        path=summary.path,
+    )
+    assert [(share.service, share.mean_ns, share.share) for share in summary.path] == [
+        ("shop", 70.0, 0.7),
+        ("cart", 30.0, 0.3),
+    ]
+
+
+# Finding
+
+
+def found_ids(found: Sequence[TraceSummary]) -> list[int]:
+    return [int(summary.trace_id, 16) for summary in found]
+
+
+@pytest.fixture
+def five(store: Store) -> list[LearnedTrace]:
+    """Five traces, a second apart, with their spans."""
+    second = 1_000_000_000
+    traces = [
+        LearnedTrace(
+            n,
+            start=NOON + n * second,
+            duration_ns=n * 100,
+            journey="browse" if n % 2 else "pay",
+            failed=n == 3,
+            path={((f"s{n}", "op"),): 100},
+        )
+        for n in range(1, 6)
+    ]
+    commit(
+        store,
+        [
+            Span(
+                trace_id=n,
+                span_id=1,
+                start=NOON + n * second,
+                service=f"s{n}",
+                name=HOSTILE if n == 4 else "op",
+                attributes={"user": f"u{n}", HOSTILE: HOSTILE, "empty": ""} if n == 2 else {"user": f"u{n}"},
+                resource={"zone": "a" if n < 3 else "b"},
+                status_message="Read timed out (2 s)" if n == 5 else "",
+            )
+            for n in range(1, 6)
+        ],
+    )
+    learn(store, traces)
+    return traces
+
+
+def ask(**fields: object) -> TraceQuery:
+    return TraceQuery(HOUR, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        (ask(), [5, 4, 3, 2, 1]),
+        (ask(slowest_first=True, limit=2), [5, 4]),
+        (ask(limit=0), []),
+        (ask(journey="pay"), [4, 2]),
+        (ask(service="s4"), [4]),
+        (ask(operation="op"), [5, 3, 2, 1]),
+        (ask(operation=HOSTILE), [4]),
+        (ask(service="s2", operation="op"), [2]),
+        (ask(service="s2", operation=HOSTILE), []),
+        (ask(min_duration_ns=300), [5, 4, 3]),
+        (ask(max_duration_ns=200), [2, 1]),
+        (ask(failed_only=True), [3]),
+        (ask(attributes=(("user", "u2"),)), [2]),
+        (ask(attributes=(("zone", "b"), ("user", "u5"))), [5]),
+        (ask(attributes=(("user", "u1"), ("zone", "b"))), []),
+        (ask(attributes=((HOSTILE, HOSTILE),)), [2]),
+        (ask(attributes=(("empty", ""),)), [2]),
+        (ask(error="TIMED out"), [5]),
+        (ask(error="timed%out"), []),
+        (ask(service="s4", on_path=True), [4]),
+        (ask(service="s4", operation=HOSTILE, on_path=True), []),
+        (ask(journey=HOSTILE, service=HOSTILE), []),
+        (TraceQuery(Window(NOON + 2_000_000_000, NOON + 4_000_000_000)), [3, 2]),
+        (TraceQuery(Window(-1, 2**63)), [5, 4, 3, 2, 1]),
+    ],
+)
+def test_traces_are_found_by_what_is_asked(
+    reader: Reader, five: list[LearnedTrace], query: TraceQuery, ids: list[int]
+) -> None:
+    assert found_ids(reader.find(query)) == ids
+
+
+def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:
+    assert reader.newest_trace_unix_nano() == five[-1].start
+
+
+def test_the_store_knows_its_size(reader: Reader, five: list[LearnedTrace]) -> None:
+    info = reader.info()
+
+    assert (info.spans, info.traces) == (5, 5)
+    assert (info.oldest_unix_nano, info.newest_unix_nano) == (five[0].start, five[-1].start)
+    assert info.bytes_on_disk > 0
+
+
+# Journeys
+
+
+def a_population(seed: int = 1, number: int = 300) -> list[LearnedTrace]:
+    """Traces of three journeys over 20 minutes; some paths reach one operation or service twice."""
+    chance = random.Random(seed)
+    shapes: list[list[Path]] = [
+        [(SHOP,), (SHOP, CART), (SHOP, CART, REDIS)],
+        [(SHOP,), (SHOP, AUDIT), (SHOP, PAY), (SHOP, PAY, REDIS), (SHOP, CART, REDIS)],
+        [(PAY,), (PAY, SHOP), (PAY, CART, SHOP)],
+    ]
+    traces = []
+    for n in range(number):
+        shape = chance.choice(shapes)
+        path = {steps: chance.choice([0, chance.randrange(1, 10**8)]) for steps in shape}
+        edges = {
+            (steps[-2], steps[-1]): {name: chance.randrange(100) for name in EDGE_COUNTS}
+            for steps in shape
+            if len(steps) > 1
+        }
+        traces.append(
+            LearnedTrace(
+                n + 1,
+                start=NOON + chance.randrange(20 * MINUTE_NS),
+                duration_ns=sum(path.values()),
+                journey=f"journey {shapes.index(shape)} {HOSTILE}",
+                failed=chance.random() < 0.2,
+                status_known=shape is not shapes[2],
+                weight=chance.choice([1.0, 1.0, 2.5, 100.0]),
+                path=path,
+                edges=edges,
+            )
+        )
+    return traces
+
+
+def by_journey(traces: Sequence[LearnedTrace]) -> dict[str, list[LearnedTrace]]:
+    journeys = defaultdict(list)
+    for trace in traces:
+        journeys[trace.journey].append(trace)
+    return journeys
+
+
+def assert_summary(summary: JourneySummary, traces: Sequence[LearnedTrace]) -> None:
+    """Compare with plain arithmetic over the traces."""
+    weight = sum(trace.weight for trace in traces)
+    assert summary.traces == len(traces)
+    assert summary.weighted_traces == pytest.approx(weight)
+    assert summary.failed == pytest.approx(sum(trace.weight for trace in traces if trace.failed))
+    assert summary.status_known == any(trace.status_known for trace in traces)
+    mean_ns = sum(trace.weight * trace.duration_ns for trace in traces) / weight
+    assert summary.mean_ns == pytest.approx(mean_ns)
+    for value, level in ((summary.p50_ns, 0.5), (summary.p95_ns, 0.95), (summary.p99_ns, 0.99)):
+        assert value == pytest.approx(weighted_quantile(traces, level), rel=ACCURACY)
+    slowest = max(traces, key=lambda trace: trace.duration_ns)
+    assert (summary.max_ns, summary.slowest_trace_id) == (slowest.duration_ns, slowest.hex_id)
+    assert_shares({(s.service, ""): (s.mean_ns, s.share, s.participation) for s in summary.path}, traces, (0,))
+
+
+def assert_shares(
+    shares: dict[tuple[str, str], tuple[float, float, float]], traces: Sequence[LearnedTrace], parts: tuple[int, ...]
+) -> None:
+    """Compare shares by service (parts 0) or operation (parts 0 and 1) with plain arithmetic."""
+
+    def name(step: Step) -> tuple[str, str]:
+        return step[0], step[1] if 1 in parts else ""
+
+    weight = sum(trace.weight for trace in traces)
+    duration = sum(trace.weight * trace.duration_ns for trace in traces)
+    for key in {name(path[-1]) for trace in traces for path, time_ns in trace.path.items() if time_ns}:
+        times = [
+            (trace.weight, sum(time_ns for path, time_ns in trace.path.items() if name(path[-1]) == key))
+            for trace in traces
+        ]
+        summed = sum(w * time_ns for w, time_ns in times)
+        with_time = sum(w for w, time_ns in times if time_ns)
+        assert shares.pop(key) == pytest.approx((summed / weight, summed / duration, with_time / weight))
+    assert shares == {}
+
+
+def test_journeys_are_what_plain_arithmetic_says(store: Store, reader: Reader) -> None:
+    population = a_population()
+    learn(store, population[:200])
+    learn(store, population[200:])
+
+    found = reader.journeys(HOUR)
+
+    expected = by_journey(population)
+    assert [summary.traces for summary in found] == sorted(map(len, expected.values()), reverse=True)
+    for summary in found:
+        assert_summary(summary, expected.pop(summary.journey))
+        assert sum(share.share for share in summary.path) == pytest.approx(1)
+    assert not expected
+
+
+def test_a_window_counts_the_minutes_that_it_touches_whole(store: Store, reader: Reader) -> None:
+    population = a_population()
+    learn(store, population)
+    window = Window(NOON + 5 * MINUTE_NS + 7, NOON + 9 * MINUTE_NS + 1)
+
+    found = reader.journeys(window)
+
+    inside = by_journey([t for t in population if NOON + 5 * MINUTE_NS <= t.start < NOON + 10 * MINUTE_NS])
+    assert {summary.journey for summary in found} == inside.keys()
+    for summary in found:
+        assert_summary(summary, inside[summary.journey])
+
+
+def test_a_series_has_a_point_for_every_step_and_they_add_up(store: Store, reader: Reader) -> None:
+    population = a_population()
+    learn(store, population)
+
+    (summary, *_) = reader.journeys(HOUR)
+
+    traces = by_journey(population)[summary.journey]
+    assert [point.start_unix_nano for point in summary.series] == [NOON + n * MINUTE_NS for n in range(60)]
+    for number, point in enumerate(summary.series):
+        here = [trace for trace in traces if trace.minute == NOON // MINUTE_NS + number]
+        assert point.traces == pytest.approx(sum(trace.weight for trace in here))
+        assert point.failed == pytest.approx(sum(trace.weight for trace in here if trace.failed))
+        if here:
+            assert point.p95_ns == pytest.approx(weighted_quantile(here, 0.95), rel=ACCURACY)
+        else:
+            assert (point.p50_ns, point.p95_ns) == (0, 0)
+
+
+@pytest.mark.parametrize(("minutes", "points"), [(1, 1), (61, 31), (1440, 60), (10_000, 60)])
+def test_a_series_has_about_sixty_points_however_long_the_window(
+    store: Store, reader: Reader, minutes: int, points: int
+) -> None:
+    learn(store, [LearnedTrace(1, path={(SHOP,): 100})])
+
+    (summary,) = reader.journeys(Window(NOON, NOON + minutes * MINUTE_NS))
+
+    assert len(summary.series) == points
+    assert sum(point.traces for point in summary.series) == 1
+
+
+def test_the_rate_of_a_minute_that_is_not_over_counts_what_has_passed(store: Store, reader: Reader) -> None:
+    second = 1_000_000_000
+    learn(store, [LearnedTrace(n, start=NOON + n * second, path={(SHOP,): 100}) for n in range(30)])
+
+    (live,) = reader.journeys(Window(NOON, NOON + 30 * second))
+    (later,) = reader.journeys(Window(NOON, NOON + 60 * second))
+
+    assert live.rate_per_s == pytest.approx(1.0)
+    assert later.rate_per_s == pytest.approx(0.5)
+
+
+def test_the_rate_counts_from_the_first_trace_of_all(store: Store, reader: Reader) -> None:
+    second = 1_000_000_000
+    learn(store, [LearnedTrace(n, start=NOON + 30 * second + n * second, path={(SHOP,): 100}) for n in range(30)])
+
+    (summary,) = reader.journeys(Window(NOON - 59 * MINUTE_NS, NOON + MINUTE_NS))
+
+    assert summary.rate_per_s == pytest.approx(1.0)
+
+
+def test_one_journey_has_its_operations_call_paths_and_edges(store: Store, reader: Reader) -> None:
+    population = a_population()
+    learn(store, population)
+    for journey, traces in by_journey(population).items():
+        detail = reader.journey(journey, HOUR)
+
+        assert detail is not None
+        assert_summary(detail.summary, traces)
+        shares = {(s.service, s.operation): (s.mean_ns, s.share, s.participation) for s in detail.operations}
+        assert_shares(shares, traces, (0, 1))
+        assert_call_paths(detail.call_paths, traces)
+        assert_edges(detail.edges, traces)
+
+
+def test_edges_that_are_older_than_evidence_is_are_shown_without_any(store: Store, reader: Reader) -> None:
+    edge = (SHOP, PAY)
+    learn(store, [LearnedTrace(1, edges={edge: {"Calls": 1, "Failed": 1}}, path={(SHOP,): 100})])
+
+    detail = reader.journey("check out", Window(NOON, NOON + 40 * 1440 * MINUTE_NS))
+
+    assert detail is not None
+    (found,) = detail.edges
+    assert (found.id, found.failed, found.basis, found.evidence.failed.weight) == (edge_id(edge), 1.0, "", 0.0)
+
+
+def assert_call_paths(found: Sequence[CallPath], traces: Sequence[LearnedTrace]) -> None:
+    weight = sum(trace.weight for trace in traces)
+    steps = {path[:depth] for trace in traces for path in trace.path for depth in range(1, len(path) + 1)}
+    expected = set()
+    for path in steps:
+        times = [(trace.weight, trace.path.get(path, 0)) for trace in traces]
+        mean_ns = sum(w * time_ns for w, time_ns in times) / weight
+        participation = sum(w for w, time_ns in times if time_ns) / weight
+        parent = path_id(path[:-1]) if path[:-1] else 0
+        expected.add((path_id(path), parent, *path[-1], round(mean_ns, 3), round(participation, 6)))
+    assert {
+        (p.id, p.parent, p.service, p.operation, round(p.mean_ns, 3), round(p.participation, 6)) for p in found
+    } == expected
+
+
+def assert_edges(found: Sequence[Edge], traces: Sequence[LearnedTrace]) -> None:
+    duration = sum(trace.weight * trace.duration_ns for trace in traces)
+    edges = {edge.id: edge for edge in found}
+    for steps in {steps for trace in traces for steps in trace.edges}:
+        edge = edges.pop(edge_id(steps))
+        here = [trace for trace in traces if steps in trace.edges]
+        sums = {name: sum(trace.weight * trace.edges[steps][name] for trace in here) for name in EDGE_COUNTS}
+        assert edge.caller == Node(*steps[0], "server")
+        assert edge.callee == Node(*steps[1], "server")
+        assert (edge.traces, edge.kind, edge.journey) == (len(here), "rpc", traces[0].journey)
+        assert edge.status_known == traces[0].status_known
+        found_sums = (edge.calls, edge.failed, edge.survived, edge.waited)
+        assert found_sums == pytest.approx([sums[name] for name in ("Calls", "Failed", "Survived", "Waited")])
+        declared = (edge.declared_mandatory, edge.declared_optional)
+        assert declared == pytest.approx([sums["DeclaredMandatory"], sums["DeclaredOptional"]])
+        assert (edge.confounded, edge.confounded_survived, edge.attempts, edge.journey_survived) == pytest.approx(
+            [sums[name] for name in ("Confounded", "ConfoundedSurvived", "Attempts", "JourneySurvived")]
+        )
+        assert edge.wait_ns == pytest.approx(sums["WaitNs"] / sums["Delivered"] if sums["Delivered"] else 0.0)
+        assert edge.critical_share == pytest.approx(sums["PathNs"] / duration)
+        assert edge.mean_ns == pytest.approx(sums["DurationNs"] / sums["Calls"])
+    assert edges == {}
+
+
+def test_a_journey_that_nobody_took_is_none(store: Store, reader: Reader) -> None:
+    learn(store, [LearnedTrace(1, path={(SHOP,): 100})])
+
+    assert reader.journey("another", HOUR) is None
+    assert reader.journey(HOSTILE, HOUR) is None
+    assert reader.journey("check out", Window(NOON - 60 * MINUTE_NS, NOON - MINUTE_NS)) is None
+
+
+def test_durations_of_zero_and_paths_without_time_divide_nothing_by_zero(store: Store, reader: Reader) -> None:
+    learn(store, [LearnedTrace(1, duration_ns=0, path={(SHOP,): 0}, edges={(SHOP, CART): {"Calls": 0}})])
+
+    detail = reader.journey("check out", HOUR)
+
+    assert detail is not None
+    assert (detail.summary.p50_ns, detail.summary.max_ns, detail.operations) == (0, 0, ())
+    assert [(edge.critical_share, edge.mean_ns) for edge in detail.edges] == [(0, 0)]
+
+
+def test_calls_between_services_are_summed_over_operations_and_journeys(store: Store, reader: Reader) -> None:
+    other_cart = ("cart", "DELETE /cart")
+    learn(
+        store,
+        [
+            LearnedTrace(
+                1, journey="a", path={(SHOP,): 1}, edges={(SHOP, CART): {"Calls": 2}, (SHOP, AUDIT): {"Calls": 9}}
+            ),
+            LearnedTrace(2, journey="b", weight=10.0, path={(SHOP,): 1}, edges={(SHOP, other_cart): {"Calls": 1}}),
+            LearnedTrace(3, journey="b", start=NOON - MINUTE_NS, path={(SHOP,): 1}, edges={(SHOP, CART): {"Calls": 5}}),
+        ],
+    )
+
+    assert reader.service_calls(HOUR) == [ServiceCalls("shop", "cart", 12)]
+
+
+def test_many_threads_read_at_once(store: Store, reader: Reader, five: list[LearnedTrace]) -> None:
+    answers: list[object] = []
+
+    def read() -> None:
+        for trace in five:
+            answers.append(reader.summary(trace.hex_id))
+        answers.append(found_ids(reader.find(TraceQuery(HOUR))))
+        answers.append(len(reader.journeys(HOUR)))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 4 * 7
+    assert None not in answers
+    assert answers.count([5, 4, 3, 2, 1]) == 4

@@ -1,0 +1,33 @@
+"""The engine's words become those of whoever has to do something about it."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from collector.store.trouble import explain
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "is full"),
+        (
+            Exception("Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE)"),
+            "is full",
+        ),
+        (OSError(errno.EROFS, "Read-only file system"), "is read-only"),
+        (Exception("Code: 481. Cannot open file: , errno: 30, strerror: Read-only file system"), "is read-only"),
+        (Exception("HTTPConnectionPool: Max retries exceeded with url: /"), "does not answer: clickhouse://db/cpdd"),
+        (Exception("Code: 1.\nsomething\n  else"), "Code: 1. something else"),
+    ],
+)
+def test_causes_are_named(tmp_path: Path, error: Exception, said: str) -> None:
+    explained = explain(error, tmp_path, "clickhouse://db/cpdd")
+
+    assert said in explained
+    assert "\n" not in explained
+
+
+def test_a_folder_that_is_gone_does_not_hide_the_cause() -> None:
+    assert "full" in explain(OSError(errno.ENOSPC, "x"), Path("/nowhere/at/all"), "")

@@ -1,0 +1,38 @@
+"""What a supervisor and a load balancer are told."""
+
+import json
+
+import pytest
+
+from collector.health import Health, State
+
+
+def health(state: State, faults: tuple[str, ...] = (), problems: tuple[str, ...] = ()) -> Health:
+    return Health(faults=lambda: faults, problems=lambda: problems, facts=lambda: {"pid": 7}, state=state)
+
+
+@pytest.mark.parametrize(("state", "ready"), [(State.STARTING, 503), (State.READY, 200), (State.STOPPING, 503)])
+def test_spans_are_wanted_between_start_and_stop_only(state: State, ready: int):
+    assert health(state).ready().status == ready
+    assert health(state).alive().status == 200
+
+
+def test_a_part_that_failed_makes_the_process_unhealthy_and_is_named():
+    sick = health(State.READY, faults=("the analyzer has ended",))
+
+    answer = sick.alive()
+
+    assert answer.status == sick.ready().status == sick.status().status == 503
+    assert json.loads(answer.body) == {"status": "failed", "problems": ["the analyzer has ended"]}
+
+
+def test_a_store_that_takes_nothing_asks_for_other_collectors_and_for_no_restart():
+    full = health(State.READY, problems=("nothing could be stored for 41 s: no space left on device",))
+
+    assert full.ready().status == 503
+    assert full.alive().status == 200
+    assert "41 s" in json.loads(full.status().body)["problems"][0]
+
+
+def test_the_status_shows_the_facts():
+    assert json.loads(health(State.READY).status().body) == {"status": "ready", "problems": [], "pid": 7}

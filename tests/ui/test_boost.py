@@ -1,0 +1,224 @@
+"""What pages change: boosts, over a real sampling service and its rules of who may, and traces that are kept."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from flask.testing import FlaskClient
+
+from collector.control.guard import Caller, Guard
+from collector.control.requests import BoostRequest
+from collector.control.service import Boosted
+from collector.control.state import state_of
+from collector.core.sampling.roots import Root
+from collector.store.pins import Pin
+from collector.tokens import Tokens
+from tests.control.control_server import ControlServer, KnownRoots, control_server
+from tests.ui.conftest import SETTINGS
+from tests.ui.memory import MemoryReader
+from tests.ui.page_text import ReadPage
+from tests.ui.shop import NOW_NS, shop_traces
+from tests.ui.test_pages import page, twin
+from ui.app import create_app
+
+ASKED = {"service": "redis", "operation": "GET", "to": "50", "for": "15m"}
+ROOTS = {("redis", "GET", ""): [Root("shop", "GET /"), Root("shop", "POST /checkout")]}
+
+
+class Threads:
+    """The service as pages ask it: from other threads, as `collector.control.run.Control` does."""
+
+    longest_boost_s = 3_600.0
+
+    def __init__(self, server: ControlServer, token: str = "") -> None:
+        self._server = server
+        self._guard = Guard("127.0.0.1", Tokens("control_token", token))
+        self.needs_token = bool(token)
+
+    def admit(self, caller: Caller) -> None:
+        self._guard.check(caller)
+        self._guard.check_change(caller)
+
+    def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
+        return self._server.loop.run(self._server.service.roots_of(request))
+
+    def boost(self, request: BoostRequest) -> Boosted:
+        return self._server.loop.run(self._server.service.boost(request))
+
+    def end_boost(self, boost_id: str, author: str, reason: str) -> int:
+        return self._server.loop.run(self._server.service.delete(boost_id, author, reason))
+
+
+class MemoryPins:
+    """Keeps pins in memory, as `collector.store.pins.Pins` keeps them in the store."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Pin] = {}
+
+    def pin(self, trace_id: str, author: str, note: str = "") -> Pin:
+        self.held[trace_id] = Pin(trace_id, author, note, NOW_NS)
+        return self.held[trace_id]
+
+    def release(self, trace_id: str) -> bool:
+        return self.held.pop(trace_id, None) is not None
+
+    def pinned(self) -> list[Pin]:
+        return list(self.held.values())
+
+
+@pytest.fixture
+def server() -> Iterator[ControlServer]:
+    with control_server(roots=KnownRoots(ROOTS)) as server:
+        yield server
+
+
+def pages_of(server: ControlServer, token: str = "") -> FlaskClient:
+    reader = MemoryReader(shop_traces(20))
+    boosts = Threads(server, token)
+    app = create_app(
+        reader, SETTINGS, lambda: NOW_NS, lambda: server.loop.run(state_of(server.service)), boosts, pins=MemoryPins()
+    )
+    return app.test_client()
+
+
+def form(pages: FlaskClient, address: str, action: str) -> dict[str, str]:
+    """What the form of a page that posts to `action` would send."""
+    elements = ReadPage(pages.get(address, query_string=ASKED if "boost" in address else {}).text).elements
+    begin = next(i for i, (tag, of) in enumerate(elements) if tag == "form" and of.get("action") == action)
+    end = next((i for i in range(begin + 1, len(elements)) if elements[i][0] == "form"), len(elements))
+    return {of["name"]: of.get("value", "") for tag, of in elements[begin:end] if tag == "input"}
+
+
+def boosts(server: ControlServer) -> list[str]:
+    return [policy.id for policy in server.service.book.boosts(server.service.now_ms())]
+
+
+def test_the_page_says_which_roots_are_kept_and_for_how_long_and_changes_nothing(server):
+    pages = pages_of(server)
+
+    value = pages.get("/sampling/boost.json", query_string=ASKED).get_json()
+
+    assert value["answer"] == "Keep 50\xa0% of the traces that begin at shop GET / and shop POST /checkout for 15m?"
+    assert value["found"]
+    assert value["proposal"]["command"] == "cpdd boost redis --op GET --to 50% --for 15m"
+    assert boosts(server) == []
+
+
+def test_one_button_boosts_the_roots_and_another_ends_it(server):
+    pages = pages_of(server)
+
+    said = form(pages, "/sampling/boost", "/sampling/boosts") | {"author": "ann", "reason": "page 4711"}
+    answer = pages.post("/sampling/boosts", data=said)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/sampling")
+    assert len(boosts(server)) == 2, "a policy for each root"
+    value = twin(pages, "/sampling")
+    assert (value["changes"][0]["author"], value["changes"][0]["reason"]) == ("ann", "page 4711")
+    assert 890 < value["boosts"][0]["left_s"] <= 900
+
+    ended = pages.post("/sampling/ended", data=form(pages, "/sampling", "/sampling/ended"))
+
+    assert ended.status_code == 303
+    assert boosts(server) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "headers", "status"),
+    [
+        ({"form_token": ""}, {}, 403),
+        ({"form_token": "guessed"}, {}, 403),
+        ({}, {"Origin": "https://evil.example"}, 403),
+        ({}, {"Origin": "null"}, 403),
+        ({}, {"Sec-Fetch-Site": "cross-site"}, 403),
+        ({}, {"Host": "evil.example"}, 421),
+        ({"to": "999"}, {}, 400),
+        ({"service": ""}, {}, 400),
+        ({"service": "nobody", "caller": "else"}, {}, 409),
+    ],
+)
+def test_a_change_must_come_from_a_page_of_ours_and_make_sense(server, change, headers, status):
+    pages = pages_of(server)
+    said = form(pages, "/sampling/boost", "/sampling/boosts") | change
+
+    answer = pages.post("/sampling/boosts", data=said, headers=headers)
+
+    assert answer.status_code == status
+    assert boosts(server) == []
+
+
+def test_another_machine_and_a_wrong_token_are_refused_and_the_right_one_is_not(server):
+    open_pages, closed = pages_of(server), pages_of(server, token="tell nobody")
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+
+    said = form(open_pages, "/sampling/boost", "/sampling/boosts")
+    assert open_pages.post("/sampling/boosts", data=said, environ_overrides=elsewhere).status_code == 403
+
+    said = form(closed, "/sampling/boost", "/sampling/boosts")
+    assert "control_token" in said
+    wrong = said | {"control_token": "tell everybody"}
+    assert closed.post("/sampling/boosts", data=wrong).status_code == 401
+    right = said | {"control_token": "tell nobody"}
+    assert closed.post("/sampling/boosts", data=right, environ_overrides=elsewhere).status_code == 303
+    assert len(boosts(server)) == 2
+
+
+def test_a_form_of_another_process_is_asked_to_try_again(server):
+    said = form(pages_of(server), "/sampling/boost", "/sampling/boosts")
+
+    answer = pages_of(server).post("/sampling/boosts", data=said)
+
+    assert answer.status_code == 403
+    assert "restarted" in answer.text
+
+
+def test_a_page_with_a_form_is_sent_anew_after_a_restart(server):
+    first, second = (pages_of(server).get("/sampling/boost", query_string=ASKED).headers["ETag"] for _ in range(2))
+
+    assert first != second
+
+
+def test_spans_calls_and_journeys_lead_to_the_boost_of_them(server):
+    pages = pages_of(server)
+    journey = "/journeys/check%20out"
+    trace = twin(pages, journey)["examples"][0]["traces"][0]["address"]
+    span = twin(pages, trace)["rows"][1]["id"]
+
+    assert any("service=shop" in link for link in links_to_boost(pages, f"{trace}?span={span}"))
+    found = links_to_boost(pages, journey)
+    assert any("caller=shop&" in link for link in found), "a call"
+    assert any("reason=journey+check+out" in link and "caller=" not in link for link in found), "the journey"
+
+
+def links_to_boost(pages: FlaskClient, address: str) -> list[str]:
+    return [link for link in page(pages, address).links if link.startswith("/sampling/boost?")]
+
+
+def test_a_trace_is_kept_with_who_and_why_and_let_go_again(server):
+    pages = pages_of(server)
+    trace = twin(pages, "/search")["traces"][0]["address"]
+
+    said = form(pages, trace, f"{trace}/kept") | {"author": "ann", "note": "the outage of <b>Tuesday"}
+    kept = pages.post(f"{trace}/kept", data=said)
+
+    assert (kept.status_code, kept.headers["Location"]) == (303, trace)
+    assert twin(pages, trace)["kept"] == {"author": "ann", "note": "the outage of <b>Tuesday", "at_unix_nano": NOW_NS}
+    assert "the outage of <b>Tuesday" in page(pages, trace).text
+
+    pages.post(f"{trace}/kept", data=form(pages, trace, f"{trace}/kept"))
+
+    assert twin(pages, trace)["kept"] is None
+
+
+def test_keeping_a_trace_needs_a_page_of_ours(server):
+    pages = pages_of(server)
+    trace = twin(pages, "/search")["traces"][0]["address"]
+
+    assert pages.post(f"{trace}/kept", data={"author": "ann"}).status_code == 403
+    assert twin(pages, trace)["kept"] is None
+
+
+def test_without_a_sampling_service_there_is_only_the_command(client):
+    said = page(client, "/sampling/boost?service=shop")
+
+    assert "cpdd boost shop" in said.text
+    assert not [of for tag, of in said.elements if tag == "form" and of.get("method") == "post"]
+    assert client.post("/sampling/boosts", data={"service": "shop"}).status_code == 404

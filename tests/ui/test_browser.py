@@ -1,0 +1,367 @@
+"""The pages in a real Chromium: what needs eyes, keys and a network."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from collector.core.detail import DetailedSpans, SpanDetail
+from collector.store.values import TraceQuery, Window
+from collector.web import WebServer
+from tests.control.control_server import control_server
+from tests.core.drawing import EPOCH_NS, read_trace
+from tests.ui.conftest import SETTINGS
+from tests.ui.memory import MemoryReader
+from tests.ui.shop import NOW_NS, Recorder, shop_traces
+from tests.ui.test_boost import Threads
+from tests.ui.test_hostile import NAMES, addresses, hostile
+from ui.app import create_app
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ALL_TIME = Window(0, 2**62)
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not here: apt-get install chromium"),
+]
+
+
+@contextmanager
+def serving(reader: MemoryReader, now_ns: int = NOW_NS) -> Iterator[str]:
+    """Serve the pages on a free port; yields their address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = WebServer(create_app(reader, SETTINGS, clock=lambda: now_ns), listener)
+        server.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(shop) -> Iterator[str]:
+    with serving(shop) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def trace(shop) -> str:
+    """A trace that failed."""
+    found = shop.find(TraceQuery(ALL_TIME, journey="check out", failed_only=True))
+    return f"/traces/{found[0].trace_id}"
+
+
+@contextmanager
+def opened(browser: Browser, address: str, **context: object) -> Iterator[Page]:
+    """A page in a fresh profile; fails on anything the console calls an error, on dialogs and foreign requests."""
+    wrong: list[str] = []
+    with browser.new_context(**{"viewport": DESKTOP, **context}) as profile:
+        page = profile.new_page()
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on(
+            "request", lambda asked: wrong.append(asked.url) if not asked.url.startswith("http://127.0.0.1:") else None
+        )
+        page.goto(address)
+        yield page
+    assert wrong == []
+
+
+def pages_of(trace: str) -> list[str]:
+    return ["/", "/journeys/check%20out", trace, f"{trace}?of=trace", "/search?service=payment", "/nowhere"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(browser, site, trace, size, scheme):
+    with opened(browser, site, viewport=size, color_scheme=scheme) as page:
+        for address in pages_of(trace)[:-1]:
+            page.goto(site + address)
+
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, address
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+                "rgb(253, 253, 252)" if scheme == "light" else "rgb(18, 19, 22)"
+            )
+
+
+def test_pages_are_whole_without_script(browser, site, trace):
+    with opened(browser, site + trace, java_script_enabled=False) as page:
+        page.locator(".rows .bad a").last.click()
+
+        expect(page.locator("#span")).to_contain_text("requests.exceptions.ReadTimeout")
+        assert page.locator(".waterfall .path-line").count() == 1
+        page.get_by_role("link", name="Path only").click()
+        assert page.locator(".rows li:not(.on)").count() == 0
+
+
+def test_a_span_is_selected_without_loading_the_page_anew_and_back_works(browser, site, trace):
+    with opened(browser, site + trace) as page:
+        page.evaluate("window.stayed = true")
+
+        page.locator(".rows .who").nth(3).click()
+        expect(page.locator("#span h2")).to_have_text("cart")
+        page.locator(".picture a").nth(0).click()
+        expect(page.locator("#span h2")).to_have_text("shop")
+        assert "span=" in page.url
+        page.go_back()
+        expect(page.locator("#span h2")).to_have_text("cart")
+        page.go_back()
+        expect(page.locator("#span")).to_have_count(0)
+
+        assert page.evaluate("window.stayed") is True
+
+
+def test_the_address_of_a_selected_span_opens_it_for_a_colleague(browser, site, trace):
+    with opened(browser, site + trace) as page:
+        page.locator(".rows .who").nth(3).click()
+        expect(page.locator("#span h2")).to_have_text("cart")
+        address = page.url
+
+    with opened(browser, address) as other:
+        expect(other.locator("#span h2")).to_have_text("cart")
+        assert other.locator(".rows .selected").count() == 1
+
+
+def test_keys_reach_everything(browser, site, trace):
+    with opened(browser, site) as page:
+        page.keyboard.press("/")
+        expect(page.locator("#q")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        expect(page.get_by_role("link", name="check out")).to_be_focused()
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        page.keyboard.press("Enter")
+        expect(page.locator(".graph")).to_be_visible()
+        page.keyboard.press("?")
+        expect(page.locator("#keys")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#keys")).to_be_hidden()
+        page.keyboard.press("t")
+        expect(page.get_by_text("last 24 h")).to_be_visible()
+
+        page.goto(site + trace)
+        page.keyboard.press("e")
+        page.keyboard.press("e")
+        page.keyboard.press("Enter")
+        expect(page.locator("#span .failing")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#span")).to_have_count(0)
+        page.keyboard.press("]")
+        expect(page.locator("#span h2")).to_have_text("shop")
+        page.keyboard.press("]")
+        expect(page.locator("#span header p").first).to_have_text("GET")
+        page.keyboard.press("]")
+        expect(page.locator("#span h2")).to_have_text("cart")
+        page.keyboard.press("p")
+        expect(page.get_by_role("link", name="Path only")).to_have_attribute("aria-current", "true")
+
+
+@pytest.fixture(scope="module")
+def large_site() -> Iterator[str]:
+    """A trace of ten thousand spans; yields its address."""
+    calls = "; ".join(f"svc{i % 7}/op{i} {i}-{i + 1} in root" for i in range(9_999))
+    batch = read_trace(f"root 0-9999; {calls}", "us")
+    with serving(MemoryReader([DetailedSpans(batch, lambda row: SpanDetail())]), EPOCH_NS) as site:
+        yield f"{site}/traces/0af7651916cd43dd0000000000000001?show=all"
+
+
+def test_of_a_large_trace_only_the_rows_near_the_screen_are_in_the_page(browser, large_site):
+    with opened(browser, large_site) as page:
+        expect(page.locator(".windowed .piece").first).to_be_visible()
+
+        page.evaluate("document.querySelector('.sheet-body').scrollTop = 5000 * 24")
+        expect(page.get_by_text("op4980", exact=True)).to_be_visible()
+        expect(page.locator(".rows").get_by_text("op3", exact=True)).to_have_count(0)
+
+        assert page.locator("[data-row]").count() <= 1_000
+        assert page.locator(".space").bounding_box()["height"] == 24 * (10_000 + 50)
+
+
+def test_selecting_in_a_large_trace_leaves_the_rows_where_they_are(browser, large_site):
+    with opened(browser, large_site) as page:
+        expect(page.locator(".windowed .piece").first).to_be_visible()
+        page.evaluate("document.querySelector('.sheet-body').scrollTop = 7000 * 24")
+        page.locator(".rows").get_by_text("op6980", exact=True).click()
+
+        expect(page.locator("#span")).to_contain_text("op6980")
+        at = page.evaluate("document.querySelector('.sheet-body').scrollTop")
+        assert at == 7_000 * 24
+        expect(page.locator(".rows .selected")).to_contain_text("op6980")
+        page.keyboard.press("]")
+        expect(page.locator("#span")).to_contain_text("op6981")
+
+
+def test_a_large_trace_is_paged_without_script(browser, large_site):
+    with opened(browser, large_site, java_script_enabled=False) as page:
+        assert page.locator("[data-row]").count() == 500
+        page.get_by_role("link", name="Next", exact=True).click()
+        expect(page.get_by_text("op600", exact=True)).to_be_visible()
+
+
+def test_an_area_of_the_plot_becomes_the_range_and_a_point_leads_to_its_trace(browser, site):
+    with opened(browser, f"{site}/search?service=payment") as page:
+        before = page.locator("tr[data-row]").count()
+        at = page.locator(".plot svg").first.bounding_box()
+        page.mouse.move(at["x"] + at["width"] * 0.2, at["y"] + at["height"] * 0.05)
+        page.mouse.down()
+        page.mouse.move(at["x"] + at["width"] * 0.995, at["y"] + at["height"] * 0.5, steps=3)
+        page.mouse.up()
+
+        page.wait_for_url("**start=*")
+        assert all(name in page.url for name in ("end=", "min=", "max=", "service=payment"))
+        assert 0 < page.locator("tr[data-row]").count() < before
+        page.locator(".plot a").last.dispatch_event("click")
+        page.wait_for_url("**/traces/*")
+
+
+def test_the_form_of_a_boost_is_taken_from_a_real_browser(browser):
+    with control_server() as server, socket.create_server(("127.0.0.1", 0)) as listener:
+        web = WebServer(create_app(MemoryReader(), SETTINGS, boosts=Threads(server)), listener)
+        web.start()
+        try:
+            with opened(browser, f"http://127.0.0.1:{listener.getsockname()[1]}/sampling/boost?service=shop") as page:
+                page.get_by_role("button", name="Boost to 100 %").click()
+                page.wait_for_url("**/sampling")
+        finally:
+            web.stop()
+
+        assert len(server.service.book.boosts(server.service.now_ms())) == 1
+
+
+def test_focus_is_seen_and_every_control_has_a_name(browser, site, trace):
+    nameless = """[...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")]
+        .filter(e => !(e.textContent.trim() || e.getAttribute("aria-label") || (e.labels && e.labels.length)))
+        .map(e => e.outerHTML)"""
+
+    with opened(browser, site) as page:
+        for address in pages_of(trace)[:-1]:
+            page.goto(site + address)
+
+            assert page.evaluate(nameless) == []
+            page.keyboard.press("Tab")
+            page.keyboard.press("Tab")
+            assert page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+
+
+def test_the_first_page_opens_by_itself_when_the_first_trace_comes(browser):
+    reader = MemoryReader()
+    with serving(reader) as site, opened(browser, site) as page:
+        expect(page.locator(".waiting")).to_contain_text("Waiting for the first trace")
+
+        for spans in shop_traces(12):
+            reader.add(spans)
+
+        expect(page.locator("table.journeys")).to_be_visible(timeout=15_000)
+
+
+def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
+    reader = MemoryReader(shop_traces(40))
+    with serving(reader) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.reload()
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        before = page.locator("table.journeys").bounding_box()
+        text = page.locator("table.journeys").inner_text()
+
+        recorder = Recorder(trace=999, start_ns=NOW_NS - 10**9)
+        recorder.span("shop", "GET /new", 0, 5)
+        reader.add(recorder.finish())
+        page.clock.fast_forward(15_000)
+
+        expect(page.get_by_role("button", name="1 new trace: show")).to_be_visible()
+        assert page.locator("table.journeys").inner_text() == text
+        assert page.locator("table.journeys").bounding_box()["y"] == before["y"]
+        page.get_by_role("button", name="1 new trace: show").click()
+        expect(page.get_by_role("link", name="shop: GET /new")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["script", "attribute", "closing", "template", "bidi"])
+def test_nothing_of_a_hostile_span_runs(browser, name):
+    now = EPOCH_NS + 10**9
+    with serving(hostile(NAMES[name]), now) as site, opened(browser, site) as page:
+        for address in addresses(NAMES[name])[:4]:
+            page.goto(site + address)
+
+            assert page.evaluate("document.querySelectorAll('img, iframe, script:not([src])').length") == 0
+            assert not page.evaluate("[...document.querySelectorAll('a')].some(a => a.protocol === 'javascript:')")
+
+
+def test_nothing_moves_for_those_who_asked_for_it(browser):
+    with serving(MemoryReader()) as site, opened(browser, site, reduced_motion="reduce") as page:
+        assert page.evaluate("getComputedStyle(document.querySelector('.pulse')).animationName") == "none"
+
+
+def test_a_person_finds_the_failing_call_in_three_clicks(browser, site):
+    with opened(browser, site) as page:
+        page.get_by_role("link", name="check out").click()
+        page.locator(".examples li", has_text="failed").first.get_by_role("link").click()
+        expect(page.locator(".answer")).to_contain_text("failed at payment POST → bank.example")
+        page.locator(".rows .bad a").last.click()
+
+        expect(page.locator("#span")).to_contain_text("bank.py")
+
+
+SCRIPTS = {
+    "keys": "step, nextWanted",
+    "trace": "staysHere, rowsOf",
+    "sheet": "topOf, heightOf, pieces, scrollFor",
+    "live": "offer",
+    "scatter": "chosen",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "expression", "answer"),
+    [
+        ("keys", "[step(-1, 5, 1), step(-1, 5, -1), step(4, 5, 1), step(2, 5, -1), step(-1, 0, 1)]", [0, 4, 4, 1, -1]),
+        (
+            "keys",
+            "[nextWanted(-1, [false, true, true]), nextWanted(2, [true, false, true]), nextWanted(0, [false])]",
+            [1, 0, -1],
+        ),
+        ("trace", "[staysHere('/t/1?span=2', 'http://x/t/1'), staysHere('/t/2', 'http://x/t/1')]", [True, False]),
+        ("trace", "rowsOf('http://x/t/1?span=1') === rowsOf('http://x/t/1?span=2')", True),
+        ("trace", "rowsOf('http://x/t/1?show=path') === rowsOf('http://x/t/1')", False),
+        ("trace", "rowsOf('http://x/t/1?page=3', true) === rowsOf('http://x/t/1', true)", True),
+        (
+            "scatter",
+            "chosen({start: '1795000000000000000', end: '1795000100000000000', low: 1e6, high: 1e8}, .25, .5, 0, .5)",
+            {"start": "1795000025000000000", "end": "1795000050000000000", "min": "10000000ns", "max": "100000000ns"},
+        ),
+        ("sheet", "[topOf(0), topOf(199), topOf(200), heightOf(201)]", [24, 4_800, 4_848, 203 * 24]),
+        (
+            "sheet",
+            "[pieces(0, 700, 100_000), pieces(4_824 * 2, 700, 100_000), pieces(0, 700, 150)]",
+            [[0, 200], [200, 400, 600], [0]],
+        ),
+        ("sheet", "[scrollFor(3, 0, 600), scrollFor(400, 0, 600)]", [0, 9_372]),
+        (
+            "live",
+            "[offer(3, 4), offer(3, 1203), offer(4, 3)]",
+            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show"],
+        ),
+    ],
+)
+def test_the_scripts_pure_parts(browser, site, module, expression, answer):
+    with opened(browser, site) as page:
+        names = SCRIPTS[module]
+
+        found = page.evaluate(f"import('/static/{module}.js').then(({{ {names} }}) => {expression})")
+
+        assert found == answer

@@ -1,0 +1,192 @@
+"""The page of findings, and what promises and findings do on the other pages."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from collector.core.findings.model import Fact, Finding
+from collector.core.findings.tracking import Tracked
+from collector.core.journeys import Journey, JourneyBook
+from collector.core.objectives import Counts, Standing, stand
+from tests.ui.conftest import SETTINGS
+from tests.ui.memory import MemoryReader
+from tests.ui.page_text import ReadPage
+from tests.ui.shop import NOW_NS, shop_traces
+from ui.app import create_app
+
+NOW_S = NOW_NS // 10**9
+HIDDEN = Finding(
+    kind="hidden mandatory",
+    journey="check out",
+    subject="7",
+    title="shop POST /checkout fails with <b>pricing</b>",
+    advice="Give it a fallback.",
+    service="shop",
+    facts=(Fact("survival", 0.02, "share", (0.0, 0.08)), Fact("failed", 1234.0, "count")),
+    owner="Storefront",
+    examples=("ab" * 16,),
+)
+BURNING = Finding(
+    kind="budget burning",
+    journey="check out",
+    subject="availability",
+    title="check out fails more often than it promises",
+    advice="Open one of the traces.",
+    service="payment",
+    urgency="failing",
+    facts=(Fact("budget is spent", 25.6, "times"), Fact("budget left", -0.25, "share")),
+)
+LOST = Finding("broken context", "", "x", "traces begin at cart", "Look.", "cart")
+MINUTE = 60 * 10**9
+
+
+def tracked(finding: Finding, minutes_ago: int = 5, cleared_minutes_ago: int = 0) -> Tracked:
+    cleared = NOW_NS - cleared_minutes_ago * MINUTE if cleared_minutes_ago else 0
+    return Tracked(
+        finding, NOW_NS - minutes_ago * MINUTE, NOW_NS, cleared, "its failures are survived" if cleared else ""
+    )
+
+
+def standing(bad_share: float, what: str = "availability", under_ns: int = 0) -> Standing:
+    start = NOW_S // 60 * 60 - 60 * np.arange(10, 0, -1)
+    total = np.full(10, 100.0)
+    return stand(what, 0.99, Counts(start, total, total * bad_share, total, total * bad_share), NOW_S, under_ns)
+
+
+class Shown:
+    """The pages over the shop, with what a judge would have said."""
+
+    def __init__(self, *judged: Tracked, book: JourneyBook = JourneyBook(), **promises: tuple[Standing, ...]) -> None:
+        self.reader = MemoryReader(shop_traces(60))
+        self.reader.judged = list(judged)
+        self.reader.promises = {name.replace("_", " "): each for name, each in promises.items()}
+        self._client = create_app(self.reader, replace(SETTINGS, book=book), clock=lambda: NOW_NS).test_client()
+
+    def page(self, address: str) -> ReadPage:
+        answer = self._client.get(address)
+        assert answer.status_code == 200
+        return ReadPage(answer.text)
+
+    def value(self, address: str) -> dict:
+        return json.loads(self._client.get(address).data)
+
+
+PROMISED = JourneyBook((Journey("check out", owner="Payments #pay", availability=0.99),))
+
+
+def test_findings_stand_in_the_order_in_which_they_need_somebody():
+    said = Shown(tracked(HIDDEN), tracked(LOST), tracked(BURNING)).value("/findings.json")
+
+    assert [group["title"] for group in said["groups"]] == ["Promises being broken", "Now", "How it is built"]
+    assert said["answer"] == ("Check out fails more often than it promises. Another 2 findings can wait until morning.")
+
+
+def test_a_finding_has_evidence_owner_advice_age_and_traces():
+    page = Shown(tracked(HIDDEN)).page("/findings")
+
+    assert "survival 2 % (0 % to 8 %)" in page.text.replace("\u00a0", " ")
+    assert "owner Storefront" in page.text
+    assert "Give it a fallback." in page.text
+    assert "5 min ago" in page.text.replace("\u00a0", " ")
+    assert f"/traces/{'ab' * 16}" in page.links
+
+
+def test_text_of_spans_in_a_title_is_text():
+    page = Shown(tracked(HIDDEN)).page("/findings")
+
+    assert "fails with <b>pricing</b>" in page.text
+
+
+def test_figures_have_the_unit_that_fits():
+    facts = Shown(tracked(BURNING)).value("/findings.json")["groups"][0]["findings"][0]["facts"]
+
+    assert [fact["words"].replace("\u00a0", " ") for fact in facts] == ["25.6 × as fast as allowed", "−25 %"]
+
+
+def test_the_page_narrows_to_a_journey_or_a_service():
+    shown = Shown(tracked(HIDDEN), tracked(LOST))
+
+    assert shown.value("/findings.json?journey=check+out")["open"] == 1
+    assert shown.value("/findings.json?service=cart")["open"] == 1
+    assert shown.value("/findings.json?service=nobody")["open"] == 0
+
+
+def test_cleared_findings_stand_at_the_end_for_a_day_with_the_reason():
+    shown = Shown(tracked(HIDDEN, 90, cleared_minutes_ago=60), tracked(LOST, 3000, cleared_minutes_ago=1500))
+
+    said = shown.value("/findings.json")
+
+    assert [one["kind"] for one in said["cleared"]] == ["hidden mandatory"]
+    assert "1 finding cleared in the last 24 hours" in shown.page("/findings").text
+    assert "its failures are survived" in shown.page("/findings").text
+
+
+def test_without_findings_the_page_says_what_would_be_here():
+    page = Shown().page("/findings")
+
+    assert "Nothing to say: no promise is broken" in page.text
+    assert "until a call fails nobody knows" in page.text
+
+
+def test_a_journey_that_burns_its_budget_needs_somebody_whatever_its_share_of_failures():
+    shown = Shown(tracked(BURNING), book=PROMISED, check_out=(standing(0.2),))
+
+    row = shown.value("/.json")["needs_you"][0]
+
+    assert (row["summary"]["journey"], row["health"]["word"], row["owner"]) == ("check out", "failing", "Payments #pay")
+    assert row["promise"]["budget_left"] == pytest.approx(1 - 0.2 / 0.01 * 640 / (30 * 86_400))
+    assert (row["finding"]["kind"], row["findings"]) == ("budget burning", 1)
+    assert re.search(r"budget burning\s*: payment", shown.page("/").text)
+
+
+def test_a_journey_that_keeps_its_promise_is_fine_though_some_of_it_failed():
+    shown = Shown(book=PROMISED, check_out=(standing(0.001),))
+
+    assert "check out" in [row["summary"]["journey"] for row in shown.value("/.json")["others"]]
+
+
+def test_a_latency_promise_that_burns_makes_the_journey_slow():
+    shown = Shown(book=PROMISED, check_out=(standing(0.0), standing(0.2, "latency", under_ns=10**8)))
+
+    row = shown.value("/.json")["needs_you"][0]
+
+    assert (row["health"]["word"], row["promise"]["what"]) == ("slow", "latency")
+    assert "20 times as often as its promise of 99 % allows" in row["health"]["because"].replace("\u00a0", " ")
+
+
+def test_a_journey_that_nobody_promised_anything_about_ignores_old_standings():
+    shown = Shown(check_out=(standing(0.2),))
+
+    assert all(row["promise"] is None for row in shown.value("/.json")["needs_you"])
+
+
+def test_a_journeys_page_shows_promise_budget_availability_and_findings():
+    shown = Shown(tracked(HIDDEN), tracked(LOST), book=PROMISED, check_out=(standing(0.2),))
+
+    text = shown.page("/journeys/check%20out").text.replace("\u00a0", " ")
+
+    assert "owner Payments #pay" in text
+    assert "availability 80 % of 99 %, budget 99.5 % left" in text
+    assert "burns 20 × too fast over 1 h" in text
+    assert "measured" in text
+    assert "implied" in text
+    assert "hidden mandatory" in text
+    assert "broken context" not in text
+
+
+def test_the_implied_availability_of_the_shop_is_near_the_measured_one():
+    said = Shown(book=PROMISED).value("/journeys/check%20out.json")["availability"]["availability"]
+
+    low, high = said["difference_interval"]
+    assert low <= said["difference"] <= high
+    assert abs(said["difference"]) < 0.1
+
+
+def test_a_mandatory_dependency_without_its_nine_is_listed():
+    nines = Shown(book=PROMISED).value("/journeys/check%20out.json")["nines"]
+
+    assert ["payment POST /pay", "missing"] in [[nine["name"], nine["nine"]["verdict"]] for nine in nines]
+    assert all(nine["nine"]["required"] == pytest.approx(0.999) for nine in nines)

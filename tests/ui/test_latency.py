@@ -1,0 +1,138 @@
+"""Bands of latency, cells with their traces, two windows compared, what if: the pages behind a journey's numbers."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+
+from tests.ui.conftest import client_of
+from tests.ui.memory import MemoryReader
+from tests.ui.shop import NOW_NS, Recorder
+from tests.ui.test_pages import page, twin
+
+CHECK_OUT = "/journeys/check%20out"
+MINUTE_NS = 60 * 10**9
+
+
+def test_a_band_that_is_chosen_changes_what_follows(client):
+    whole, slow = twin(client, CHECK_OUT), twin(client, f"{CHECK_OUT}?band=p90-99")
+
+    assert whole["bands"][0]["name"] == "p0-50"
+    assert (whole["band"], slow["band"]) == ("", "p90-99")
+    assert slow["band_mean_ns"] > 1.2 * whole["band_mean_ns"]
+    assert sum(row["share"] for row in slow["contributions"]) == pytest.approx(1)
+    assert slow["contributions"] != whole["contributions"]
+    assert slow["band_call_paths"]
+    assert whole["band_call_paths"] == []
+
+
+def test_the_histogram_is_cut_into_bands_that_links_lead_to(client):
+    read = page(client, f"{CHECK_OUT}?band=p90-99")
+
+    assert f"{CHECK_OUT}?band=p0-50#latency" in read.links
+    assert f"{CHECK_OUT}#latency" in read.links, "the chosen band leads back to all traces"
+    bars = [attributes for tag, attributes in read.elements if attributes.get("class", "").startswith("band-")]
+    assert {bar["class"] for bar in bars} == {"band-0", "band-1", "band-2"}
+
+
+def test_shares_of_operations_have_their_interval_and_their_traces(client):
+    rows = twin(client, CHECK_OUT)["contributions"]
+
+    assert all(row["interval_ns"][0] <= row["mean_ns"] <= row["interval_ns"][1] for row in rows)
+    for row in rows[:3]:
+        said = page(client, row["examples"])
+        assert "Slowest" in said.text
+        assert any(link.startswith("/traces/") for link in said.links)
+
+
+def test_a_cell_without_a_failed_trace_says_so(client):
+    rows = twin(client, "/journeys/browse")["contributions"]
+
+    assert "no trace of this cell failed" in page(client, rows[0]["examples"]).text
+
+
+@pytest.mark.parametrize(("path", "status"), [("x", 400), ("7", 404), ("99999999999999999999999", 400)])
+def test_a_cell_that_is_not_there_is_an_error_that_leads_back(client, path, status):
+    assert page(client, f"/examples?journey=check%20out&band=p99%2B&path={path}", status)
+
+
+def test_the_path_over_time_has_a_column_a_step_with_traces(client):
+    steps = twin(client, CHECK_OUT)["over_time"]
+
+    assert len(steps) == 60
+    filled = [step for step in steps if step["parts"]]
+    assert filled
+    assert all(sum(part["share"] for part in step["parts"]) == pytest.approx(1) for step in filled)
+
+
+def slower_since(now_ns: int) -> MemoryReader:
+    """A journey whose call of redis takes 30 ms longer in the last quarter of an hour."""
+    reader = MemoryReader()
+    for n in range(120):
+        late = n >= 60
+        recorder = Recorder(trace=n + 1, start_ns=now_ns - (10 if late else 25) * MINUTE_NS + n * 10**8)
+        end = 40 + n % 7 + (30 if late else 0)
+        root = recorder.span("shop", "GET /cart", 0, end + 5, kind=2)
+        recorder.span("shop", "GET redis", 3, end, parent=root, kind=3, server_address="redis")
+        reader.add(recorder.finish())
+    return reader
+
+
+def test_two_windows_are_compared_and_the_call_that_explains_it_is_named():
+    client = client_of(slower_since(NOW_NS))
+
+    value = twin(client, f"/compare?journey={quote('shop: GET /cart')}&last=15m")
+
+    assert value["significant"]
+    said = re.escape(" slower on average: ") + r"\S+ % of it in shop GET redis"
+    assert re.search(said, value["answer"].replace("\xa0", " "))
+    assert value["changes"][0]["significant"]
+    assert value["changes"][0]["interval_ns"][0] > 20e6
+    assert not any(change["significant"] for change in value["changes"][1:])
+
+
+def test_windows_alike_are_not_called_different():
+    client = client_of(slower_since(NOW_NS))
+    middle = (NOW_NS - 25 * MINUTE_NS) // 10**9 + 3
+
+    before = f"start={middle}&end={middle + 3}&against={middle}"
+    value = twin(client, f"/compare?journey={quote('shop: GET /cart')}&{before}")
+
+    assert value["answer"].startswith("No slower and no faster than can be chance")
+
+
+@pytest.mark.parametrize("against", ["before", "1d", "7d", "2026-11-18T11:00:00Z"])
+def test_a_window_without_traces_is_said_and_others_are_offered(client, against):
+    value = twin(client, f"/compare?journey=nobody&against={against}")
+
+    assert value["answer"].startswith("One of the two windows has no trace")
+    assert [choice["words"] for choice in value["choices"]][:3] == ["just before", "a day earlier", "a week earlier"]
+
+
+@pytest.mark.parametrize("query", ["against=yesterday", "against=1"])
+def test_a_window_that_cannot_be_read_is_a_bad_address(client, query):
+    assert client.get(f"/compare?journey=browse&{query}").status_code == 400
+
+
+def test_what_to_make_faster_first_is_ranked_and_each_row_is_a_wish(client):
+    value = twin(client, "/what-if?journey=check%20out")
+
+    halved = [row["halved_ns"] for row in value["candidates"]]
+    assert halved == sorted(halved, reverse=True)
+    assert "faster first" in value["answer"]
+    wished = twin(client, value["candidates"][0]["address"])
+    mean = wished["predicted"][0]
+    assert mean["before_ns"] - mean["after_ns"] == pytest.approx(halved[0])
+    assert wished["answer"].startswith("It would take")
+
+
+@pytest.mark.parametrize("wish", ["nonsense", "cart=fast", "nobody=x0.5"])
+def test_a_wish_that_cannot_be_read_says_how_one_looks(client, wish):
+    response = client.get("/what-if.json", query_string={"journey": "check out", "set": wish})
+
+    assert response.status_code == 400
+    assert response.get_json()["error"]["hint"]
+
+
+def test_what_if_without_traces_leads_back(client):
+    assert client.get("/what-if?journey=nobody").status_code == 404

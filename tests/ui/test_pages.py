@@ -1,0 +1,739 @@
+"""Each page and each of its states, with its JSON twin."""
+
+import gzip
+import json
+import re
+from dataclasses import fields, is_dataclass
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.core.detail import DetailedSpans, SpanDetail
+from collector.core.formats.otlp_json import translate_otlp_json
+from collector.store.values import TraceQuery, Window
+from tests.core.drawing import EPOCH_NS, read_trace
+from tests.ui.conftest import client_of
+from tests.ui.memory import MemoryReader
+from tests.ui.page_text import ReadPage
+from tests.ui.shop import NOW_NS
+from ui.app import PAGES
+from ui.views.address import journey_address
+
+ALL_TIME = Window(0, 2**62)
+
+
+def page(client, address, status=200):
+    response = client.get(address)
+    assert response.status_code == status, response.text[:2_000]
+    return ReadPage(response.text)
+
+
+def twin(client, address):
+    path, mark, query = address.partition("?")
+    response = client.get(f"{path}.json{mark}{query}")
+    assert response.status_code == 200
+    return response.get_json()
+
+
+def drawn(text, unit="ms"):
+    batch = read_trace(text, unit)
+    return DetailedSpans(batch, lambda row: SpanDetail())
+
+
+def trace_of(shop, **query):
+    return shop.find(TraceQuery(ALL_TIME, **query))[0].trace_id
+
+
+@pytest.fixture(scope="session")
+def failed_trace(shop):
+    return trace_of(shop, journey="check out", failed_only=True)
+
+
+@pytest.fixture(scope="session")
+def addresses(shop, failed_trace):
+    return [
+        "/",
+        "/?last=15m",
+        "/journeys/check%20out",
+        "/journeys/browse?open=none",
+        "/journeys/sign%20in?open=shop&open=accounts",
+        "/journeys/check%20out?band=p90-99",
+        "/compare?journey=check%20out&last=15m",
+        "/what-if?journey=check%20out&set=cart%3Dx0.5",
+        "/search",
+        "/search?q=cart",
+        "/search?service=payment&failed=1&sort=slowest&min=100ms",
+        f"/traces/{failed_trace}",
+        f"/traces/{failed_trace}?of=trace&show=path",
+        f"/traces/{failed_trace}?show=errors&find=pay",
+        f"/traces/{failed_trace}/rows?first=2&count=3",
+        f"/traces/{failed_trace}/escalation",
+        "/services",
+        "/system",
+        "/sampling/boost?service=shop",
+    ]
+
+
+# Journeys
+
+
+def test_the_first_sentence_says_which_journey_needs_somebody(client):
+    said = page(client, "/")
+
+    assert re.search(r"check out is failing: \d\d?(\.\d)? % of its traces failed\. The other 2 are not\.", said.text)
+
+
+def test_who_needs_somebody_stands_first_and_the_rule_is_said(client):
+    journeys = twin(client, "/")
+
+    assert [row["summary"]["journey"] for row in journeys["needs_you"]] == ["check out"]
+    assert {row["summary"]["journey"] for row in journeys["others"]} == {"browse", "sign in"}
+    assert "failing from 5 %" in page(client, "/").text
+
+
+def test_the_shares_of_the_path_add_up(client):
+    for row in [*twin(client, "/")["needs_you"], *twin(client, "/")["others"]]:
+        assert sum(part["share"] for part in row["path"]) == pytest.approx(1, abs=1e-6)
+
+
+def test_an_empty_store_teaches_how_to_send_a_span(empty):
+    said = page(empty, "/")
+
+    assert "No span has come in yet." in said.text
+    assert "curl http://127.0.0.1:4318/v1/traces" in said.text
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318" in said.text
+    assert said.with_class("waiting")[0]["data-live"] == "/.json"
+
+
+def test_the_pasted_span_is_one_that_otlp_reads(empty):
+    pasted = page(empty, "/").text
+    body = re.search(r"-d '(\{.*?\]\}\]\}\]\})'", pasted)[1]
+    for command, value in ((r"'\$\(openssl rand -hex 16\)'", "5b8efff798038103d269b633813fc60c"),
+                           (r"'\$\(openssl rand -hex 8\)'", "eee19b7ec3c1b174"), (r"'\$\(date \+%s\)", "1795000000"),
+                           (r"000000000'\"|000'\"", '000"')):  # fmt: skip
+        body = re.sub(command, value, body)
+
+    translated = translate_otlp_json(body.encode())
+
+    assert translated.rejected == 0
+    assert b"first span" in translated.body
+
+
+def test_a_range_without_traces_leads_to_where_the_last_ones_are(shop):
+    client = client_of(shop, NOW_NS + 86_400 * 10**9)
+
+    said = page(client, "/")
+    link = twin(client, "/")["last_seen"]["address"]
+
+    assert "No trace in the last 1 h." in said.text
+    assert link in said.links
+    assert "needs you" in page(client, link).text.lower()
+
+
+def test_a_journey_without_any_status_is_not_called_fine():
+    client = client_of(MemoryReader([drawn("shop 0-100")]), EPOCH_NS + 10**9)
+
+    said = page(client, "/")
+
+    assert "No span says whether it succeeded." in said.text
+    assert "no status" in said.text
+
+
+def test_spans_that_are_not_analyzed_yet_are_announced(empty):
+    class Waiting(MemoryReader):
+        def info(self):
+            info = super().info()
+            return type(info)(17, 0, 0, 0, 0)
+
+    said = page(client_of(Waiting()), "/")
+
+    assert "17 spans came in." in said.text
+    assert "curl" not in said.text
+
+
+def test_a_long_list_is_paged_with_the_worst_first():
+    traces = [drawn(f"svc{i:03} 0-{10 + i} trace {i + 1} {'error' if i == 149 else 'ok'}") for i in range(150)]
+    client = client_of(MemoryReader(traces), EPOCH_NS + 10**9)
+
+    first, second = twin(client, "/"), twin(client, "/?page=2")
+
+    assert len(first["needs_you"]) + len(first["others"]) == 100
+    assert first["needs_you"][0]["summary"]["journey"] == "svc149: svc149"
+    assert len(second["others"]) == 50
+    assert "/?page=2" in page(client, "/").links
+
+
+# A journey
+
+
+def test_a_journey_says_where_its_time_goes_and_what_it_fails_with(client):
+    said = page(client, "/journeys/check%20out")
+
+    assert re.search(r"of the failures with the call payment → bank\.example", said.text)
+    assert re.search(r"Of \d+ ms on average, \d+ % is payment POST and \d+ % is", said.text)
+
+
+def test_the_graph_marks_the_path_and_the_requirements(client):
+    said = page(client, "/journeys/check%20out")
+
+    assert len(said.with_class("wire-on")) > 2
+    assert len(said.with_class("wire-optional")) > 0
+    assert len(said.with_class("wire-undetermined")) > 0
+
+
+def test_calls_are_told_with_their_evidence(client):
+    rows = {
+        row["edge"]["callee"]["service"]: row["requirement"] for row in twin(client, "/journeys/check%20out")["edges"]
+    }
+
+    assert rows["recommend"]["declared"] == "optional"
+    assert "caller survived" in rows["recommend"]["words"]
+    assert rows["redis"] == {
+        "observed": "undetermined",
+        "declared": "",
+        "words": "none failed, so nobody knows yet",
+        "badge": "",
+    }
+
+
+def test_what_a_journey_cannot_do_without_is_in_its_twin(client):
+    needs = {part["need"]: part["nodes"] for part in twin(client, "/journeys/check%20out")["needs"]["parts"]}
+
+    assert {node["service"] for node in needs["mandatory"]} == {"shop", "payment", "bank.example"}
+    assert {node["service"] for node in needs["optional"]} >= {"recommend"}
+    assert "redis" in {node["service"] for node in needs["undetermined"]}
+
+
+def test_a_journey_shows_only_what_it_cannot_do_without(client):
+    everything = page(client, "/journeys/check%20out")
+    link = next(link for link in everything.links if "need=mandatory" in link)
+
+    said = page(client, link)
+
+    assert {row["edge"]["callee"]["service"] for row in twin(client, link.partition("#")[0])["edges"]} == {
+        "payment",
+        "bank.example",
+    }
+    assert len(said.with_class("wire-optional")) == 1  # the key's
+    assert all("need=mandatory" in link for link in said.links if "open=" in link)
+
+
+def test_a_service_opens_and_closes_by_its_address(client):
+    closed = page(client, "/journeys/check%20out?open=none")
+    opened = page(client, next(link for link in closed.links if "open=payment" in link))
+
+    assert closed.with_class("node-row") == []
+    assert len(opened.with_class("node-row")) == 1
+
+
+def test_a_journey_that_is_not_in_the_range_says_when_it_last_was(shop):
+    client = client_of(shop, NOW_NS + 86_400 * 10**9)
+
+    said = page(client, "/journeys/browse", status=404)
+
+    assert "No trace of browse in the last 1 h." in said.text
+    link = next(link for link in said.links if link.startswith("/journeys/browse?start="))
+    assert "Of " in page(client, link).text
+
+
+def test_a_journey_that_never_was_is_not_found(client):
+    response = client.get("/journeys/nowhere.json")
+
+    assert response.status_code == 404
+    assert response.get_json()["error"]["problem"] == "no trace of nowhere in the last 1\u00a0h"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_name_of_a_journey_survives_its_address(name):
+    asked = []
+
+    class Listening(MemoryReader):
+        def journey(self, journey, window):
+            asked.append(journey)
+
+    client = client_of(Listening())
+
+    client.get(journey_address(name))
+    client.get(
+        journey_address(name).replace("?", ".json?", 1)
+        if "?" in journey_address(name)
+        else journey_address(name) + ".json"
+    )
+
+    assert asked == [name, name]
+
+
+# A trace
+
+
+def test_a_trace_says_how_long_what_for_and_where_it_failed(client, failed_trace):
+    said = page(client, f"/traces/{failed_trace}")
+
+    assert re.search(r"It took \d+ ms and failed at payment POST → bank\.example\. \d+ % of the time was", said.text)
+    assert "Completeness 100 %" in said.text
+    assert "Ambiguity" in said.text
+
+
+def test_sections_add_up_to_the_trace_to_the_nanosecond(client, failed_trace):
+    trace = twin(client, f"/traces/{failed_trace}")
+
+    assert sum(section["duration_ns"] for section in trace["sections"]) == trace["duration_ns"]
+    assert sum(row["time_ns"] for row in trace["shares"]) == trace["duration_ns"]
+    ends = [section["offset_ns"] + section["duration_ns"] for section in trace["sections"]]
+    assert [section["offset_ns"] for section in trace["sections"]][1:] == ends[:-1]
+
+
+def test_the_path_is_one_line_in_the_picture(client, failed_trace):
+    said = page(client, f"/traces/{failed_trace}")
+
+    (line,) = [attributes for attributes in said.with_class("path-line") if attributes.get("vector-effect")]
+    assert line["d"].count("M") == 1
+
+
+def test_every_section_has_its_reason_in_words(client, failed_trace):
+    said = page(client, f"/traces/{failed_trace}")
+
+    assert "its own work before the first call it waited for" in said.text
+    assert "between caller and callee: network, queue or connection" in said.text
+
+
+def test_a_span_is_selected_by_the_address_alone(client, failed_trace):
+    trace = twin(client, f"/traces/{failed_trace}")
+    failing = next(row for row in trace["rows"] if row["events_ns"])
+
+    said = page(client, f"{trace['address']}span={failing['id']}")
+
+    assert "requests.exceptions.ReadTimeout" in said.text
+    assert "of the path" in said.text
+    assert "The request waited for it." in said.text
+    assert f"{trace['address']}span={failing['id']}#span" in said.links
+
+
+def test_an_unknown_span_leaves_the_trace_as_it_is(client, failed_trace):
+    assert twin(client, f"/traces/{failed_trace}?span=00000000deadbeef")["selected"] is None
+
+
+def test_the_path_of_the_whole_trace_reaches_beyond_the_request(client, shop):
+    id = next(t.trace_id for t in shop.find(TraceQuery(ALL_TIME, journey="check out", limit=99)) if not t.failed)
+
+    request, whole = twin(client, f"/traces/{id}"), twin(client, f"/traces/{id}?of=trace")
+
+    assert whole["duration_ns"] == request["trace_duration_ns"] > request["duration_ns"]
+    assert "mail" in {section["service"] for section in whole["sections"]}
+    assert "mail" not in {section["service"] for section in request["sections"]}
+
+
+def test_a_fragment_has_a_path_of_its_own(client, shop):
+    id = next(t.trace_id for t in shop.find(TraceQuery(ALL_TIME, journey="check out", limit=99)) if not t.failed)
+    (fragment,) = twin(client, f"/traces/{id}")["fragments"]
+
+    own = twin(client, f"/traces/{id}?of={fragment['id']}")
+
+    assert fragment["words"] == "a call that nobody waited for"
+    assert own["duration_ns"] == fragment["duration_ns"]
+    assert {section["service"] for section in own["sections"]} == {"mail"}
+
+
+def test_ambiguity_is_drawn_and_told():
+    client = client_of(
+        MemoryReader([drawn("shop 0-100; cart 10-60 in shop; stock 20-90 in shop; late 80-100 in shop")])
+    )
+    id = "0af7651916cd43dd0000000000000001"
+
+    trace, said = twin(client, f"/traces/{id}"), page(client, f"/traces/{id}")
+
+    assert trace["ambiguity"] > 0
+    assert any(section["reason"] == "self-in-flight" for section in trace["sections"])
+    assert said.with_class("own-ambiguous")[:-1] != []
+    assert "whose time it was is uncertain" in said.text
+
+
+def test_oddities_are_explained_in_words():
+    client = client_of(MemoryReader([drawn("shop 0-100; cart 10-? in shop; lost 20-30 orphan")]))
+
+    said = page(client, "/traces/0af7651916cd43dd0000000000000001")
+
+    assert "Its end is missing and was taken from the spans below it." in said.text
+    assert "it is an orphan: its parent is not in the trace" in said.text
+
+
+def test_finding_in_a_trace_shows_matches_and_what_is_above_them(client, failed_trace):
+    trace = twin(client, f"/traces/{failed_trace}?find=hgetall")
+
+    assert [row["operation"] for row in trace["rows"]] == ["POST /checkout", "GET", "GET /cart/{id}", "HGETALL"]
+
+
+def test_finding_nothing_says_so(client, failed_trace):
+    assert "no span has this in its service, name or id" in page(client, f"/traces/{failed_trace}?find=zebra").text
+
+
+@pytest.mark.parametrize("id", ["zz", "0" * 32, "1" * 33, "%00", "é"])
+def test_what_is_no_trace_id_is_a_bad_address(client, id):
+    assert "is no trace id" in page(client, f"/traces/{id}", status=400).text
+
+
+def test_an_unknown_trace_is_not_found_and_says_why_that_may_be(client):
+    said = page(client, "/traces/4bf92f3577b34da6a3ce929d0e0e4736", status=404)
+
+    assert "No span of trace 4bf92f3577b34da6a3ce929d0e0e4736 is stored." in said.text
+    assert "sampled away" in said.text
+
+
+def test_jaegers_way_of_writing_a_trace_address_leads_here(client, failed_trace):
+    assert client.get(f"/trace/{failed_trace}").headers["Location"] == f"/traces/{failed_trace}"
+
+
+def test_a_trace_downloads_as_otlp_and_as_jaeger(client, failed_trace, shop):
+    spans = {shop.trace(failed_trace).batch.span_id_hex(row) for row in range(len(shop.trace(failed_trace).batch))}
+
+    otlp, jaeger = (client.get(f"/traces/{failed_trace}.{form}.json") for form in ("otlp", "jaeger"))
+
+    sent = [s for r in otlp.get_json()["resourceSpans"] for scope in r["scopeSpans"] for s in scope["spans"]]
+    assert {span["spanId"] for span in sent} == spans
+    assert {span["spanID"] for span in jaeger.get_json()["data"][0]["spans"]} == spans
+    assert otlp.headers["Content-Disposition"] == f'attachment; filename="{failed_trace}.otlp.json"'
+
+
+# Large traces
+
+
+@pytest.fixture(scope="session")
+def large():
+    calls = "; ".join(f"svc{i % 7}/op{i} {i}-{i + 1} in root" for i in range(9_999))
+    return client_of(MemoryReader([drawn(f"root 0-9999; {calls}", "us")]))
+
+
+def test_a_trace_of_ten_thousand_spans_shows_500_rows_and_stays_small(large):
+    response = large.get("/traces/0af7651916cd43dd0000000000000001?show=all")
+    said = ReadPage(response.text)
+
+    assert len(said.with_class("who")) == 500
+    assert len(response.data) < 1_000_000
+    assert "10,000 rows, page 1 of 20" in said.text
+
+
+def test_a_large_trace_opens_with_its_path(large):
+    trace = twin(large, "/traces/0af7651916cd43dd0000000000000001")
+
+    assert trace["show"] == "path"
+    assert [row["operation"] for row in trace["rows"] if not row["on_path"]] == ["root"]
+
+
+def test_no_row_is_on_two_pages(large):
+    pages = [twin(large, f"/traces/0af7651916cd43dd0000000000000001?show=all&page={n}") for n in (1, 2, 19, 20)]
+
+    ids = [row["id"] for page in pages for row in page["rows"]]
+    assert len(ids) == len(set(ids)) == 2_000
+
+
+def test_windows_of_rows_make_up_all_rows_and_nothing_lies_beyond_them(large):
+    address = "/traces/0af7651916cd43dd0000000000000001/rows?show=all"
+
+    windows = [twin(large, f"{address}&first={first}&count=500") for first in range(0, 10_500, 500)]
+
+    ids = [row["id"] for window in windows for row in window["rows"]]
+    assert len(ids) == len(set(ids)) == windows[0]["total_rows"] == 10_000
+    assert windows[-1]["rows"] == windows[-1]["line"] == []
+    owned = sum(step["duration_ns"] for window in windows for step in window["line"] if step["shown"])
+    assert owned == twin(large, "/traces/0af7651916cd43dd0000000000000001")["duration_ns"]
+    assert windows[1]["axis_end_ns"] - windows[1]["axis_start_ns"] < windows[0]["axis_end_ns"] / 10
+
+
+def test_rows_do_not_shift_under_who_scrolls_and_a_page_that_is_opened_anew_is_new():
+    spans = drawn("root 0-100; " + "; ".join(f"a/op{i} {i}-{i + 1} in root" for i in range(40)))
+    more = drawn("root 0-100; " + "; ".join(f"a/op{i} {i}-{i + 1} in root" for i in range(50)))
+    reader = MemoryReader([spans])
+    client = client_of(reader, EPOCH_NS)
+    address = "/traces/0af7651916cd43dd0000000000000001"
+    assert twin(client, address)["total_rows"] == 41
+
+    reader.trace = lambda trace_id: more
+
+    assert twin(client, f"{address}/rows?first=10")["total_rows"] == 41
+    assert twin(client, address)["total_rows"] == 51
+    assert twin(client, f"{address}/rows?first=10")["total_rows"] == 51
+
+
+def test_a_selected_span_opens_the_page_that_has_it(large):
+    trace = twin(large, "/traces/0af7651916cd43dd0000000000000001?show=all&span=0000000000001770")
+
+    assert trace["page"] == 12
+    assert [row["id"] for row in trace["rows"] if row["selected"]] == ["0000000000001770"]
+
+
+def test_a_page_that_does_not_exist_is_the_last_one(large):
+    assert twin(large, "/traces/0af7651916cd43dd0000000000000001?show=all&page=999999")["page"] == 20
+
+
+# Search
+
+
+def test_the_box_leads_to_a_trace_whatever_way_it_is_named(client, failed_trace):
+    for words in (
+        failed_trace,
+        failed_trace.upper(),
+        f"00-{failed_trace}-00f067aa0ba902b7-01",
+        f"https://jaeger.example/trace/{failed_trace}",
+        f"trace_id={failed_trace} level=error",
+    ):
+        response = client.get("/search", query_string={"q": words})
+        assert urlsplit(response.headers["Location"]).path == f"/traces/{failed_trace}", words
+
+
+def test_a_traceparent_selects_its_span(client, failed_trace):
+    response = client.get("/search", query_string={"q": f"00-{failed_trace}-00f067aa0ba902b7-01"})
+
+    assert response.headers["Location"] == f"/traces/{failed_trace}?span=00f067aa0ba902b7"
+
+
+def test_the_box_leads_to_a_journey_by_its_name(client):
+    assert unquote(client.get("/search?q=Check+out").headers["Location"]) == "/journeys/check out"
+
+
+def test_a_service_by_its_name_lists_its_traces(client):
+    found = twin(client, "/search?q=payment")
+
+    assert found["filters"]["service"] == "payment"
+    assert {example["trace"]["journey"] for example in found["traces"]} == {"check out"}
+
+
+def test_a_span_name_in_part_offers_what_has_it(client):
+    found = twin(client, "/search?q=price")
+
+    names = {(s["kind"], s["name"], s["of"]) for s in found["suggestions"]}
+    assert ("service", "price", "") in names
+    assert ("operation", "GET /price/{id}", "price") in names
+    assert ("operation", "price items", "cart") in names
+
+
+def test_an_attribute_finds_the_traces_that_have_it(client):
+    found = twin(client, "/search?q=server.address%3Dbank.example")
+
+    assert {example["trace"]["journey"] for example in found["traces"]} == {"check out"}
+    assert found["filters"]["attributes"] == [["server.address", "bank.example"]]
+
+
+def test_filters_narrow_and_stay_in_the_form(client):
+    address = "/search?service=payment&failed=1&sort=slowest&min=200ms&max=10s"
+    found, said = twin(client, address), page(client, address)
+
+    took = [example["trace"]["duration_ns"] for example in found["traces"]]
+    assert took == sorted(took, reverse=True)
+    assert min(took) >= 200_000_000
+    assert all(example["trace"]["failed"] for example in found["traces"])
+    assert ("input", "200ms") in {(tag, attributes.get("value")) for tag, attributes in said.elements}
+
+
+def test_the_text_of_an_error_finds_the_traces_that_say_it(client):
+    found = twin(client, "/search?q=read+TIMED+out")
+
+    assert found["traces"]
+    assert found["filters"]["error"] == "read TIMED out"
+    assert "with an error that says “read TIMED out”" in found["answer"]
+    assert all(example["trace"]["failed"] for example in found["traces"])
+
+
+def test_a_service_that_nobody_waits_for_is_on_no_path(client):
+    anywhere, on_path = (twin(client, f"/search?service=mail{more}&limit=500") for more in ("", "&on_path=1"))
+
+    assert anywhere["traces"]
+    assert on_path["traces"] == []
+
+
+def test_traces_are_points_over_time_that_lead_to_them(client):
+    found, said = twin(client, "/search?service=payment"), page(client, "/search?service=payment")
+
+    drawn = said.with_class("dot") + said.with_class("cross")
+    assert len(drawn) == len(found["traces"])
+    durations = [example["trace"]["duration_ns"] for example in found["traces"]]
+    assert found["low_ns"] < min(durations)
+    assert found["high_ns"] > max(durations)
+
+
+def test_nothing_found_says_what_the_box_understands(client):
+    said = page(client, "/search?q=zebra")
+
+    assert "Nothing is called “zebra”" in said.text
+    assert "traceparent" in said.text
+
+
+def test_more_results_are_one_link_away(client):
+    found = twin(client, "/search?limit=5")
+
+    assert len(found["traces"]) == 5
+    assert found["answer"].startswith("The newest 5 traces")
+    assert len(twin(client, found["more"])["traces"]) == 20
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["min=fast", "last=1y", "last=0h", "start=yesterday", "start=2026-11-18T12:00Z&end=2026-11-18T11:00Z", "max=1e9s"],
+)
+def test_what_cannot_be_read_is_said_with_the_way_out(client, query):
+    response = client.get(f"/search.json?{query}")
+
+    assert response.status_code == 400
+    assert response.get_json()["error"]["problem"]
+    assert response.get_json()["error"]["hint"]
+
+
+# What every page keeps
+
+
+def test_every_page_has_a_twin_with_the_same_value(client, addresses):
+    for address in addresses:
+        value = twin(client, address)
+        if "answer" in value:
+            assert " ".join(value["answer"].replace("\u00a0", " ").split()) in page(client, address).text
+
+
+def test_every_twin_is_what_openapi_says(client, addresses):
+    described = client.get("/openapi.json").get_json()
+    schemas = described["components"]["schemas"]
+
+    for address in addresses:
+        path = urlsplit(address).path
+        named = {"/": "journeys", "/what-if": "what_if", "/sampling/boost": "boost"}
+        name = "escalation" if path.endswith("/escalation") else named.get(path, path.split("/")[1])
+        name = "trace_rows" if path.endswith("/rows") else name.removesuffix("s") if path.count("/") > 1 else name
+        (operation,) = [get["get"] for get in described["paths"].values() if get["get"]["operationId"] == name]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        check(twin(client, address), schema, schemas, address)
+
+
+def check(value, schema, schemas, place):
+    """A small judge of JSON schemas: what openapi.json uses, and no more."""
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        options = [s for s in schema["anyOf"] if (s.get("type") == "null") == (value is None)]
+        return check(value, options[0], schemas, place)
+    kinds = {
+        "string": str,
+        "boolean": bool,
+        "integer": int,
+        "number": (int, float),
+        "array": list,
+        "object": dict,
+        "null": type(None),
+    }
+    assert isinstance(value, kinds[schema["type"]]), f"{place}: {value!r} is no {schema['type']}"
+    if schema["type"] == "object" and "properties" in schema:
+        assert set(value) == set(schema["properties"]), place
+        for name, inner in schema["properties"].items():
+            check(value[name], inner, schemas, f"{place}.{name}")
+    for i, item in enumerate(value if schema["type"] == "array" else []):
+        inner = schema["prefixItems"][i] if "prefixItems" in schema else schema["items"]
+        check(item, inner, schemas, f"{place}[{i}]")
+
+
+def test_every_page_has_a_value_that_is_a_dataclass():
+    for described in PAGES:
+        assert is_dataclass(described.value)
+        assert fields(described.value)
+
+
+def test_pages_may_not_run_or_load_anything_from_elsewhere(client, addresses):
+    for address in addresses:
+        response = client.get(address)
+
+        policy = dict(part.strip().split(" ", 1) for part in response.headers["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == "'self'"
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_no_page_has_inline_script_or_style(client, addresses):
+    for address in addresses:
+        said = page(client, address)
+
+        for tag, attributes in said.elements:
+            assert "style" not in attributes, (tag, attributes)
+            assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+            assert tag != "style"
+            assert tag != "script" or attributes["src"].startswith("/static/")
+
+
+def test_ids_are_there_once_and_labels_have_their_fields(client, addresses):
+    for address in addresses:
+        said = page(client, address)
+
+        assert len(said.ids) == len(set(said.ids)), address
+        for tag, attributes in said.elements:
+            if tag == "label" and "for" in attributes:
+                assert attributes["for"] in said.ids
+
+
+def test_every_picture_has_a_name_and_every_link_an_address_of_ours(client, addresses):
+    for address in addresses:
+        said = page(client, address)
+
+        pictures = [attributes for tag, attributes in said.elements if tag == "svg" and attributes.get("role") == "img"]
+        assert len(pictures) <= [tag for tag, _ in said.elements].count("title") - 1
+        assert all(link.startswith(("/", "#")) for link in said.links)
+
+
+def test_every_link_of_a_page_leads_somewhere(client, addresses):
+    links = {link.partition("#")[0] for address in addresses for link in page(client, address).links}
+
+    for link in sorted(links - {""})[:400]:
+        assert client.get(link, follow_redirects=True).status_code == 200, link
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(client, addresses):
+    for address in addresses:
+        for asked in (address, address.replace("?", ".json?", 1) if "?" in address else f"{address}.json"):
+            first = client.get(asked)
+
+            again = client.get(asked, headers={"If-None-Match": first.headers["ETag"]})
+
+            assert again.status_code == 304
+            assert again.data == b""
+
+
+def test_large_answers_are_compressed_for_those_who_take_it(client, failed_trace):
+    plain = client.get(f"/traces/{failed_trace}")
+
+    packed = client.get(f"/traces/{failed_trace}", headers={"Accept-Encoding": "gzip, br"})
+
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.data) == plain.data
+    assert "Content-Encoding" not in plain.headers
+
+
+def test_an_unknown_address_says_so_as_a_page_and_as_json(client):
+    assert "No page is at /nowhere." in page(client, "/nowhere", status=404).text
+    assert client.get("/nowhere.json").get_json()["error"]["problem"] == "no page is at /nowhere"
+
+
+def test_a_store_that_fails_gives_a_page_that_says_so():
+    class Broken(MemoryReader):
+        def newest_trace_unix_nano(self):
+            raise OSError("disk gone")
+
+    client = client_of(Broken())
+
+    assert "This page could not be built: OSError." in page(client, "/", status=500).text
+    assert client.get("/.json").status_code == 500
+
+
+def test_an_absolute_range_stays_on_every_link_of_the_page(client):
+    query = "start=2026-11-18T10:00:00Z&end=2026-11-18T12:00:00Z"
+
+    links = [unquote(link) for link in page(client, f"/?{query}").links if link.startswith("/journeys/")]
+
+    assert links
+    assert all(query in link for link in links)
+
+
+def test_numbers_of_a_page_are_exact_in_its_twin(client):
+    row = twin(client, "/")["needs_you"][0]["summary"]
+
+    assert isinstance(row["max_ns"], int)
+    assert json.dumps(row["max_ns"]) == str(row["max_ns"])

@@ -1,0 +1,76 @@
+"""The page of the system, over the metrics that a collector writes."""
+
+import pytest
+
+from collector.metrics import Metrics
+from collector.receive.answers import Rejected
+from collector.system import System, system_of
+from tests.ui.conftest import SETTINGS
+from tests.ui.memory import MemoryReader
+from tests.ui.shop import NOW_NS, shop_traces
+from tests.ui.test_pages import page, twin
+from ui.app import create_app
+
+HOSTILE = "<script>alert(1)</script>"
+FACTS = {
+    "version": "0.1.0",
+    "pid": 7,
+    "uptime_s": 100.0,
+    "store": "/data/store",
+    "addresses": {"otlp_http": "http://x:1"},
+}
+
+
+def metrics_of(lag_s: float = 0.0) -> Metrics:
+    metrics = Metrics("0.1.0")
+    receiver = metrics.receiver("otlp_http")
+    receiver.received(5_000)
+    receiver.accepted(990, Rejected(10, "", (("bad id", 7), (HOSTILE, 3))))
+    receiver.refused("overloaded")
+    metrics.gauge("cpdd_analyzer_lag_seconds", "lag", lambda: lag_s)
+    metrics.gauge("cpdd_commit_queue_bytes", "queue", lambda: 2_000.0)
+    metrics.gauge("cpdd_commit_queue_batches", "queue", lambda: 1.0)
+    return metrics
+
+
+def client_of(lag_s: float = 0.0, problems: tuple[str, ...] = ()):
+    metrics = metrics_of(lag_s)
+
+    def read() -> System:
+        return system_of(FACTS, "ready", problems, metrics.registry)
+
+    reader = MemoryReader(shop_traces(5))
+    return create_app(reader, SETTINGS, lambda: NOW_NS, read_system=read).test_client()
+
+
+def test_the_page_says_what_came_in_what_was_refused_and_why():
+    said, value = page(client_of(), "/system"), twin(client_of(), "/system")
+
+    assert value["answer"].replace("\xa0", " ") == (
+        "990 spans taken in 1 min 40 s, 10 rejected, 1 request refused, analysis is up to date."
+    )
+    (row,) = value["receivers"]
+    assert row["rejected"] == [["bad id", 7.0], [HOSTILE, 3.0]]
+    assert row["refused"] == [["overloaded", 1.0]]
+    assert "2 kB in 1 request" in said.text.replace("\xa0", " ")
+    assert not [tag for tag, of in said.elements if tag == "script" and "src" not in of]
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "problems", "answer"),
+    [
+        (30.0, (), "analysis 30 s behind."),
+        (0.0, ("nothing could be stored for 31 s: disk full",), "Nothing could be stored for 31 s: disk full."),
+    ],
+)
+def test_what_is_wrong_is_in_the_first_sentence(lag_s, problems, answer):
+    value = twin(client_of(lag_s, problems), "/system")
+
+    assert value["answer"].replace("\xa0", " ").endswith(answer)
+
+
+def test_pages_without_a_collector_say_what_is_stored(client):
+    value = twin(client, "/system")
+
+    assert value["answer"].startswith("These pages are served without a collector")
+    assert value["storage"][0]["name"] == "spans"

@@ -1,0 +1,62 @@
+"""The critical path over time: a column a step, as high as its traces took on average, cut by service. Pure.
+
+    ▒
+  ▒ ▓      ▒        the shades are those of the path bar beside it;
+▒ ▓ █ ▒  ▒ ▓        a step without traces is a gap
+█ █ █ █  █ █
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ui.draw.bars import BarPart
+from ui.draw.svg import Shape, picture, shape, stretched, title
+from ui.draw.text import shown
+from ui.draw.units import duration, moment, whole_percent
+
+HEIGHT = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One column. Without parts it is a gap."""
+
+    start_unix_nano: int
+    mean_ns: float
+    parts: tuple[BarPart, ...]
+
+
+def over_time(steps: Sequence[Step], name: str) -> Shape:
+    """Return the picture, as wide as the page lets it be."""
+    highest = max((step.mean_ns for step in steps), default=0.0)
+    columns = [_column(i, step, highest) for i, step in enumerate(steps) if step.parts and highest]
+    return picture(
+        stretched(*columns, width=max(len(steps), 1), height=HEIGHT),
+        view=(100, HEIGHT),
+        name=name,
+        description=_words(steps),
+        class_="over-time",
+        fluid=True,
+    )
+
+
+def _column(i: int, step: Step, highest: float) -> Shape:
+    largest = ", ".join(f"{shown(part.name)} {whole_percent(part.share)}" for part in step.parts)
+    drawn = [title(f"{moment(step.start_unix_nano)}: {duration(step.mean_ns)} on average, {largest}")]
+    bottom = float(HEIGHT)
+    for part in step.parts:
+        tall = (HEIGHT - 2) * part.mean_ns / highest
+        bottom -= tall
+        drawn.append(shape("rect", x=i + 0.05, y=bottom, width=0.9, height=tall, class_=part.shade))
+    return shape("g", *drawn)
+
+
+def _words(steps: Sequence[Step]) -> str:
+    seen = [step for step in steps if step.parts]
+    if not seen:
+        return "no traces"
+    highest = max(seen, key=lambda step: step.mean_ns)
+    return (
+        f"from {duration(seen[0].mean_ns)} to {duration(seen[-1].mean_ns)} on average; "
+        f"highest {duration(highest.mean_ns)} at {moment(highest.start_unix_nano)}"
+    )

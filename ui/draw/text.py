@@ -1,0 +1,51 @@
+"""Other people's text, made fit to be shown: bounded, and with nothing in it that acts on the page.
+
+Escaping for HTML is the template's; this is about what escaping leaves in: characters that turn the line around
+(bidi overrides), that take no width, or that no font draws, and texts of a megabyte.
+"""
+
+import re
+
+from markupsafe import Markup, escape
+
+LABEL_LENGTH = 120
+"""Characters of a name in a row or a title."""
+VALUE_LENGTH = 2_000
+"""Characters of an attribute's value in a table; the downloads have all."""
+
+_SEPARATOR = re.compile(r"([/._:,=?&-]+)(?=\w)")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def shown(text: str, limit: int = LABEL_LENGTH) -> str:
+    """Return `text` with unseen characters spelled out and cut at `limit`, the true length said.
+
+    >>> shown("pay\\u202egnp.exe")
+    'pay\\\\u202egnp.exe'
+    >>> shown("x" * 1000, 10)
+    'xxxxxxxxxx… (1,000 characters)'
+    """
+    cut = text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+    return _UNSEEN.sub(_spell, cut)
+
+
+def _spell(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def count_of(number: int, singular: str, plural: str = "") -> str:
+    """Return "1 span", "2 spans"."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def in_a_row(words: list[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def breakable(text: str) -> Markup:
+    """Return text that may go on in the next line behind a separator, as names of operations are long."""
+    return Markup("<wbr>").join(escape(piece) for piece in _SEPARATOR.sub("\\1\x00", text).split("\x00"))

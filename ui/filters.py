@@ -1,0 +1,31 @@
+"""What every template may say of a value: the filters and globals that pages and the report share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from ui.draw import bars, svg, text, units
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "duration": units.duration,
+    "exact": units.exact_duration,
+    "percent": units.percent,
+    "part": units.part,
+    "whole_percent": units.whole_percent,
+    "count": units.count,
+    "rate": units.rate,
+    "moment": units.moment,
+    "exact_moment": units.exact_moment,
+    "shown": text.shown,
+    "breakable": text.breakable,
+    "picture": svg.render,
+}
+
+
+def equip(environment: Environment) -> None:
+    """Let templates use `FILTERS`, and fail where they name what is not there."""
+    environment.undefined = StrictUndefined
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters.update(FILTERS)
+    environment.globals.update(bars=bars, count_of=text.count_of)

@@ -1,0 +1,152 @@
+"""Turn sampling up for something, from wherever it is seen: what that keeps and for how long, then one button.
+
+The page only shows; `changes` takes the button.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from collector.control.guard import Caller
+from collector.control.requests import BoostRequest, read_boost
+from collector.control.service import Boosted
+from collector.core.sampling.roots import Root
+from cpdd.errors import CpddError
+from cpdd.sampling.fields import PolicyError
+from ui.draw.text import count_of, in_a_row, shown
+from ui.views.errors import BadAddress
+from ui.views.page import Page, Parameter, Visit
+from ui.views.sampling import LENGTHS, SHARES, Proposal, proposal_of, rates_of
+
+LONGEST_TEXT = 500
+ROOTS_SAID = 3
+
+
+class Boosts(Protocol):
+    """What a page may change: `collector.control.run.Control` is the real one."""
+
+    @property
+    def longest_boost_s(self) -> float: ...
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a change must bring the token of the server."""
+
+    def admit(self, caller: Caller) -> None: ...
+
+    def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]: ...
+
+    def boost(self, request: BoostRequest) -> Boosted: ...
+
+    def end_boost(self, boost_id: str, author: str, reason: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RootRow:
+    service: str
+    operation: str
+    """Empty: all of the service's."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoostPage:
+    answer: str
+    proposal: Proposal
+    caller: str
+    """Where an edge is meant: the service on the caller's side."""
+    roots: tuple[RootRow, ...]
+    """Where the traces begin that the boost keeps."""
+    found: bool
+    """The roots were found as those that reach what was asked for."""
+    can_boost: bool
+    needs_token: bool
+    problem: str
+
+
+def boost_view(visit: Visit) -> BoostPage:
+    """Return what a boost would do; raises BadAddress where the address names no service."""
+    proposal = proposal_of(visit, rates_of(visit.sampling()))
+    if not proposal.service:
+        raise BadAddress("a boost needs a service", hint="choose one", address="/sampling")
+    request = boost_request(visit.query, visit.boosts)
+    roots: tuple[RootRow, ...] = ()
+    found, problem = False, ""
+    if visit.boosts is None:
+        problem = "No sampling service runs in this process: the command below asks another one."
+    else:
+        try:
+            known, found = visit.boosts.roots_of(request)
+            roots = tuple(RootRow(root.service, root.operation) for root in known)
+        except CpddError as error:
+            problem = str(error)
+    return BoostPage(
+        answer=_answer(proposal, roots, problem),
+        proposal=replace(proposal, cost=proposal.cost if not roots else _cost(visit, proposal, roots)),
+        caller=request.caller,
+        roots=roots,
+        found=found,
+        can_boost=bool(roots),
+        needs_token=visit.boosts.needs_token if visit.boosts else False,
+        problem=problem,
+    )
+
+
+def boost_request(said: Mapping[str, str], boosts: Boosts | None) -> BoostRequest:
+    """Return what a form or an address asks for; raises BadAddress, which names the field."""
+    length = said.get("for", "")
+    share = said.get("to", "")
+    value = {
+        "service": said.get("service", "").strip()[:LONGEST_TEXT],
+        "operation": said.get("operation", "").strip()[:LONGEST_TEXT],
+        "caller": said.get("caller", "").strip()[:LONGEST_TEXT],
+        "percentage": float(share) if share.isascii() and share.isdigit() and len(share) < 4 else float(SHARES[0]),
+        "duration_s": float(LENGTHS.get(length, LENGTHS["5m"])),
+        "author": said.get("author", "").strip()[:LONGEST_TEXT],
+        "reason": said.get("reason", "").strip()[:LONGEST_TEXT],
+    }
+    try:
+        return read_boost(value, boosts.longest_boost_s if boosts else max(LENGTHS.values()))
+    except PolicyError as error:
+        raise BadAddress(f"this is no boost: {shown(str(error))}", address="/sampling") from None
+
+
+def _cost(visit: Visit, proposal: Proposal, roots: Sequence[RootRow]) -> str:
+    """What the boost of the roots costs: they are what begins traces, whatever was asked for."""
+    rows = [
+        row
+        for row in rates_of(visit.sampling())
+        if any(row.service == root.service and root.operation in ("", row.operation) for root in roots)
+    ]
+    if not rows:
+        return ""
+    seen, kept = sum(row.seen_per_s for row in rows), sum(row.kept_per_s for row in rows)
+    more = max(0.0, seen * proposal.share / 100 - kept)
+    return f"about {more:,.3g} traces a second more, {round(more * LENGTHS[proposal.length]):,} in all"
+
+
+def _answer(proposal: Proposal, roots: Sequence[RootRow], problem: str) -> str:
+    what = f"{shown(proposal.service)} {shown(proposal.operation)}".rstrip()
+    if problem:
+        return f"{what} cannot be boosted from here."
+    names = [f"{shown(root.service)} {shown(root.operation)}".rstrip() for root in roots[:ROOTS_SAID]]
+    more = len(roots) - len(names)
+    names += [count_of(more, "other")] if more else []
+    return f"Keep {proposal.share}\xa0% of the traces that begin at {in_a_row(names)} for {proposal.length}?"
+
+
+PAGE = Page(
+    name="boost",
+    address="/sampling/boost",
+    template="boost.html",
+    view=boost_view,
+    value=BoostPage,
+    summary="What a boost of sampling would do; the page itself changes nothing",
+    parameters=(
+        Parameter("service", "the service to see more of"),
+        Parameter("operation", "an operation of it; empty: all"),
+        Parameter("caller", "only where this service calls it"),
+        Parameter("to", "share of traces to keep, in percent"),
+        Parameter("for", f"how long: {', '.join(LENGTHS)}"),
+        Parameter("reason", "for the log of changes"),
+    ),
+)

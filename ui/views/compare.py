@@ -1,0 +1,229 @@
+"""A journey in two windows: what became of its latency, and which call it comes from."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+from collector.core.population.difference import Compared
+from collector.store.values import JourneyDifference, JourneySummary, PathChange, ServiceFacts, Window
+from ui.draw.text import shown
+from ui.draw.units import ago, duration, percent, whole_percent
+from ui.views.address import compare_address, journey_address
+from ui.views.errors import BadAddress
+from ui.views.health import failed_share
+from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
+from ui.views.time_range import TimeRange, parse_length_ns, parse_moment, range_of
+
+BEFORE = "before"
+EARLIER = {BEFORE: "just before", "1d": "a day earlier", "7d": "a week earlier"}
+LISTED = 200
+WORTH_SAYING = 0.1
+"""A smaller share of the change is not put into the sentence."""
+OVERLAP = " The two windows overlap, so that some traces are in both."
+NOTHING_TO_COMPARE = "One of the two windows has no trace of this journey: choose a longer range, or another window."
+VERSIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Another window to compare with."""
+
+    words: str
+    address: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of both sides, as it is shown."""
+
+    name: str
+    before: str
+    after: str
+    change: str
+    is_worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """What became of the own time of one call path."""
+
+    name: str
+    delta_ns: float
+    interval_ns: tuple[float, float] | None
+    """95 %; None where too few traces tell."""
+    share_of_change: float
+    significant: bool
+    """It remains when all comparisons are taken together, and it is long enough to matter."""
+    there_before_ns: float
+    """Mean where it has time on the path at all."""
+    there_after_ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePage:
+    range: TimeRange
+    journey: str
+    journey_address: str
+    answer: str
+    before: TimeRange
+    a: JourneySummary | None
+    """None where one of the windows has no traces."""
+    b: JourneySummary | None
+    delta_ns: float
+    interval_ns: tuple[float, float] | None
+    significant: bool
+    figures: tuple[Figure, ...]
+    changes: tuple[ChangeRow, ...]
+    """Own times of call paths, the largest change first; the first LISTED."""
+    total_changes: int
+    against: str
+    choices: tuple[Choice, ...]
+
+
+def compare_view(visit: Visit) -> ComparePage:
+    """Return what became of a journey from another window to the range of the page."""
+    journey, after = visit.query.get("journey", ""), visit.range.window
+    against = visit.query.get("against", "") or BEFORE
+    before = _before(visit, against)
+    found = visit.reader.difference(journey, before, after)
+    return ComparePage(
+        range=visit.range,
+        journey=journey,
+        journey_address=journey_address(journey, visit.range.parameters),
+        answer=f"{_answer(found)}{OVERLAP * _overlap(before, after)}" if found else NOTHING_TO_COMPARE,
+        before=range_of(before, visit.now_unix_nano),
+        a=found.a if found else None,
+        b=found.b if found else None,
+        delta_ns=found.whole.delta_ns if found else 0.0,
+        interval_ns=_interval(found.whole) if found else None,
+        significant=found.whole.significant if found else False,
+        figures=_figures(found.a, found.b) if found else (),
+        changes=tuple(_row(change) for change in found.changes[:LISTED]) if found else (),
+        total_changes=len(found.changes) if found else 0,
+        against=against,
+        choices=_choices(visit, journey, against),
+    )
+
+
+def _row(change: PathChange) -> ChangeRow:
+    figures = change.figures
+    return ChangeRow(
+        name=words_of(change),
+        delta_ns=figures.delta_ns,
+        interval_ns=_interval(figures),
+        share_of_change=figures.share_of_change,
+        significant=figures.significant,
+        there_before_ns=figures.there_ns[0],
+        there_after_ns=figures.there_ns[1],
+    )
+
+
+def _interval(figures: Compared) -> tuple[float, float] | None:
+    low, high = figures.interval_ns
+    return (low, high) if isfinite(low) and isfinite(high) else None
+
+
+def _overlap(a: Window, b: Window) -> bool:
+    return a.start_unix_nano < b.end_unix_nano and b.start_unix_nano < a.end_unix_nano
+
+
+def _before(visit: Visit, against: str) -> Window:
+    """Return the other window: of the same length and just before, earlier by a while, or until a moment."""
+    after = visit.range.window
+    length = after.end_unix_nano - after.start_unix_nano
+    if against == BEFORE:
+        return Window(after.start_unix_nano - length, after.start_unix_nano)
+    if against[:1].isdigit() and against[-1:].isalpha() and "T" not in against:
+        shift = parse_length_ns(against)
+        return Window(after.start_unix_nano - shift, after.end_unix_nano - shift)
+    end = parse_moment("against", against)
+    if end <= length:
+        raise BadAddress(f"against={shown(against)} is too early", hint="write before, 1d, 7d, or a moment")
+    return Window(end - length, end)
+
+
+def _choices(visit: Visit, journey: str, against: str) -> tuple[Choice, ...]:
+    earlier = [
+        Choice(words, compare_address({"journey": journey, **visit.range.parameters, "against": name}), against == name)
+        for name, words in EARLIER.items()
+    ]
+    return (*earlier, *_versions(visit, journey))
+
+
+def _versions(visit: Visit, journey: str) -> list[Choice]:
+    """The deployments of the services, newest first: the hour from one on, against the hour before it."""
+    hour = 3_600 * 1_000_000_000
+    first: dict[str, int] = {}
+    facts = sorted(visit.reader.service_facts(), key=lambda each: -each.first_seen_unix_nano)
+    for each in facts:
+        first[each.service] = min(each.first_seen_unix_nano, first.get(each.service, each.first_seen_unix_nano))
+    deployed = [each for each in facts if each.version and each.first_seen_unix_nano > first[each.service]]
+    return [_version(each, journey, hour, visit.now_unix_nano) for each in deployed[:VERSIONS]]
+
+
+def _version(facts: ServiceFacts, journey: str, hour: int, now_unix_nano: int) -> Choice:
+    since = facts.first_seen_unix_nano
+    there = range_of(Window(since, since + hour), now_unix_nano)
+    words = f"{shown(facts.service)} {shown(facts.version)}, {ago(since, now_unix_nano)}"
+    return Choice(words, compare_address({"journey": journey, **there.parameters, "against": BEFORE}), False)
+
+
+def _figures(a: JourneySummary, b: JourneySummary) -> tuple[Figure, ...]:
+    rows = [(name, getattr(a, f"{name}_ns"), getattr(b, f"{name}_ns")) for name in ("mean", "p50", "p95", "p99", "max")]
+    times = [
+        Figure(
+            "slowest" if name == "max" else name,
+            duration(before),
+            duration(after),
+            _signed(after - before),
+            after > 1.1 * before,
+        )
+        for name, before, after in rows
+    ]
+    if not (a.status_known and b.status_known):
+        return tuple(times)
+    failed = failed_share(a), failed_share(b)
+    points = 100 * (failed[1] - failed[0])
+    change = f"{points:+.2g} points" if points else "no change"
+    return (*times, Figure("failed", percent(failed[0]), percent(failed[1]), change, failed[1] > failed[0] + 0.005))
+
+
+def _signed(ns: float) -> str:
+    if not ns:
+        return "no change"
+    return duration(ns) if ns < 0 else f"+{duration(ns)}"
+
+
+def _answer(found: JourneyDifference) -> str:
+    """Say how much slower or faster, and what it comes from."""
+    whole, mean_ns = found.whole, found.a.mean_ns
+    if not whole.significant:
+        return f"No slower and no faster than can be chance: {_signed(whole.delta_ns)} on average."
+    verb = "slower" if whole.delta_ns > 0 else "faster"
+    much = f", {whole_percent(abs(whole.delta_ns) / mean_ns)}," if mean_ns else ""
+    said = f"{duration(abs(whole.delta_ns))}{much} {verb} on average"
+    named = [c for c in found.changes if c.figures.significant and c.figures.share_of_change > WORTH_SAYING]
+    parts = [f"{whole_percent(min(c.figures.share_of_change, 1.0))} of it in {words_of(c)}" for c in named[:2]]
+    return f"{said}{': ' + ', '.join(parts) if parts else ''}."
+
+
+def words_of(change: PathChange) -> str:
+    """Name a call path: whose own time it is, and who calls it."""
+    name = f"{shown(change.service)} {shown(change.operation)}".rstrip()
+    called = change.caller and change.caller != change.service
+    return f"{shown(change.caller)} → {name}" if called else name
+
+
+PAGE = Page(
+    name="compare",
+    address="/compare",
+    template="compare.html",
+    view=compare_view,
+    value=ComparePage,
+    summary="A journey in two windows: what became of its latency, call by call",
+    parameters=(
+        Parameter("journey", "the journey"),
+        Parameter("against", "before, a length of time (1d, 7d) to go back, or the moment at which the other ends"),
+        *RANGE_PARAMETERS,
+    ),
+)

@@ -1,0 +1,95 @@
+"""Traces of one cell: a band of latency and a place of the call tree. The slowest, a typical one, one that failed."""
+
+from dataclasses import dataclass
+
+from collector.store.values import BandDetail, CallPath, TraceSummary
+from ui.draw.text import count_of, shown
+from ui.draw.units import duration
+from ui.views.address import journey_address
+from ui.views.errors import BadAddress, NothingThere
+from ui.views.journey import Example, example_of
+from ui.views.latency import band_named
+from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
+from ui.views.time_range import TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class CellExample:
+    title: str
+    """`Slowest`, `Typical` or `Failed`."""
+    because: str
+    example: Example | None
+    """None: no trace of the cell is like that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesPage:
+    range: TimeRange
+    journey: str
+    journey_address: str
+    band: str
+    service: str
+    operation: str
+    answer: str
+    examples: tuple[CellExample, ...]
+
+
+def examples_view(visit: Visit) -> ExamplesPage:
+    """Return the traces that show a cell; raises NothingThere where the cell is empty."""
+    journey, number = visit.query.get("journey", ""), visit.query.get("path", "")
+    if not number.isascii() or not number.isdigit() or len(number) > 20 or int(number) >= 2**64:
+        raise BadAddress(f"path={shown(number)} is no call path", hint="the table of a journey links to its cells")
+    latency = visit.reader.latency(journey, visit.range.window)
+    if latency is None:
+        raise NothingThere(f"no trace of {shown(journey)} in the {visit.range.words}", address=journey_address(journey))
+    band = band_named(latency, visit.query.get("band", ""))
+    place = next((path for path in band.call_paths if path.id == int(number)), None)
+    if place is None:
+        raise NothingThere(
+            f"no trace of {shown(journey)} in {band.name} has such a call on its path",
+            "the journey's page has what there is",
+            journey_address(journey, visit.range.parameters),
+        )
+    found = visit.reader.band_examples(journey, visit.range.window, band, place.id)
+    return ExamplesPage(
+        range=visit.range,
+        journey=journey,
+        journey_address=journey_address(journey, visit.range.parameters),
+        band=band.name,
+        service=place.service,
+        operation=place.operation,
+        answer=_answer(band, place),
+        examples=(
+            _example("Slowest", "the longest of them all", found.slowest),
+            _example("Typical", "its time there is nearest to the median", found.typical),
+            _example("Failed", "the slowest that failed", found.failed),
+        ),
+    )
+
+
+def _example(title: str, because: str, trace: TraceSummary | None) -> CellExample:
+    return CellExample(title, because, example_of(trace) if trace else None)
+
+
+def _answer(band: BandDetail, place: CallPath) -> str:
+    which = "all traces" if band.name == "all" else f"the traces in {band.name}"
+    return (
+        f"{shown(place.service)} {shown(place.operation)} has {duration(place.mean_ns)} of its own on the path of "
+        f"{which} ({count_of(band.traces, 'trace')}, {duration(band.mean_ns)} on average)."
+    )
+
+
+PAGE = Page(
+    name="examples",
+    address="/examples",
+    template="examples.html",
+    view=examples_view,
+    value=ExamplesPage,
+    summary="Traces that show one cell of a journey: a band of latency and a call",
+    parameters=(
+        Parameter("journey", "the journey"),
+        Parameter("band", "a band of latency, or all"),
+        Parameter("path", "id of the call path, as the journey's page has it"),
+        *RANGE_PARAMETERS,
+    ),
+)

@@ -1,0 +1,219 @@
+"""Findings: what the traces say that somebody should know or do. The page with all, and rows for other pages."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from collector.core.findings import KINDS
+from collector.core.findings.model import NOTICE, STRUCTURE, URGENCIES, Fact, Finding
+from collector.core.findings.tracking import Tracked
+from ui.draw.text import count_of, shown
+from ui.draw.units import NBSP, ago, count, duration, percent, significant
+from ui.views.address import boost_address, findings_address, is_addressable, journey_address, trace_address
+from ui.views.health import ICONS
+from ui.views.page import Page, Parameter, Visit
+
+CLEARED_SHOWN_NS = 24 * 3600 * 1_000_000_000
+EXAMPLE_ID_CHARS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    name: str
+    words: str
+    interval: str
+    """95 %; empty where there is none."""
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleLink:
+    trace_id: str
+    words: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A finding, ready to be shown."""
+
+    id: str
+    kind: str
+    urgency: str
+    """`failing`, `burning` or `notice`."""
+    icon: str
+    lasting: bool
+    """It is about structure, and stays until something disproves it; else it is about now."""
+    journey: str
+    journey_address: str
+    service: str
+    owner: str
+    title: str
+    advice: str
+    facts: tuple[FactRow, ...]
+    examples: tuple[ExampleLink, ...]
+    version: str
+    since_unix_nano: int
+    since: str
+    seen_unix_nano: int
+    cleared_unix_nano: int
+    because: str
+    address: str
+    boost: str
+    """Of the page that asks whether to keep more traces of what it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingGroup:
+    title: str
+    explained: str
+    findings: tuple[FindingRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsPage:
+    answer: str
+    groups: tuple[FindingGroup, ...]
+    cleared: tuple[FindingRow, ...]
+    """In the last 24 hours, newest first."""
+    open: int
+    journey: str
+    """Only findings of this journey are shown; empty: of all."""
+    service: str
+
+
+def findings_view(visit: Visit) -> FindingsPage:
+    """Return the findings, what is broken now before what is built wrongly."""
+    journey, service = visit.query.get("journey", ""), visit.query.get("service", "")
+    chosen = [
+        one
+        for one in visit.reader.findings()
+        if journey in ("", one.finding.journey) and service in ("", one.finding.service)
+    ]
+    rows = [finding_row(one, visit.now_unix_nano) for one in worst_first(one for one in chosen if one.is_open)]
+    cleared = [one for one in chosen if visit.now_unix_nano - one.cleared_unix_nano < CLEARED_SHOWN_NS]
+    cleared.sort(key=lambda one: -one.cleared_unix_nano)
+    return FindingsPage(
+        answer=_answer(rows, journey or service),
+        groups=tuple(group for group in _groups(rows) if group.findings),
+        cleared=tuple(finding_row(one, visit.now_unix_nano) for one in cleared),
+        open=len(rows),
+        journey=journey,
+        service=service,
+    )
+
+
+def worst_first(tracked: Iterable[Tracked]) -> list[Tracked]:
+    """Sort by urgency, then what is now before what lasts, then by kind, then the newest first."""
+
+    def key(one: Tracked) -> tuple[int, bool, int, int, str]:
+        kind = one.finding.kind
+        order = KINDS.index(kind) if kind in KINDS else len(KINDS)
+        return (
+            URGENCIES.index(one.finding.urgency),
+            kind in STRUCTURE,
+            order,
+            -one.since_unix_nano,
+            one.finding.id,
+        )
+
+    return sorted(tracked, key=key)
+
+
+def finding_row(one: Tracked, now_unix_nano: int) -> FindingRow:
+    finding = one.finding
+    around = {"journey": finding.journey} if is_addressable(finding.journey) else {}
+    return FindingRow(
+        id=finding.id,
+        kind=finding.kind,
+        urgency=finding.urgency,
+        icon=ICONS.get(finding.urgency, "◦"),
+        lasting=finding.kind in STRUCTURE,
+        journey=finding.journey,
+        journey_address=journey_address(finding.journey) if finding.journey else "",
+        service=finding.service,
+        owner=finding.owner,
+        title=finding.title,
+        advice=finding.advice,
+        facts=tuple(fact_row(fact) for fact in finding.facts),
+        examples=tuple(ExampleLink(id, id[:EXAMPLE_ID_CHARS], trace_address(id)) for id in finding.examples),
+        version=finding.version,
+        since_unix_nano=one.since_unix_nano,
+        since=ago(one.since_unix_nano, now_unix_nano),
+        seen_unix_nano=one.seen_unix_nano,
+        cleared_unix_nano=one.cleared_unix_nano,
+        because=one.because,
+        address=f"{findings_address(around)}#{finding.id}",
+        boost=_boost(finding),
+    )
+
+
+def _boost(finding: Finding) -> str:
+    """A call is boosted where it is made: who is called may send no spans."""
+    at = finding.caller
+    service, operation = (at[0], at[1]) if at else (finding.service, "")
+    return boost_address(service, operation, reason=f"finding {finding.id}")
+
+
+def fact_row(fact: Fact) -> FactRow:
+    """Return a number behind a finding, in words."""
+    interval = ""
+    if fact.interval is not None:
+        low, high = (_words(edge, fact.unit) for edge in fact.interval)
+        interval = f"{low} to {high}"
+    return FactRow(fact.name, _words(fact.value, fact.unit), interval, fact.value, fact.unit)
+
+
+def _words(value: float, unit: str) -> str:
+    match unit:
+        case "share":
+            return percent(value) if value >= 0 else f"−{percent(-value)}"
+        case "times":
+            return f"{significant(value)}{NBSP}× as fast as allowed"
+        case "ratio":
+            return str(significant(value))
+        case "ns":
+            return duration(value)
+        case _:
+            return count(value)
+
+
+def _groups(rows: Sequence[FindingRow]) -> tuple[FindingGroup, ...]:
+    promises = tuple(row for row in rows if row.urgency != NOTICE)
+    now = tuple(row for row in rows if row.urgency == NOTICE and not row.lasting)
+    lasting = tuple(row for row in rows if row.urgency == NOTICE and row.lasting)
+    return (
+        FindingGroup("Promises being broken", "they clear when they are kept again", promises),
+        FindingGroup("Now", "what is so at present; it clears two minutes after it is over", now),
+        FindingGroup("How it is built", "it stays until traces disprove it", lasting),
+    )
+
+
+def _answer(rows: Sequence[FindingRow], narrowed: str) -> str:
+    where = f" of {shown(narrowed)}" if narrowed else ""
+    if not rows:
+        return f"Nothing to say{where}: no promise is broken, and nothing in the traces contradicts what is declared."
+    broken = [row for row in rows if row.urgency != NOTICE]
+    rest = len(rows) - len(broken)
+    if broken:
+        more = f" Another {count_of(rest, 'finding')} can wait until morning." if rest else ""
+        return f"{_sentence(broken[0].title)}.{more}"
+    return f"No promise{where} is broken. {count_of(rest, 'finding')} can wait until morning; first: {rows[0].title}."
+
+
+def _sentence(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+PAGE = Page(
+    name="findings",
+    address="/findings",
+    template="findings.html",
+    view=findings_view,
+    value=FindingsPage,
+    summary="Findings: promises that are broken, and what contradicts what is declared, with evidence and advice",
+    parameters=(
+        Parameter("journey", "only findings of this journey"),
+        Parameter("service", "only findings that this service's team has to act on"),
+    ),
+)

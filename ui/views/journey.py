@@ -1,0 +1,358 @@
+"""One journey: what it waits for, what it needs, and traces that show it."""
+
+from dataclasses import dataclass
+
+from collector.core.population.levels import BANDS
+from collector.core.requirement import MANDATORY
+from collector.observed import availability_of, nines_of
+from collector.store.values import (
+    BandDetail,
+    CallPath,
+    Edge,
+    JourneyDetail,
+    JourneySummary,
+    Latency,
+    LatencyBar,
+    PathShare,
+    TraceQuery,
+    TraceSummary,
+)
+from ui.draw.bars import BarPart, bar_parts, sparkline
+from ui.draw.flame import flame_graph
+from ui.draw.graph import least_width
+from ui.draw.histogram import histogram
+from ui.draw.over_time import Step, over_time
+from ui.draw.text import in_a_row, shown
+from ui.draw.units import ago, count, duration, whole_percent
+from ui.views.address import (
+    Parameters,
+    boost_address,
+    is_addressable,
+    journey_address,
+    journeys_address,
+    search_address,
+    trace_address,
+)
+from ui.views.errors import NothingThere
+from ui.views.findings import FindingRow, finding_row, worst_first
+from ui.views.health import Health, failed_share, health_of
+from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, callee_name, graph_of
+from ui.views.journey_need import JourneyNeeds, needs_of
+from ui.views.latency import (
+    BandRow,
+    Contribution,
+    band_bar,
+    band_named,
+    band_rows,
+    columns_of,
+    contributions,
+    services_of,
+    steps_of,
+)
+from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
+from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
+from ui.views.requirement import requirement_of
+from ui.views.time_range import TimeRange, around, range_of
+
+EXAMPLES = 5
+WORTH_SAYING = 0.05
+"""A smaller share of the path is not put into the sentence."""
+MOST = 0.8
+"""A call explains the failures above it when it has so many of them."""
+LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
+"""How far a journey without traces in its range is looked for."""
+
+
+BAND = Parameter("band", f"traces between two quantiles of latency: {', '.join(BANDS)}")
+NEED = Parameter("need", "mandatory: calls and graph leave out what the journey can do without")
+NO_LATENCY = Latency(BandDetail("all", 0.0, 0.0, 0, 0.0, 0.0, ()), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    trace: TraceSummary
+    path: tuple[BarPart, ...]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    title: str
+    address: str
+    """More of them."""
+    traces: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyPage:
+    range: TimeRange
+    journey: str
+    answer: str
+    health: Health
+    failed_share: float
+    summary: JourneySummary
+    path: tuple[BarPart, ...]
+    operations: tuple[PathShare, ...]
+    call_paths: tuple[CallPath, ...]
+    bars: tuple[LatencyBar, ...]
+    """The histogram of latency."""
+    bands: tuple[BandRow, ...]
+    """Fastest first."""
+    band: str
+    """The band that was chosen; empty for all traces."""
+    band_mean_ns: float
+    band_path: tuple[BarPart, ...]
+    contributions: tuple[Contribution, ...]
+    """Own time of each operation in the chosen band, the largest first."""
+    band_call_paths: tuple[CallPath, ...]
+    """Of the chosen band; empty where none is chosen."""
+    over_time: tuple[Step, ...]
+    edges: tuple[EdgeRow, ...]
+    """Largest share of the path first; those that the journey needs, where only they are asked for."""
+    needs: JourneyNeeds
+    only_mandatory: bool
+    """Whether the page leaves out what the journey can do without."""
+    owner: str
+    promises: tuple[PromiseRow, ...]
+    """As they stand now, whatever the range."""
+    availability: AvailabilityRow | None
+    """In the range; None where no span says how it ended."""
+    nines: tuple[NineRow, ...]
+    """Mandatory dependencies against one nine more than is promised, worst first."""
+    findings: tuple[FindingRow, ...]
+    """Open ones, worst first."""
+    examples: tuple[Examples, ...]
+    boost: str
+    """Address of the page that asks whether to keep more of its traces; empty where it is not known how they begin."""
+    open: tuple[str, ...]
+    """Services whose operations the graph shows; `*` for all, empty for what fits."""
+
+    @property
+    def choices(self) -> Parameters:
+        """What was chosen on this page, beside its range."""
+        need = {NEED.name: MANDATORY} if self.only_mandatory else {}
+        return {**need, **({BAND.name: self.band} if self.band else {})}
+
+    @property
+    def kept(self) -> Parameters:
+        """What links of the page to itself keep."""
+        return {**self.range.parameters, **self.choices}
+
+    def with_need(self, need: str) -> str:
+        """Return the address of this page with all calls (""), or with those alone that it needs in a way."""
+        return journey_address(self.journey, {**self.kept, NEED.name: need}, self.open) + "#graph"
+
+    def with_all_traces(self) -> str:
+        """Return the address of this page without a band."""
+        return journey_address(self.journey, {**self.kept, BAND.name: ""}, self.open) + "#latency"
+
+
+def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
+    """Return what a journey did in a range; raises NothingThere when it had no trace."""
+    if not journey:
+        return Elsewhere(journeys_address(visit.range.parameters))
+    detail = visit.reader.journey(journey, visit.range.window)
+    if detail is None:
+        raise _no_trace(visit, journey)
+    edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
+    needs, words = needs_of(edges, detail.call_paths)
+    rows = tuple(
+        EdgeRow(edge, requirement_of(edge), _callee_traces(edge, visit.range), _edge_boost(edge), need)
+        for edge, need in zip(edges, words, strict=True)
+    )
+    only_mandatory = visit.query.get(NEED.name) == MANDATORY
+    said = visit.settings.book.by_name.get(journey)
+    standings = visit.reader.standings().get(journey, ()) if said else ()
+    health = health_of(detail.summary, standings)
+    need = {NEED.name: MANDATORY} if only_mandatory else {}
+    at, shown_open = visit.range.parameters, tuple(visit.lists.get("open", []))
+    latency = visit.reader.latency(journey, visit.range.window) or NO_LATENCY
+    band = band_named(latency, visit.query.get(BAND.name, ""))
+    is_chosen = band is not latency.whole
+    names = list(services_of(latency.whole.call_paths))
+    examples = _examples(visit, journey)
+    return JourneyPage(
+        range=visit.range,
+        journey=journey,
+        answer=_answer(detail, rows, health),
+        health=health,
+        failed_share=failed_share(detail.summary),
+        summary=detail.summary,
+        path=bar_parts(detail.summary.path),
+        operations=detail.operations,
+        call_paths=detail.call_paths,
+        bars=latency.bars,
+        bands=band_rows(journey, latency, band.name, {**at, **need}, shown_open),
+        band=band.name if is_chosen else "",
+        band_mean_ns=band.mean_ns,
+        band_path=band_bar(band, names),
+        contributions=contributions(journey, band, at),
+        band_call_paths=band.call_paths if is_chosen else (),
+        over_time=steps_of(visit.reader.path_over_time(journey, visit.range.window), names),
+        edges=tuple(row for row in rows if row.need == MANDATORY) if only_mandatory else rows,
+        needs=needs,
+        only_mandatory=only_mandatory,
+        owner=said.owner if said else "",
+        promises=tuple(promise_row(standing, visit.now_unix_nano) for standing in standings),
+        availability=_availability(detail),
+        nines=_nines(detail, said.availability if said else None),
+        findings=_findings(visit, journey),
+        examples=examples,
+        boost=_boost(journey, examples),
+        open=shown_open,
+    )
+
+
+def _availability(detail: JourneyDetail) -> AvailabilityRow | None:
+    summary = detail.summary
+    if not summary.status_known:
+        return None
+    found = availability_of(summary.weighted_traces, summary.squares, summary.failed, detail.edges)
+    return availability_row(found) if found else None
+
+
+def _nines(detail: JourneyDetail, promise: float | None) -> tuple[NineRow, ...]:
+    summary = detail.summary
+    scale = summary.weighted_traces / summary.squares if summary.squares else 1.0
+    return tuple(nine_row(nine) for nine in nines_of(promise if summary.status_known else None, scale, detail.edges))
+
+
+def _findings(visit: Visit, journey: str) -> tuple[FindingRow, ...]:
+    mine = [one for one in visit.reader.findings() if one.is_open and one.finding.journey == journey]
+    return tuple(finding_row(one, visit.now_unix_nano) for one in worst_first(mine))
+
+
+def _no_trace(visit: Visit, journey: str) -> NothingThere:
+    at = visit.range
+    problem = f"no trace of {shown(journey)} " + (f"in the {at.words}" if at.last else f"from {at.words}")
+    newest = visit.reader.newest_trace_unix_nano()
+    if newest is None:
+        return NothingThere(problem, "nothing is stored yet; the first page shows how to send a span", "/")
+    found = visit.reader.find(TraceQuery(around(newest, LOOK_BACK_NS), journey=journey, limit=1))
+    if not found:
+        return NothingThere(
+            problem, "nor in the 30 days before the newest trace of all: see which journeys there are", "/"
+        )
+    last = found[0].start_unix_nano
+    there = range_of(around(last), visit.now_unix_nano)
+    return NothingThere(
+        problem, f"the last was {ago(last, visit.now_unix_nano)}", journey_address(journey, there.parameters)
+    )
+
+
+def _callee_traces(edge: Edge, at: TimeRange) -> str:
+    wanted = {"journey": edge.journey, "service": edge.callee.service, "operation": edge.callee.operation}
+    if edge.callee.kind in WITHOUT_SPANS:
+        wanted |= {"service": edge.caller.service, "operation": edge.caller.operation}
+    return search_address({**{key: value for key, value in wanted.items() if is_addressable(value)}, **at.parameters})
+
+
+def _answer(detail: JourneyDetail, edges: tuple[EdgeRow, ...], health: Health) -> str:
+    """Say where the time goes and, when it fails, with which call."""
+    summary = detail.summary
+    sentences = []
+    if health.needs_you:
+        culprit = _culprit(edges) if health.word != "slow" else ""
+        sentences.append(f"{health.because[0].upper()}{health.because[1:]}{culprit}.")
+    largest = [op for op in detail.operations[:2] if op.share >= WORTH_SAYING]
+    if largest:
+        parts = [f"{whole_percent(op.share)} is {shown(op.service)} {shown(op.operation)}".rstrip() for op in largest]
+        sentences.append(f"Of {duration(summary.mean_ns)} on average, {in_a_row(parts)}.")
+    sentences.append(f"One trace in twenty takes {duration(summary.p95_ns)} or longer.")
+    return " ".join(sentences)
+
+
+def _culprit(edges: tuple[EdgeRow, ...]) -> str:
+    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below."""
+    deadly = [row.edge for row in edges if row.edge.status_known and _deaths(row.edge) > 0]
+    if not deadly:
+        return ""
+    at = max(deadly, key=_deaths)
+    seen = {at.id}
+    while True:
+        below = [e for e in deadly if e.caller == at.callee and e.id not in seen and _deaths(e) >= MOST * _deaths(at)]
+        if not below:
+            return (
+                f", {count(_deaths(at))} of the failures with the call {shown(at.caller.service)} → {callee_name(at)}"
+            )
+        at = max(below, key=_deaths)
+        seen.add(at.id)
+
+
+def _deaths(edge: Edge) -> float:
+    """Failed calls that took their caller with them."""
+    return edge.failed - edge.survived
+
+
+def _examples(visit: Visit, journey: str) -> tuple[Examples, ...]:
+    kinds: tuple[tuple[str, dict[str, str], TraceQuery], ...] = (
+        ("Slowest", {"sort": "slowest"}, TraceQuery(visit.range.window, journey, slowest_first=True, limit=EXAMPLES)),
+        ("Failed", {"failed": "1"}, TraceQuery(visit.range.window, journey, failed_only=True, limit=EXAMPLES)),
+        ("Newest", {}, TraceQuery(visit.range.window, journey, limit=EXAMPLES)),
+    )
+    return tuple(
+        Examples(
+            title,
+            search_address({"journey": journey, **more, **visit.range.parameters}),
+            tuple(example_of(trace) for trace in visit.reader.find(query)),
+        )
+        for title, more, query in kinds
+    )
+
+
+def _edge_boost(edge: Edge) -> str:
+    """A callee without spans of its own is seen where it is called."""
+    if edge.callee.kind in WITHOUT_SPANS:
+        return boost_address(edge.caller.service, edge.caller.operation, reason=f"journey {edge.journey}")
+    caller = edge.caller.service if edge.caller.service != edge.callee.service else ""
+    return boost_address(edge.callee.service, edge.callee.operation, caller, f"journey {edge.journey}")
+
+
+def _boost(journey: str, examples: tuple[Examples, ...]) -> str:
+    """A journey is boosted where its traces begin, which any of them says."""
+    trace = next((each.trace for group in examples for each in group.traces), None)
+    return boost_address(trace.root_service, trace.root_operation, reason=f"journey {journey}") if trace else ""
+
+
+def example_of(trace: TraceSummary) -> Example:
+    return Example(trace, bar_parts(trace.path), trace_address(trace.trace_id))
+
+
+def pictures(page: JourneyPage) -> Pictures:
+    of_band = f" of {page.band}" if page.band else ""
+    links = {row.name: row.address for row in page.bands}
+    graph = graph_of(page.journey, page.edges, page.operations, page.call_paths, page.open, page.kept)
+    return {
+        "graph": graph,
+        "graph_spacer": least_width(graph),
+        "flame": flame_graph(
+            page.band_call_paths or page.call_paths,
+            f"Critical path of {shown(page.journey)} by call, a mean over its traces{of_band}",
+        ),
+        "histogram": histogram(
+            columns_of(page.bars),
+            BANDS,
+            f"Latency of {shown(page.journey)}",
+            [links.get(name, "") for name in BANDS],
+            BANDS.index(page.band) if page.band else None,
+        ),
+        "over_time": over_time(page.over_time, "The critical path over time, by service"),
+        "latency": sparkline(page.summary.series, height=64, name="p95 and failed traces over time"),
+    }
+
+
+PAGE = Page(
+    name="journey",
+    address="/journeys/<anything:journey>",
+    template="journey.html",
+    view=journey_view,
+    value=JourneyPage,
+    summary="A journey: dependency graph, where its path spends the time, calls and whether they are needed, examples",
+    parameters=(
+        *RANGE_PARAMETERS,
+        BAND,
+        Parameter("open", "a service whose operations the graph shows; may be repeated; * for all, none for none"),
+        NEED,
+    ),
+    pictures=pictures,
+)

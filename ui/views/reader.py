@@ -1,0 +1,77 @@
+"""What the pages need to read. `collector.store.reader.Reader` is the real one; tests may bring another."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from collector.core.detail import DetailedSpans
+from collector.core.findings.tracking import Tracked
+from collector.core.objectives import Standing
+from collector.core.spans import SpanBatch
+from collector.store.values import (
+    BandDetail,
+    CellExamples,
+    JourneyDetail,
+    JourneyDifference,
+    JourneySummary,
+    Latency,
+    PathPoint,
+    ServiceCalls,
+    ServiceFacts,
+    StoreInfo,
+    TraceQuery,
+    TraceSummary,
+    Window,
+)
+
+
+class TraceReader(Protocol):
+    """Answers about stored and analyzed traces. Thread-safe."""
+
+    def trace(self, trace_id: str) -> DetailedSpans | None:
+        """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
+
+    def summary(self, trace_id: str) -> TraceSummary | None:
+        """Return what was learned from a trace, or None before it was analyzed."""
+
+    def find(self, query: TraceQuery) -> list[TraceSummary]: ...
+
+    def journeys(self, window: Window) -> list[JourneySummary]:
+        """Return the journeys with traces in the window, most traces first."""
+
+    def journey(self, journey: str, window: Window) -> JourneyDetail | None: ...
+
+    def latency(self, journey: str, window: Window) -> Latency | None:
+        """Return how long the traces of a journey take, band by band; None where it has none."""
+
+    def path_over_time(self, journey: str, window: Window) -> tuple[PathPoint, ...]:
+        """Return a journey's path by service in the steps of its series."""
+
+    def band_examples(self, journey: str, window: Window, band: BandDetail, path_id: int) -> CellExamples:
+        """Return traces of a band that have time in a call path."""
+
+    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
+        """Return what became of a journey from one window to another, None where either has no traces of it."""
+
+    def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
+        """Return the spans of these traces, None where none is stored."""
+
+    def services(self) -> list[str]: ...
+
+    def operations(self, service: str) -> list[tuple[str, str]]:
+        """Return (operation, kind) pairs; kind as in `Node.kind`."""
+
+    def service_facts(self, service: str = "") -> list[ServiceFacts]:
+        """Return what services said of themselves (or one of them), by service, what was seen last first."""
+
+    def service_calls(self, window: Window) -> list[ServiceCalls]: ...
+
+    def findings(self) -> list[Tracked]:
+        """Return every finding that is open, and those that cleared lately."""
+
+    def standings(self) -> dict[str, tuple[Standing, ...]]:
+        """Return how the promises of journeys stood when they were judged last."""
+
+    def newest_trace_unix_nano(self) -> int | None:
+        """Return the start of the newest analyzed trace, None for an empty store."""
+
+    def info(self) -> StoreInfo: ...

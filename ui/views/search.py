@@ -1,0 +1,308 @@
+"""Search: one box that understands a trace id, a traceparent, an address, an attribute or a name; and filters."""
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from collector.store.values import TraceQuery, TraceSummary
+from ui.draw.scatter import Area, Dot, area_of, scatter
+from ui.draw.text import count_of, shown
+from ui.draw.units import duration
+from ui.views.address import is_addressable, journey_address, search_address, trace_address
+from ui.views.errors import BadAddress
+from ui.views.journey import Example, example_of
+from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
+from ui.views.search_words import AttributesWanted, Intent, NameWanted, TraceWanted, read_words
+from ui.views.time_range import TimeRange
+
+LIMIT, GREATEST_LIMIT = 50, 500
+SUGGESTIONS = 12
+LONGEST_ERROR = 200
+"""Characters of an error's text that are looked for."""
+SERVICES_LOOKED_INTO = 200
+"""Span names are looked for in so many services; in more, a service must be chosen first."""
+_UNITS_NS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3_600 * 10**9,
+}
+_DURATION_PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ns|us|µs|μs|ms|s|m|h)")
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Something that has the name that was looked for."""
+
+    kind: str
+    """`journey`, `service` or `operation`."""
+    name: str
+    of: str
+    """The service of an operation, else empty."""
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The form as it was filled in."""
+
+    journey: str
+    service: str
+    operation: str
+    min: str
+    max: str
+    error: str
+    on_path: bool
+    failed: bool
+    sort: str
+    attributes: tuple[tuple[str, str], ...]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    range: TimeRange
+    q: str
+    answer: str
+    filters: Filters
+    suggestions: tuple[Suggestion, ...]
+    traces: tuple[Example, ...]
+    low_ns: float
+    high_ns: float
+    """Durations at the lower and the upper edge of the plot."""
+    longest_ns: int
+    """Of the traces found: what the bars are measured by."""
+    more: str
+    """Address of a longer list; empty where this is all."""
+    services: tuple[str, ...]
+    operations: tuple[str, ...]
+    """Of the service that was chosen."""
+
+
+def search_view(visit: Visit) -> SearchPage | Elsewhere:
+    """Return what was found, or where it is when there is only one thing it can be."""
+    words = visit.query.get("q", "")
+    intent = read_words(words)
+    if isinstance(intent, TraceWanted):
+        return Elsewhere(trace_address(intent.trace_id, {"span": intent.span_id}))
+    filters = _filters(visit, intent)
+    suggestions = _suggestions(visit, intent.text) if isinstance(intent, NameWanted) else []
+    exact = [s for s in suggestions if isinstance(intent, NameWanted) and s.name.casefold() == intent.text.casefold()]
+    if len(exact) == 1 and exact[0].kind == "journey" and not _is_filtered(filters):
+        return Elsewhere(exact[0].address)
+    filters = _narrowed(filters, intent, exact)
+    if isinstance(intent, NameWanted) and not suggestions and not _is_filtered(filters):
+        filters = replace(filters, error=intent.text[:LONGEST_ERROR])  # no name: perhaps what an error says
+    looked_for = not isinstance(intent, NameWanted) or bool(exact) or _is_filtered(filters)
+    found = visit.reader.find(_query(filters, visit.range)) if looked_for else []
+    traces = found[: filters.limit]
+    plotted = area_of([trace.duration_ns for trace in traces], visit.range.window)
+    return SearchPage(
+        range=visit.range,
+        q=words,
+        answer=_answer(intent, filters, suggestions, traces, len(found) > filters.limit, looked_for, visit.range),
+        filters=filters,
+        suggestions=tuple(suggestions[:SUGGESTIONS]),
+        traces=tuple(example_of(trace) for trace in traces),
+        low_ns=plotted.low_ns,
+        high_ns=plotted.high_ns,
+        longest_ns=max((trace.duration_ns for trace in traces), default=0),
+        more=_more(visit, filters) if len(found) > filters.limit else "",
+        services=tuple(visit.reader.services()),
+        operations=_operations(visit, filters.service),
+    )
+
+
+def parse_duration_ns(name: str, text: str) -> int:
+    """Return the length of `100ms`, `1.2s`, `1m30s`, or of a bare number in ms; empty is 0.
+
+    >>> parse_duration_ns("min", "1m1.5s"), parse_duration_ns("min", "250")
+    (61500000000, 250000000)
+    """
+    text = "".join(text.split())
+    if not text:
+        return 0
+    if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text):
+        text += "ms"
+    parts = _DURATION_PART.findall(text)
+    length = int(sum(Fraction(number) * _UNITS_NS[unit] for number, unit in parts))
+    if "".join(number + unit for number, unit in parts) != text or length > 2**63 - 1:
+        raise BadAddress(f"{name}={shown(text)} is no duration", hint="write 250ms, 1.2s or 1m30s")
+    return length
+
+
+def _filters(visit: Visit, intent: Intent | None) -> Filters:
+    ask = visit.query
+    tags = [tuple(tag.partition("=")[::2]) for tag in visit.lists.get("tag", []) if "=" in tag]
+    attributes = [*(intent.attributes if isinstance(intent, AttributesWanted) else ()), *((k, v) for k, v in tags if k)]
+    return Filters(
+        journey=ask.get("journey", ""),
+        service=ask.get("service", ""),
+        operation=ask.get("operation", ""),
+        min=ask.get("min", "").strip(),
+        max=ask.get("max", "").strip(),
+        error=ask.get("error", "").strip()[:LONGEST_ERROR],
+        on_path=ask.get("on_path", "") not in ("", "0", "false"),
+        failed=ask.get("failed", "") not in ("", "0", "false"),
+        sort="slowest" if ask.get("sort") == "slowest" else "newest",
+        attributes=tuple(attributes),
+        limit=min(visit.number("limit", LIMIT), GREATEST_LIMIT),
+    )
+
+
+def _is_filtered(filters: Filters) -> bool:
+    named = (
+        filters.journey,
+        filters.service,
+        filters.operation,
+        filters.min,
+        filters.max,
+        filters.error,
+        filters.attributes,
+    )
+    return filters.failed or any(named)
+
+
+def _narrowed(filters: Filters, intent: Intent | None, exact: list[Suggestion]) -> Filters:
+    """Fill in the filter that the words name exactly, where the form left it open."""
+    if not exact or not isinstance(intent, NameWanted):
+        return filters
+    best = exact[0]
+    journey, service, operation = filters.journey, filters.service, filters.operation
+    if best.kind == "journey":
+        journey = journey or best.name
+    elif best.kind == "service":
+        service = service or best.name
+    else:
+        operation = operation or best.name
+        service = service or (best.of if len(exact) == 1 else "")
+    return replace(filters, journey=journey, service=service, operation=operation)
+
+
+def _query(filters: Filters, at: TimeRange) -> TraceQuery:
+    """Ask for one more than is shown, to know whether there are more."""
+    return TraceQuery(
+        window=at.window,
+        journey=filters.journey,
+        service=filters.service,
+        operation=filters.operation,
+        attributes=filters.attributes,
+        error=filters.error,
+        on_path=filters.on_path,
+        min_duration_ns=parse_duration_ns("min", filters.min),
+        max_duration_ns=parse_duration_ns("max", filters.max),
+        failed_only=filters.failed,
+        slowest_first=filters.sort == "slowest",
+        limit=filters.limit + 1,
+    )
+
+
+def _suggestions(visit: Visit, text: str) -> list[Suggestion]:
+    """Return journeys, services and operations with the text in their name: exact ones first, then by kind."""
+    wanted, at = text.casefold(), visit.range.parameters
+    services = visit.reader.services()
+    found = [
+        Suggestion("journey", summary.journey, "", journey_address(summary.journey, at))
+        for summary in visit.reader.journeys(visit.range.window)
+        if wanted in summary.journey.casefold()
+    ]
+    found += [
+        Suggestion("service", service, "", search_address({"service": service, **at}))
+        for service in services
+        if wanted in service.casefold()
+    ]
+    for service in services[:SERVICES_LOOKED_INTO]:
+        found += [
+            Suggestion("operation", name, service, search_address({"service": service, "operation": name, **at}))
+            for name in dict.fromkeys(name for name, _ in visit.reader.operations(service))
+            if wanted in name.casefold()
+        ]
+    found = [suggestion for suggestion in found if is_addressable(suggestion.name) and is_addressable(suggestion.of)]
+    return sorted(found, key=lambda suggestion: suggestion.name.casefold() != wanted)
+
+
+def _operations(visit: Visit, service: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name, _ in visit.reader.operations(service))) if service else ()
+
+
+def _more(visit: Visit, filters: Filters) -> str:
+    if filters.limit >= GREATEST_LIMIT:
+        return ""
+    return search_address({**visit.query, "limit": str(min(4 * filters.limit, GREATEST_LIMIT))})
+
+
+def _answer(
+    intent: Intent | None,
+    filters: Filters,
+    suggestions: list[Suggestion],
+    traces: list[TraceSummary],
+    more: bool,
+    looked_for: bool,
+    at: TimeRange,
+) -> str:
+    when = f"in the {at.words}" if at.last else f"from {at.words}"
+    if not looked_for and isinstance(intent, NameWanted):
+        if suggestions:
+            return f"{count_of(len(suggestions), 'name')} with “{shown(intent.text)}” in it."
+        return f"Nothing is called “{shown(intent.text)}”: no journey, service or span name."
+    if not traces and isinstance(intent, NameWanted) and filters.error:
+        said = shown(intent.text)
+        return f"Nothing is called “{said}”, and no error {when} says it."
+    if not traces:
+        return f"No trace {when} is like that."
+    failed = sum(trace.failed for trace in traces)
+    order = "slowest" if filters.sort == "slowest" else "newest"
+    number = f"The {order} {len(traces)} traces" if more else count_of(len(traces), "trace")
+    longest = max(trace.duration_ns for trace in traces)
+    hurt = f", {failed} failed" if failed and not filters.failed else ""
+    said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""
+    return f"{number}{said} {when}{hurt}; the longest took {duration(longest)}."
+
+
+def dots_of(page: SearchPage) -> list[Dot]:
+    return [
+        Dot(
+            words=f"{shown(e.trace.journey)}, {duration(e.trace.duration_ns)}{', failed' * e.trace.failed}",
+            at_unix_nano=e.trace.start_unix_nano,
+            duration_ns=e.trace.duration_ns,
+            failed=e.trace.failed,
+            href=e.address,
+        )
+        for e in page.traces
+    ]
+
+
+def pictures(page: SearchPage) -> Pictures:
+    window, dots = page.range.window, dots_of(page)
+    area = Area(window.start_unix_nano, window.end_unix_nano, page.low_ns, page.high_ns)
+    return {"scatter": scatter(dots, area, "Traces by start and duration")} if dots else {}
+
+
+PAGE = Page(
+    name="search",
+    address="/search",
+    template="search.html",
+    view=search_view,
+    value=SearchPage,
+    summary="Search for traces, journeys, services and span names",
+    parameters=(
+        Parameter("q", "a trace id, a traceparent, an address with one, key=value, or a name"),
+        Parameter("journey", "only this journey"),
+        Parameter("service", "only traces with this service"),
+        Parameter("operation", "only traces with a span of this name"),
+        Parameter("tag", "key=value that one span has; may be repeated"),
+        Parameter("min", "least duration: 250ms, 1.2s"),
+        Parameter("max", "greatest duration"),
+        Parameter("error", "text of an error: of a status message or an exception"),
+        Parameter("on_path", "1: service and span name have time on the critical path"),
+        Parameter("failed", "1: only traces whose journey failed"),
+        Parameter("sort", "newest or slowest"),
+        Parameter("limit", f"how many traces, at most {GREATEST_LIMIT}"),
+        *RANGE_PARAMETERS,
+    ),
+    pictures=pictures,
+)

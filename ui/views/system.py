@@ -1,0 +1,165 @@
+"""The system: what this collector takes in, how far it is behind, what it refuses and why, what it stores."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from collector.store.values import StoreInfo
+from collector.system import Receiver, System
+from ui.draw.text import count_of
+from ui.draw.units import count, duration, rate, size
+from ui.views.page import Page, Visit
+
+ReadSystem = Callable[[], System | None]
+LATE_S = 10.0
+"""An analyzer that is so far behind is said in the first sentence."""
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    name: str
+    value: str
+    explained: str = ""
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverRow:
+    name: str
+    address: str
+    spans: float
+    rate: str
+    """Spans a second since the start."""
+    bytes: str
+    in_work: float
+    refused: tuple[tuple[str, float], ...]
+    """Requests that were not taken, by reason."""
+    rejected: tuple[tuple[str, float], ...]
+    """Spans that were not taken, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPage:
+    answer: str
+    is_known: bool
+    state: str
+    problems: tuple[str, ...]
+    version: str
+    pid: int
+    uptime_s: float
+    store: str
+    stored: StoreInfo
+    receivers: tuple[ReceiverRow, ...]
+    work: tuple[Fact, ...]
+    """Queue, commits, analysis and judging."""
+    storage: tuple[Fact, ...]
+    values: dict[str, float]
+    """Our metrics without labels."""
+
+
+def system_view(visit: Visit) -> SystemPage:
+    """Return what the process says of itself; little where the pages are served by another one."""
+    system, stored = visit.system(), visit.reader.info()
+    if system is None:
+        return SystemPage(
+            answer="These pages are served without a collector: only what is stored is known.",
+            is_known=False, state="", problems=(), version=visit.settings.version, pid=0, uptime_s=0.0, store="",
+            stored=stored, receivers=(), work=(), storage=_storage(stored, visit.now_unix_nano, {}), values={},
+        )  # fmt: skip
+    return SystemPage(
+        answer=_answer(system),
+        is_known=True,
+        state=system.state,
+        problems=system.problems,
+        version=system.version,
+        pid=system.pid,
+        uptime_s=system.uptime_s,
+        store=system.store,
+        stored=stored,
+        receivers=tuple(_receiver(each, system) for each in system.receivers),
+        work=_work(system.values),
+        storage=_storage(stored, visit.now_unix_nano, system.values),
+        values=dict(system.values),
+    )
+
+
+def _receiver(receiver: Receiver, system: System) -> ReceiverRow:
+    refused = {name: number for name, number in receiver.answers.items() if name not in ("ok", "partial")}
+    return ReceiverRow(
+        name=receiver.name,
+        address=system.addresses.get(receiver.name, ""),
+        spans=receiver.spans,
+        rate=rate(receiver.spans / max(system.uptime_s, 1.0)) if receiver.spans else "–",
+        bytes=size(receiver.bytes),
+        in_work=receiver.in_work,
+        refused=_largest(refused),
+        rejected=_largest(receiver.rejected),
+    )
+
+
+def _largest(counts: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _work(values: Mapping[str, float]) -> tuple[Fact, ...]:
+    def of(name: str) -> float:
+        return values.get(name, 0.0)
+
+    lag = of("analyzer_lag_seconds")
+    return (
+        Fact(
+            "waits to be stored",
+            f"{size(of('commit_queue_bytes'))} in {count_of(round(of('commit_queue_batches')), 'request')}",
+            "who sends waits until it is durable",
+        ),
+        Fact("stored", count_of(round(of("committed_spans")), "span"), "in groups, since the start"),
+        Fact("groups that failed", count(of("commits_failed")), "tried again", of("commits_failed") > 0),
+        Fact("analysis behind", duration(lag * _SECOND_NS), "newest span stored, newest span read", lag >= LATE_S),
+        Fact("traces analyzed", count(of("analyzer_traces")), "late spans open a trace again"),
+        Fact("opened again", count(of("analyzer_repeated"))),
+        Fact("traces open", count(of("analyzer_open_traces")), "not quiet for long enough yet"),
+        Fact("spans of open traces", count(of("analyzer_open_spans"))),
+        Fact("rounds that failed", count(of("analyzer_failures")), "begun again", of("analyzer_failures") > 0),
+        Fact("looking for findings", duration(of("judge_seconds") * _SECOND_NS), "the last round"),
+        Fact("findings open", count(of("open_findings"))),
+    )
+
+
+def _storage(stored: StoreInfo, now_unix_nano: int, values: Mapping[str, float]) -> tuple[Fact, ...]:
+    facts = [
+        Fact("spans", count(stored.spans)),
+        Fact("traces", count(stored.traces)),
+        Fact("on disk", size(stored.bytes_on_disk)),
+        Fact("a span", size(stored.bytes_on_disk / stored.spans) if stored.spans else "–", "on disk, all tables"),
+    ]
+    if stored.oldest_unix_nano:
+        facts.append(Fact("reaches back", duration(max(now_unix_nano - stored.oldest_unix_nano, 0))))
+    if values.get("process_resident_memory_bytes"):
+        facts.append(Fact("memory of the process", size(values["process_resident_memory_bytes"])))
+    return tuple(facts)
+
+
+def _answer(system: System) -> str:
+    """Say first what is wrong; else how much comes in and how far analysis is."""
+    if system.problems:
+        return f"{system.problems[0][0].upper()}{system.problems[0][1:]}."
+    spans = sum(receiver.spans for receiver in system.receivers)
+    lost = sum(sum(receiver.rejected.values()) for receiver in system.receivers)
+    refused = sum(n for r in system.receivers for name, n in r.answers.items() if name not in ("ok", "partial"))
+    lag = system.values.get("analyzer_lag_seconds", 0.0)
+    parts = [f"{count_of(round(spans), 'span')} taken in {duration(system.uptime_s * _SECOND_NS)}"]
+    parts.append(f"{count(lost)} rejected" if lost else "none rejected")
+    if refused:
+        parts.append(f"{count_of(round(refused), 'request')} refused")
+    parts.append(f"analysis {duration(lag * _SECOND_NS)} behind" if lag >= LATE_S else "analysis is up to date")
+    return f"{', '.join(parts)}."
+
+
+PAGE = Page(
+    name="system",
+    address="/system",
+    template="system.html",
+    view=system_view,
+    value=SystemPage,
+    summary="What the collector takes in, refuses, stores and analyzes, since its start",
+)

@@ -1,0 +1,428 @@
+"""One trace: whom the request waited for at every moment, and what each span said."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from collector.core.explain import Fragment, Section
+from collector.store.values import TraceSummary
+from ui.draw.text import count_of, shown
+from ui.draw.units import duration, whole_percent
+from ui.draw.waterfall import Axis
+from ui.views.address import journey_address, rows_address, trace_address
+from ui.views.errors import BadAddress, NothingThere
+from ui.views.page import Page, Parameter, Pictures, Visit
+from ui.views.span_panel import SpanPanel, span_panel
+from ui.views.time_range import around, range_of
+from ui.views.trace_rows import ROWS, SHOWS
+from ui.views.trace_sheet import LineStep, Sheet, SheetKey, TraceRow, draw_rows, name_of
+from ui.views.whose_time import WhoseRow, whose_time
+from ui.views.words import FRAGMENTS, flag_words, reason_words
+
+LISTED = 1_000
+"""Sections, shares and fragments in the value of a page; `cpdd path --json` has all."""
+WORTH_SAYING = 0.05
+"""A smaller share of the path is not put into the sentence."""
+OF = {"request": "root", "trace": "trace"}
+"""Words of the address for `explain`'s targets; anything else is a span's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionRow:
+    id: str
+    service: str
+    operation: str
+    callee: str
+    offset_ns: int
+    duration_ns: int
+    share: float
+    reason: str
+    words: str
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """An operation's part of the path."""
+
+    service: str
+    operation: str
+    callee: str
+    spans: int
+    time_ns: int
+    time_min_ns: int
+    time_max_ns: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentRow:
+    id: str
+    service: str
+    operation: str
+    kind: str
+    words: str
+    offset_ns: int
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A trace that stays until somebody lets it go."""
+
+    author: str
+    note: str
+    at_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    trace_id: str
+    journey: str
+    """Empty until the trace was analyzed."""
+    journey_address: str
+    answer: str
+    failed: bool
+    settled: bool
+    start_unix_nano: int
+    """Of the first span."""
+    offset_ns: int
+    """Of the target, from the start of the trace."""
+    duration_ns: int
+    """Of the target: what the sections add up to."""
+    trace_duration_ns: int
+    """From the first start to the last end."""
+    spans: int
+    services: int
+    errors: int
+    completeness: float
+    ambiguity: float
+    flags: tuple[str, ...]
+    flag_words: tuple[str, ...]
+    axis_start_ns: int
+    axis_end_ns: int
+    of: str
+    """Whose path it is: `request` (the root), `trace` (from the first start to the last end), or the id of a span."""
+    of_words: str
+    show: str
+    find: str
+    address: str
+    """Of this state of the page, up to `span=ID`, which selects a span."""
+    rows: tuple[TraceRow, ...]
+    rows_address: str
+    """Of rows by range; empty where the page has all."""
+    selected_row: int
+    """Which of all rows stands for the selected span, from 0; -1 for none."""
+    total_rows: int
+    page: int
+    pages: int
+    shares: tuple[ShareRow, ...]
+    """Operations with time on the path, the largest first; so many as LISTED."""
+    total_shares: int
+    whose: tuple[WhoseRow, ...]
+    """Whose the time of the path is, most first."""
+    sections: tuple[SectionRow, ...]
+    """In order of time, the first LISTED."""
+    total_sections: int
+    line: tuple[LineStep, ...]
+    """The sections that draw anything among the rows, as the line through them."""
+    side_line: tuple[LineStep, ...]
+    """Sections of the fragments whose spans are among the rows."""
+    fragments: tuple[FragmentRow, ...]
+    total_fragments: int
+    selected: SpanPanel | None
+    previous_section: str
+    """Id of the span that had the path before the selected one."""
+    next_section: str
+    kept: Kept | None
+    """Who keeps this trace and why; None where it goes as others do."""
+    can_keep: bool
+    needs_token: bool
+    downloads: tuple[tuple[str, str], ...]
+    """Names and addresses."""
+
+
+def trace_view(visit: Visit, trace_id: str) -> TracePage:
+    """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
+    trace_id = read_trace_id(trace_id)
+    sheet = open_sheet(visit, trace_id)
+    return _Build(visit, sheet, visit.reader.summary(trace_id), visit.query.get("of", "") or "request").page()
+
+
+def open_sheet(visit: Visit, trace_id: str) -> Sheet:
+    """Return the rows that the address asks for, as they are now; raises as `trace_view` does."""
+    spans = visit.reader.trace(trace_id)
+    if spans is None or not len(spans.batch):
+        raise NothingThere(
+            f"no span of trace {trace_id} is stored",
+            "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
+            "/search",
+        )
+    key = key_of(visit, trace_id)
+    explained = visit.explain(spans, OF.get(key.of, key.of))
+    if explained is None:
+        hint = "write request, trace, or the id of a span"
+        raise BadAddress(f"of={shown(key.of)} is no span of this trace", hint=hint)
+    sheet = Sheet(spans, explained, key.show, key.find)
+    visit.sheets.put(key, sheet, visit.now_unix_nano)
+    return sheet
+
+
+def asked_show(visit: Visit) -> str:
+    """Return which spans the address asks for, empty where it leaves that to the page."""
+    asked = visit.query.get("show", "")
+    return asked if asked in SHOWS else ""
+
+
+def key_of(visit: Visit, trace_id: str) -> SheetKey:
+    query = visit.query
+    return SheetKey(trace_id, query.get("of", "") or "request", asked_show(visit), query.get("find", "").strip())
+
+
+def read_trace_id(text: str) -> str:
+    """Return 32 lower-case hex digits; 64-bit ids are padded as Jaeger does."""
+    digits = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits) or not int(digits, 16):
+        raise BadAddress(
+            f"{shown(text)} is no trace id", hint="a trace id has 32 hex digits (or 16) and is not all zero"
+        )
+    return digits.rjust(32, "0")
+
+
+class _Build:
+    """The steps from an explanation to a page; holds what they share."""
+
+    def __init__(self, visit: Visit, sheet: Sheet, summary: TraceSummary | None, of: str) -> None:
+        self.visit = visit
+        self.of = of
+        self.sheet = sheet
+        self.spans = sheet.spans
+        self.explained = sheet.explained
+        self.summary = summary
+        self.nodes = sheet.nodes
+        self.begin, self.end = sheet.begin, sheet.end
+        self.on_path, self.failed, self.callees = sheet.on_path, sheet.failed, sheet.callees
+        self.show, self.find = sheet.show, sheet.find
+        self.selected = self._position(visit.query.get("span", ""))
+        self.shares = self._shares()
+        asked = visit.number("page", 0)
+        self.number = min(asked or sheet.listing.page_of(self.selected), sheet.listing.pages)
+        self.window = sheet.listing.window((self.number - 1) * ROWS, ROWS)
+
+    def page(self) -> TracePage:
+        explained, nodes, sheet, window = self.explained, self.nodes, self.sheet, self.window
+        axis = sheet.axis_of(window) if self.number > 1 else sheet.axis()
+        before, after = self._neighbours()
+        batch = self.spans.batch
+        return TracePage(
+            trace_id=explained.trace_id,
+            journey=self.summary.journey if self.summary else "",
+            journey_address=self._journey_address(),
+            answer=self._answer(),
+            failed=self.summary.failed if self.summary else self.failed[max(explained.target, 0)],
+            settled=self.summary.settled if self.summary else False,
+            start_unix_nano=self.begin,
+            offset_ns=explained.target_start_unix_nano - self.begin,
+            duration_ns=explained.target_duration_ns,
+            trace_duration_ns=self.end - self.begin,
+            spans=len(nodes),
+            services=len(np.unique(batch.service)),
+            errors=sum(self.failed),
+            completeness=explained.completeness,
+            ambiguity=explained.ambiguity,
+            flags=explained.flags,
+            flag_words=tuple(flag_words(flag) for flag in explained.flags),
+            axis_start_ns=axis.start_ns,
+            axis_end_ns=axis.end_ns,
+            of=self.of,
+            of_words=self._of_words(),
+            show=self.show,
+            find=self.find,
+            address=self._address(),
+            rows=sheet.rows(window, self.selected),
+            rows_address=self._rows_address(),
+            selected_row=int(sheet.listing.row_of[self.selected]) if self.selected >= 0 else -1,
+            total_rows=len(sheet.listing),
+            page=self.number,
+            pages=sheet.listing.pages,
+            shares=self.shares[:LISTED],
+            total_shares=len(self.shares),
+            whose=whose_time(self.spans, explained, self.failed),
+            sections=tuple(self._section(section) for section in explained.sections[:LISTED]),
+            total_sections=len(explained.sections),
+            line=sheet.line(window),
+            side_line=sheet.side_line(window),
+            fragments=tuple(self._fragment(fragment) for fragment in explained.fragments[:LISTED]),
+            total_fragments=len(explained.fragments),
+            selected=None
+            if self.selected < 0
+            else span_panel(self.spans, explained, self.selected, self.begin, self.visit.settings),
+            previous_section=before,
+            next_section=after,
+            kept=self._kept(),
+            can_keep=self.visit.boosts is not None,
+            needs_token=self.visit.boosts.needs_token if self.visit.boosts else False,
+            downloads=(
+                ("OTLP JSON", f"/traces/{explained.trace_id}.otlp.json"),
+                ("Jaeger JSON", f"/traces/{explained.trace_id}.jaeger.json"),
+                ("this page as JSON", f"/traces/{explained.trace_id}.json"),
+            ),
+        )
+
+    def _position(self, span_id: str) -> int:
+        """Return the node with an id (`ID` or `ID/server`), -1 where there is none."""
+        wanted = span_id.strip().lower()
+        return next((i for i, node in enumerate(self.nodes) if node.id == wanted), -1)
+
+    def _address(self) -> str:
+        usual = "all" if len(self.nodes) <= ROWS else "path"
+        parameters = {
+            "of": self.of if self.of != "request" else "",
+            "show": self.show if self.show != usual else "",
+            "find": self.find,
+            "page": str(self.number) if self.sheet.listing.pages > 1 else "",
+        }
+        address = trace_address(self.explained.trace_id, parameters)
+        return f"{address}&" if "?" in address else f"{address}?"
+
+    def _rows_address(self) -> str:
+        """Where a script finds more rows; empty where all are on the page."""
+        if self.sheet.listing.pages == 1:
+            return ""
+        asked = {"of": self.of if self.of != "request" else "", "show": asked_show(self.visit), "find": self.find}
+        return rows_address(self.explained.trace_id, asked)
+
+    def _kept(self) -> Kept | None:
+        pin = next((pin for pin in self.visit.pinned() if pin.trace_id == self.explained.trace_id), None)
+        return Kept(pin.author, pin.note, pin.at_unix_nano) if pin else None
+
+    def _of_words(self) -> str:
+        if self.of in OF:
+            return {"request": "the request", "trace": "the whole trace"}[self.of]
+        node = self.nodes[self.explained.target]
+        return name_of(node.service, node.operation, "")
+
+    def _journey_address(self) -> str:
+        if self.summary is None:
+            return ""
+        there = range_of(around(self.summary.start_unix_nano), self.visit.now_unix_nano)
+        return journey_address(self.summary.journey, there.parameters)
+
+    def _section(self, section: Section) -> SectionRow:
+        node = self.nodes[section.node]
+        whole = self.explained.target_duration_ns
+        return SectionRow(
+            id=node.id,
+            service=shown(node.service),
+            operation=shown(node.operation),
+            callee=shown(self.callees[section.node]),
+            offset_ns=section.start_unix_nano - self.begin,
+            duration_ns=section.duration_ns,
+            share=section.duration_ns / whole if whole else 0.0,
+            reason=section.reason,
+            words=reason_words(section.reason),
+            flags=section.flags,
+        )
+
+    def _shares(self) -> tuple[ShareRow, ...]:
+        sums: dict[tuple[str, str, str], list[int]] = {}
+        for position in sorted(self.on_path):
+            node = self.nodes[position]
+            summed = sums.setdefault((node.service, node.operation, self.callees[position]), [0, 0, 0, 0])
+            for i, value in enumerate((1, node.time_ns, node.time_min_ns, node.time_max_ns)):
+                summed[i] += value
+        whole = self.explained.target_duration_ns
+        rows = [
+            ShareRow(
+                shown(service),
+                shown(operation),
+                shown(callee),
+                spans=spans,
+                time_ns=time,
+                time_min_ns=least,
+                time_max_ns=most,
+                share=time / whole if whole else 0.0,
+            )
+            for (service, operation, callee), (spans, time, least, most) in sums.items()
+        ]
+        return tuple(sorted(rows, key=lambda row: (-row.time_ns, row.service, row.operation)))
+
+    def _fragment(self, fragment: Fragment) -> FragmentRow:
+        node = self.nodes[fragment.node]
+        return FragmentRow(
+            id=node.id,
+            service=shown(node.service),
+            operation=shown(node.operation),
+            kind=fragment.kind,
+            words=FRAGMENTS.get(fragment.kind, fragment.kind),
+            offset_ns=node.start_unix_nano - self.begin,
+            duration_ns=node.end_unix_nano - node.start_unix_nano,
+        )
+
+    def _neighbours(self) -> tuple[str, str]:
+        """Return the spans that had the path before and after the selected one's first section."""
+        owners = [section.node for section in self.explained.sections]
+        if not owners or self.selected not in self.on_path:
+            return "", self.nodes[owners[0]].id if owners else ""
+        at = owners.index(self.selected)
+        before = self.nodes[owners[at - 1]].id if at else ""
+        return before, self.nodes[owners[at + 1]].id if at + 1 < len(owners) else ""
+
+    def _answer(self) -> str:
+        """Say what took the time, where it failed, and what went on afterwards."""
+        subject = "It" if self.of == "request" else f"{self._of_words()[0].upper()}{self._of_words()[1:]}"
+        sentences = [f"{subject} took {duration(self.explained.target_duration_ns)}{self._failed_at()}."]
+        largest = [row for row in self.shares[:2] if row.share >= WORTH_SAYING]
+        if largest:
+            first, *others = (name_of(row.service, row.operation, row.callee) for row in largest)
+            also = "".join(
+                f", {whole_percent(row.share)} {name}" for row, name in zip(largest[1:], others, strict=True)
+            )
+            sentences.append(f"{whole_percent(largest[0].share)} of the time was {first}{also}.")
+        if self.of == "request" and self.end - self._target_end() > self.explained.target_duration_ns / 2:
+            sentences.append(f"Work that it did not wait for went on until {duration(self.end - self.begin)}.")
+        return " ".join(sentences)
+
+    def _target_end(self) -> int:
+        return self.explained.target_start_unix_nano + self.explained.target_duration_ns
+
+    def _failed_at(self) -> str:
+        """Follow failed spans down from the target to the first that no callee explains."""
+        at = self.explained.target
+        if at < 0:
+            return ""
+        if not self.failed[at]:
+            survived = sum(self.failed)
+            return f" and ended well, though {count_of(survived, 'span')} below it failed" if survived else ""
+        children: dict[int, list[int]] = {}
+        for i, node in enumerate(self.nodes):
+            if self.failed[i] and node.parent >= 0:
+                children.setdefault(node.parent, []).append(i)
+        while at in children:
+            at = max(children[at], key=lambda i: self.nodes[i].end_unix_nano)
+        node = self.nodes[at]
+        return f" and failed at {name_of(node.service, node.operation, self.callees[at])}"
+
+
+def pictures(page: TracePage) -> Pictures:
+    axis = Axis(page.axis_start_ns, page.axis_end_ns)
+    return draw_rows(page.trace_id, page.address, page.rows, page.line, page.side_line, axis)
+
+
+PAGE = Page(
+    name="trace",
+    address="/traces/<trace_id>",
+    template="trace.html",
+    view=trace_view,
+    value=TracePage,
+    summary="A trace: waterfall, critical path, sections with reasons, one span in full",
+    parameters=(
+        Parameter("span", "id of the span to show in full"),
+        Parameter("of", "whose path: request (the root), trace (first start to last end), or the id of a span"),
+        Parameter("show", "which spans are rows: all, path (those with time on it), errors (failed ones and the path)"),
+        Parameter("find", "only spans whose service, name or id holds this text, and what is above them"),
+        Parameter("page", f"page of the rows, {ROWS} on each, from 1"),
+    ),
+    pictures=pictures,
+)

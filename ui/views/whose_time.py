@@ -1,0 +1,49 @@
+"""Whose time the critical path of a trace is, and where its errors begin: own code, libraries, or who was called."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.core.code import WHOSE, whose
+from collector.core.detail import DetailedSpans
+from collector.core.explain import Explanation, PathNode
+from ui.views.span_panel import whose_span
+
+READ_IN_FULL = 500
+"""Spans whose code is looked up, those with most time first; the rest is told apart by kind and scope alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhoseRow:
+    whose: str
+    """`ours`, `library`, `dependency` or `unknown`."""
+    time_ns: int
+    share: float
+    errors: int
+    """Failed spans below which nothing failed."""
+
+
+def whose_time(spans: DetailedSpans, explained: Explanation, failed: Sequence[bool]) -> tuple[WhoseRow, ...]:
+    """Return who had the time, most first, and who the errors; nobody with neither.
+
+    Args:
+        failed: by node.
+    """
+    nodes = explained.nodes
+    explained_by_others = {node.parent for i, node in enumerate(nodes) if failed[i]}
+    begins = [i for i in range(len(nodes)) if failed[i] and i not in explained_by_others]
+    with_time = sorted((i for i, node in enumerate(nodes) if node.time_ns), key=lambda i: -nodes[i].time_ns)
+    times, errors = dict.fromkeys(WHOSE, 0), dict.fromkeys(WHOSE, 0)
+    for place, i in enumerate(with_time):
+        times[_whose(spans, nodes[i], place < READ_IN_FULL)] += nodes[i].time_ns
+    for place, i in enumerate(begins):
+        errors[_whose(spans, nodes[i], place < READ_IN_FULL)] += 1
+    whole = explained.target_duration_ns
+    rows = [WhoseRow(who, times[who], times[who] / whole if whole else 0.0, errors[who]) for who in WHOSE]
+    return tuple(sorted((row for row in rows if row.time_ns or row.errors), key=lambda row: -row.time_ns))
+
+
+def _whose(spans: DetailedSpans, node: PathNode, in_full: bool) -> str:
+    if in_full:
+        return whose_span(node.kind, spans.detail(node.row))
+    batch = spans.batch
+    return whose(node.kind, None, "", batch.text(int(batch.scopes.name[batch.scope[node.row]])))
