@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import Background
+from collector.background import Background, Rounds
 from collector.core.analysis import Learned, analyze_traces
 from collector.core.closing import Closing, ClosingPolicy, OpenTraces
 from collector.core.journeys import JourneyBook
@@ -89,6 +89,7 @@ class Analyzer(Background):
         self._clock_ns = clock_ns
         self._steady_ns = steady_ns
         self._derived = Derived(store, clock_ns)
+        self._rounds = Rounds("analysis", store)
         self._closing = ClosingPolicy(
             quiet_s=settings.trace_quiet_s,
             no_root_s=settings.trace_no_root_s,
@@ -148,13 +149,13 @@ class Analyzer(Background):
                 busy = self.run_once()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = str(error).partition("\n")[0]
-                log.exception("analysis failed, trying again", extra={"retry_s": retry_s})
+                self.progress.last_failure = self._rounds.failed(error, retry_s)
                 self._stopping.wait(retry_s)
                 retry_s = min(2 * retry_s, MAX_RETRY_S)
                 self._forget_everything()
             else:
                 retry_s = RETRY_S
+                self._rounds.succeeded()
                 if not busy:
                     self._stopping.wait(POLL_S)
         try:

@@ -6,14 +6,13 @@ Everything is read from the store and written back to it, so that a restart goes
 most a twentieth of the time: the dearer it is, the longer it waits for the next.
 """
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clickhouse_connect.driver.client import Client
 
-from collector.background import Background
+from collector.background import Background, Rounds
 from collector.core.catalog import Catalog
 from collector.core.findings import find
 from collector.core.findings.model import (
@@ -43,8 +42,6 @@ from collector.store import recent
 from collector.store.engine import Store
 from collector.store.judgements import Judgements
 from cpdd.settings import Settings
-
-log = logging.getLogger(__name__)
 
 SHARE_OF_TIME = 0.05
 SAVE_NS = 30 * 1_000_000_000
@@ -101,6 +98,7 @@ class Judge(Background):
         self._clock_ns = clock_ns
         self._steady_ns = steady_ns
         self._judgements = Judgements(store)
+        self._rounds = Rounds("judging", store)
         self._looking = Looking(store, book, catalog, self._judgements)
         self._tracked: Mapping[str, Tracked] | None = None
         self._alerts: dict[str, tuple[bool, ...]] = {}
@@ -133,10 +131,10 @@ class Judge(Background):
             try:
                 self.run_once()
                 wait_s = max(self._interval_s, self.progress.took_s / SHARE_OF_TIME)
+                self._rounds.succeeded()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = str(error).partition("\n")[0]
-                log.exception("judging failed, trying again", extra={"retry_s": RETRY_S})
+                self.progress.last_failure = self._rounds.failed(error, RETRY_S)
                 self._tracked = None
                 wait_s = RETRY_S
             self._stopping.wait(wait_s)

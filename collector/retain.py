@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from collector.background import Background
+from collector.background import Background, Rounds
 from collector.store.ceiling import Ceiling
 from collector.store.engine import Store
 from collector.store.keeping import Keeping
@@ -56,6 +56,7 @@ class Retainer(Background):
     ) -> None:
         super().__init__("cpdd-retain")
         self.progress = Retaining(ceiling_bytes=settings.max_disk_bytes)
+        self._rounds = Rounds("retention", store)
         self._keeping = Keeping(store)
         self._ceiling = Ceiling(store, settings.max_disk_bytes)
         self._kept_s = settings.interesting_days * DAY_S or LONGEST_S
@@ -78,10 +79,10 @@ class Retainer(Background):
         while not self._stopping.is_set():
             try:
                 self.run_once()
+                self._rounds.succeeded()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = str(error).partition("\n")[0]
-                log.exception("retention failed, trying again", extra={"retry_s": INTERVAL_S})
+                self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
             self._stopping.wait(INTERVAL_S)
 
     def _keep(self) -> None:
