@@ -25,6 +25,7 @@ from collector.receive.answers import (
     Refusal,
     RefusedByStore,
     Rejected,
+    StoreBehind,
     StoreUnavailable,
     UnderPressure,
 )
@@ -202,7 +203,7 @@ def _refusal(error: BaseException) -> Refusal:
     """What the store says, in the words of the receivers."""
     match error:
         case Overloaded():
-            return UnderPressure(str(error).partition("\n")[0], ceil(error.retry_after_s or 1))
+            return StoreBehind(str(error).partition("\n")[0], ceil(error.retry_after_s or 1))
         case BatchRefused():
             return RefusedByStore(str(error))
         case NotStored():
