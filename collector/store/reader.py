@@ -547,6 +547,7 @@ def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvi
         own_failed=sums["OwnFailed"],
         blamed=sums["Blamed"],
         injected=sums["Injected"],
+        blamed_injected=sums["BlamedInjected"],
     )
 
 

@@ -139,11 +139,13 @@ class Edge:
     weighted_traces: float = 0.0
     """Traces with the call."""
     own_failed: float = 0.0
-    """Failed calls whose callee was not taken down by a failed call below it."""
+    """Failed calls whose callee was taken down neither by a failed call below it nor by an injected fault."""
     blamed: float = 0.0
     """Failed traces that this call has the blame for: the deepest failed call that nobody above it survived."""
     injected: float = 0.0
     """Of the failed calls, those that somebody made fail, by an injected fault or delay."""
+    blamed_injected: float = 0.0
+    """Of the failed traces that this call has the blame for, those in which somebody made it fail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,6 +360,7 @@ class MemoryReader:
                 own_failed=float(s["OwnFailed"]),
                 blamed=float(s["Blamed"]),
                 injected=float(s["Injected"]),
+                blamed_injected=float(s["BlamedInjected"]),
             )
             for id_, s in sums.items()
         ]

@@ -12,6 +12,7 @@ from collector.core.findings.model import (
     JourneySeen,
     Look,
     calls_made_from,
+    failures_of,
     spoken,
     spoken_callee,
 )
@@ -81,6 +82,4 @@ def _needless(journey: JourneySeen, edge: EdgeSeen, callee: str) -> Finding:
 
 
 def _facts(edge: EdgeSeen) -> tuple[Fact, ...]:
-    survival = Fact("survival", edge.survival or 0.0, "share", edge.interval)
-    injected = (Fact("of these injected", edge.injected, "count"),) if edge.injected else ()
-    return (Fact("calls", edge.calls, "count"), Fact("failed", edge.failed, "count"), *injected, survival)
+    return (*failures_of(edge), Fact("survival", edge.survival or 0.0, "share", edge.interval))

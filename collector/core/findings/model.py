@@ -134,6 +134,8 @@ class EdgeSeen:
     blamed: float = 0.0
     injected: float = 0.0
     """Of the failed, those that somebody made fail."""
+    blamed_injected: float = 0.0
+    """Of the blamed, those that somebody made fail."""
     journey_verdict: str = UNDETERMINED
     """What its failures did to the journey."""
     attempts: float = 0.0
@@ -308,6 +310,12 @@ def calls_made_from(journey: JourneySeen) -> Mapping[Operation, list[EdgeSeen]]:
     for edge in journey.edges:
         found.setdefault(edge.caller, []).append(edge)
     return found
+
+
+def failures_of(edge: EdgeSeen) -> tuple[Fact, ...]:
+    """Return what a verdict on an edge rests on; failures that somebody made are marked."""
+    injected = (Fact("of these injected", edge.injected, "count"),) if edge.injected else ()
+    return (Fact("calls", edge.calls, "count"), Fact("failed", edge.failed, "count"), *injected)
 
 
 def spoken_callee(edge: EdgeSeen, made_from: Mapping[Operation, list[EdgeSeen]]) -> str:

@@ -30,6 +30,7 @@ def _finding(journey: JourneySeen, standing: Standing) -> Finding:
     culprit = None if slow else max((e for e in journey.edges if e.blamed), key=lambda e: e.blamed, default=None)
     if culprit is not None and culprit.blamed < journey.root_failed:
         culprit = None
+    injected = 0.0 if slow else sum(edge.blamed_injected for edge in journey.edges)
     where = f": most of it with {spoken_callee(culprit, calls_made_from(journey))}" if culprit else ""
     verb = "is slow" if slow else "fails"
     return Finding(
@@ -50,6 +51,7 @@ def _finding(journey: JourneySeen, standing: Standing) -> Finding:
             Fact("promised", standing.promise, "share"),
             Fact("traces that broke it", burn.failures, "count"),
             *((Fact("blamed on the call", culprit.blamed, "count"),) if culprit else ()),
+            *((Fact("failed by injected faults", injected, "count"),) if injected else ()),
         ),
     )
 

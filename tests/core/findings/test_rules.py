@@ -376,6 +376,15 @@ def test_a_promise_that_burns_names_the_call_that_is_to_blame():
     assert finding.title == "check out fails more often than it promises: most of it with bank y"
 
 
+def test_a_promise_that_an_experiment_burns_says_so():
+    standing = stand("availability", 0.99, storm(), NOW_S)
+    burning = journey(edge("shop/buy", "pay/x", blamed=200.0, blamed_injected=180.0), standings=(standing,))
+
+    finding = only(found(burning_promises, look(burning)))
+
+    assert ("failed by injected faults", 180.0) in [(fact.name, fact.value) for fact in finding.facts]
+
+
 def test_where_the_root_fails_by_itself_no_call_is_blamed():
     standing = stand("availability", 0.99, storm(), NOW_S)
     burning = journey(edge("shop/buy", "pay/x", blamed=30.0), standings=(standing,), root_failed=170.0)
