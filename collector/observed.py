@@ -27,12 +27,8 @@ def operation_of(node: Node) -> Operation:
     return (node.service, node.operation, node.kind)
 
 
-def edge_seen(edge: Edge, deadline_ns: int = 0) -> EdgeSeen:
-    """Return an edge with the verdict on it.
-
-    Args:
-        deadline_ns: how long its caller waits at most, 0 where it does not say so.
-    """
+def edge_seen(edge: Edge) -> EdgeSeen:
+    """Return an edge with the verdict on it."""
     verdict = verdict_of(edge)
     return EdgeSeen(
         id=edge.id,
@@ -53,7 +49,7 @@ def edge_seen(edge: Edge, deadline_ns: int = 0) -> EdgeSeen:
         journey_verdict=decide(edge.journey_evidence) if _may_decide(edge.journey_evidence) else UNDETERMINED,
         attempts=edge.attempts,
         mean_ns=edge.mean_ns,
-        deadline_ns=deadline_ns,
+        said=edge.said,
         more_failures=_more_failures(edge, verdict),
     )
 

@@ -12,6 +12,7 @@ from collector.core.findings.tracking import CLEARS_AFTER_NS, Tracked
 from collector.core.journeys import Journey, JourneyBook, Latency
 from collector.core.queue_promises import Queue, QueuePromise
 from collector.core.requirement import MANDATORY, judge
+from collector.core.said import NOTHING_SAID, Said
 from collector.judge import Judge
 from collector.store.derived import Derived
 from collector.store.engine import Store, open_store
@@ -245,7 +246,7 @@ def test_a_deadline_that_a_span_declares_is_held_against_the_calls_below_it(cour
             for i in range(40)
         ]
     )
-    said = {"cpdd.call.deadline_ms": "200"}
+    said = {"cpdd.call.deadline_ms": "200", "cpdd.call.fallback": "cache"}
     with closing(Committer(court.store, linger_ms=0)) as committer:
         committer.submit(encode([Span(1, 1, name="mark prices", kind=1, start=start, attributes=said)])).result(30)
 
@@ -255,6 +256,12 @@ def test_a_deadline_that_a_span_declares_is_held_against_the_calls_below_it(cour
     assert found.title == (
         "pricing POST /discounts takes longer with its retries than shop POST /checkout waits for mark prices"
     )
+    detail = Reader(court.store).journey("check out", Window(start, start + 2 * MINUTE_NS))
+    assert detail is not None
+    assert {edge.callee.operation: edge.said for edge in detail.edges} == {
+        "mark prices": Said(200_000_000, "cache"),
+        "POST /discounts": NOTHING_SAID,
+    }
 
 
 def test_an_edge_that_was_not_there_for_hundreds_of_traces_is_new(court: Court):

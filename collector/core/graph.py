@@ -9,6 +9,7 @@ import networkx as nx
 
 from collector.core.queue_promises import QueuePromise
 from collector.core.requirement import Verdict
+from collector.core.said import NOTHING_SAID, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class GraphEdge:
     """Messages of which it is known how long they waited."""
     in_time: int = 0
     """Of these, received within what is promised."""
+    said: Said = NOTHING_SAID
+    """Of a span around a call: how long its caller waits at most, and what it has instead."""
     examples: tuple[str, ...] = ()
     """Ids of traces: with a failed call, else those that are longest blocked on it."""
 
@@ -97,6 +100,8 @@ class GraphEdge:
                 "interval": list(self.verdict.interval),
                 "witnesses": self.verdict.witnesses,
                 "declared": self.declared,
+                "declared_fallback": self.said.fallback or None,
+                "deadline_ns": self.said.deadline_ns or None,
                 "blocking": self.blocking,
                 "confounded": self.confounded,
                 "needed": self.verdict.needed,
@@ -191,6 +196,8 @@ def _attributes(edge: GraphEdge) -> dict[str, str | int | float | bool]:
         "needed": verdict.needed,
         "journey_verdict": edge.journey_verdict.verdict,
         "declared": edge.declared or "",
+        "declared_fallback": edge.said.fallback,
+        "deadline_ns": edge.said.deadline_ns,
         "blocking": edge.blocking,
         "fallbacks": ", ".join(node.id for node, _ in edge.fallbacks),
         "critical_share": edge.critical_share,

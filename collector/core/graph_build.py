@@ -17,6 +17,7 @@ from collector.core.naming import name_by_book
 from collector.core.policy import PathPolicy
 from collector.core.queue_promises import Queue, QueuePromise, promise_of
 from collector.core.requirement import Baseline, Evidence, Share, judge
+from collector.core.said import NOTHING_SAID, Mark, Said, said_in
 from collector.core.spans import REQUIREMENTS, IntColumn, SpanBatch
 
 _MINUTE_NS = 60_000_000_000
@@ -51,7 +52,7 @@ def dependency_graph(
         key: _edge(forest, found, found.calls._take(rows), weights, journeys[key[0]], int(spent[key[0]]), book.queues)
         for key, rows in _grouped(journey_of[found.calls.trace], found.edge).items()
     }
-    edges = _with_fallbacks(edges, found, journey_of)
+    edges = _with_said(_with_fallbacks(edges, found, journey_of), said_in(batch))
     ordered = sorted(
         edges.values(), key=lambda edge: (edge.journey, -edge.critical_share, edge.caller.id, edge.callee.id)
     )
@@ -205,6 +206,16 @@ def _with_fallbacks(
     named = {key: fallbacks(of_edge, uses[key], uses) for key, of_edge in candidates.items()}
     return {
         key: replace(edge, fallbacks=tuple((edges[called].callee, int(count)) for called, count in named.get(key, ())))
+        for key, edge in edges.items()
+    }
+
+
+def _with_said(edges: Mapping[_Key, GraphEdge], said: Mapping[Mark, Said]) -> dict[_Key, GraphEdge]:
+    """Say of spans around calls what they say of deadlines and fallbacks."""
+    return {
+        key: replace(edge, said=said.get((edge.callee.service, edge.callee.operation), NOTHING_SAID))
+        if edge.kind == "internal"
+        else edge
         for key, edge in edges.items()
     }
 

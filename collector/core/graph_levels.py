@@ -62,6 +62,7 @@ def _through(edge: GraphEdge, around: dict[tuple[str, str], list[GraphEdge]], pa
         edge,
         caller=decisive.caller,
         declared=decisive.declared or edge.declared,
+        said=decisive.said,
         blocking=edge.blocking and any(each.blocking for each in outer),
         survived=max(edge.survived, min(edge.failed, sum(each.survived for each in outer))),
         verdict=_behind(decisive.verdict, edge.verdict),
@@ -115,6 +116,7 @@ def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
         promise=first.promise or other.promise,
         delivered=first.delivered + other.delivered,
         in_time=first.in_time + other.in_time,
+        said=first.said.joined(other.said),
         examples=first.examples or other.examples,
     )
 

@@ -46,6 +46,7 @@ def _edge(edge: Edge) -> GraphEdge:
         wait_p50_ns=wait_ns,
         wait_p95_ns=None,
         injected=round(edge.injected),
+        said=edge.said,
         waited=round(edge.waited),
         mean_ns=edge.mean_ns,
     )

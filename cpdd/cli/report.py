@@ -113,7 +113,7 @@ def _report(batch: SpanBatch, settings: Settings, book: JourneyBook, base: str |
     graph = dependency_graph(batch, policy, weight, book)
     findings = findings_at(base, graph) if base else None
     if findings is None:
-        findings = findings_here(population, graph, batch, book)
+        findings = findings_here(population, graph, book)
     return report_on(population, graph, len(batch), findings)
 
 

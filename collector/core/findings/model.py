@@ -11,6 +11,7 @@ from collector.core.naming import Inventor
 from collector.core.objectives import Standing
 from collector.core.queue_promises import QueuePromise
 from collector.core.requirement import MANDATORY, UNDETERMINED, as_known
+from collector.core.said import NOTHING_SAID, Said
 
 HIDDEN_MANDATORY = "hidden mandatory"
 NEEDLESS_MANDATORY = "needless mandatory"
@@ -142,8 +143,8 @@ class EdgeSeen:
     """Retries and hedges count here."""
     mean_ns: float = 0.0
     """Of a call, from its first attempt to the end of the one that counts."""
-    deadline_ns: int = 0
-    """How long its caller waits at most, where it says so (`cpdd.call.deadline_ms`); 0: nobody said."""
+    said: Said = NOTHING_SAID
+    """Of a span around a call: how long its caller waits at most, and what it has instead."""
     more_failures: int = 0
     """How many more failures of the call alone would decide; 0 where it is decided, or no number would."""
 
@@ -168,6 +169,11 @@ class EdgeSeen:
             is_mark=self.kind == "internal",
             is_delivery=self.caller[2] == "queue",
         )
+
+    @property
+    def deadline_ns(self) -> int:
+        """How long its caller waits at most, where it says so; 0: nobody said."""
+        return self.said.deadline_ns
 
     @property
     def is_misdeclared(self) -> bool:

@@ -3,32 +3,18 @@
 Rules that need time (budgets, nines, changes of the graph, lost context) see nothing here and say nothing.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 
-import numpy as np
-
-from collector.core.attributes import detail
 from collector.core.availability import Operation, proportion
 from collector.core.findings import KINDS, find
 from collector.core.findings.model import EdgeSeen, Finding, JourneySeen, Look, QueueSeen
 from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
 from collector.core.journeys import JourneyBook
-from collector.core.spans import KIND_INTERNAL, SpanBatch
-from cpdd.names import DEADLINE_MS
-
-Deadlines = Mapping[tuple[str, str], int]
-"""By service and name of the span around a call, how long its caller waits at most, in ns."""
-
-_SPANS_READ = 3
-"""A deadline stands in the code: the spans of one mark say the same."""
 
 
-def findings_of(
-    graph: DependencyGraph, traces: Mapping[str, int], deadlines: Deadlines, book: JourneyBook
-) -> tuple[Finding, ...]:
+def findings_of(graph: DependencyGraph, traces: Mapping[str, int], book: JourneyBook) -> tuple[Finding, ...]:
     """Return what a graph of operations says, what matters most first.
 
     Args:
@@ -38,7 +24,7 @@ def findings_of(
     edges = {_id(edge): edge for edge in graph.edges}
     look = Look(
         now_unix_nano=0,
-        journeys=tuple(_journey(name, traces[name], graph, deadlines, book) for name in sorted(traces)),
+        journeys=tuple(_journey(name, traces[name], graph, book) for name in sorted(traces)),
         queues=tuple(_queue(edge) for edge in graph.edges if edge.promise and edge.delivered),
     )
     found = []
@@ -50,29 +36,12 @@ def findings_of(
     return tuple(sorted(found, key=lambda one: (KINDS.index(one.kind), one.journey, one.title)))
 
 
-def deadlines_in(batch: SpanBatch) -> Deadlines:
-    """Return the deadlines that marks declare (`cpdd.call.deadline_ms`); of each mark only some spans are read."""
-    found: dict[tuple[str, str], int] = {}
-    read: Counter[tuple[int, int]] = Counter()
-    for row in np.flatnonzero((batch.requirement != 0) & (batch.kind <= KIND_INTERNAL)).tolist():
-        mark = int(batch.service[row]), int(batch.name[row])
-        read[mark] += 1
-        if read[mark] > _SPANS_READ or not batch.body:
-            continue
-        said = dict(detail(batch, row).attributes).get(DEADLINE_MS)
-        if isinstance(said, int) and said > 0:
-            names = batch.text(mark[0]), batch.text(mark[1])
-            found[names] = max(found.get(names, 0), said * 1_000_000)
-    return found
-
-
-def _journey(name: str, traces: int, graph: DependencyGraph, deadlines: Deadlines, book: JourneyBook) -> JourneySeen:
-    edges = tuple(_edge(edge, deadlines) for edge in graph.edges if edge.journey == name)
+def _journey(name: str, traces: int, graph: DependencyGraph, book: JourneyBook) -> JourneySeen:
+    edges = tuple(_edge(edge) for edge in graph.edges if edge.journey == name)
     return JourneySeen(name, traces, edges, book.by_name.get(name))
 
 
-def _edge(edge: GraphEdge, deadlines: Deadlines) -> EdgeSeen:
-    is_mark = edge.kind == "internal"
+def _edge(edge: GraphEdge) -> EdgeSeen:
     return EdgeSeen(
         id=_id(edge),
         caller=_operation(edge.caller),
@@ -90,7 +59,7 @@ def _edge(edge: GraphEdge, deadlines: Deadlines) -> EdgeSeen:
         injected=edge.injected,
         attempts=edge.attempts,
         mean_ns=edge.mean_ns,
-        deadline_ns=deadlines.get((edge.callee.service, edge.callee.operation), 0) if is_mark else 0,
+        said=edge.said,
     )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from collector.core.findings.model import Finding
-from collector.core.findings.of_graph import deadlines_in, findings_of
+from collector.core.findings.of_graph import findings_of
 from collector.core.graph_build import dependency_graph
 from collector.core.journeys import Journey, JourneyBook, Match
 from collector.core.queue_promises import Queue, QueuePromise
@@ -13,7 +13,7 @@ from tests.core.drawing import read_trace
 
 def of(batch: SpanBatch, book: JourneyBook = JourneyBook()) -> tuple[Finding, ...]:
     graph = dependency_graph(batch, book=book)
-    return findings_of(graph, Counter({name: 60 for name, _ in graph.roots}), deadlines_in(batch), book)
+    return findings_of(graph, Counter({name: 60 for name, _ in graph.roots}), book)
 
 
 def many(*kinds: str, times: int = 40) -> SpanBatch:
