@@ -29,6 +29,7 @@ from collector.core.objectives import BUDGET_S, HOUR_S, MINUTE_S, Standing, join
 from collector.core.queue_promises import promise_of
 from collector.core.requirement import UNDETERMINED
 from collector.core.said import NOTHING_SAID, Mark, Said
+from collector.core.sessions import Whole, join_sessions
 from collector.observed import edge_seen, nines_of, operation_of, root_failed
 from collector.past import PastWatch
 from collector.store import recent
@@ -38,6 +39,7 @@ from collector.store.journeys import Minutes
 from collector.store.judgements import EdgeVerdict, Judgements
 from collector.store.promises import NOTHING_KEPT, Kept, promise_counts
 from collector.store.reader import Reader
+from collector.store.sessions import tries_of
 from collector.store.values import Edge, Node, mark_of
 
 EVIDENCE_S = 24 * HOUR_S
@@ -57,6 +59,7 @@ FACTS_EVERY_S = 60
 QUEUES_EVERY_S = 60
 SAID_EVERY_S = 60
 PASTS_EVERY_S = 60
+SESSIONS_EVERY_S = 300
 
 LEAST_BEGINS = 10
 INNER_CALLS = 50
@@ -102,6 +105,7 @@ class Looking:
         self._queues: _Seldom[tuple[QueueSeen, ...]] = _Seldom(QUEUES_EVERY_S, ())
         self._past_watch = PastWatch(self._reader, judgements)
         self._pasts: _Seldom[tuple[PastSeen, ...]] = _Seldom(PASTS_EVERY_S, ())
+        self._wholes: _Seldom[tuple[Whole, ...]] = _Seldom(SESSIONS_EVERY_S, ())
         self._said: _Seldom[dict[Mark, Said]] = _Seldom(SAID_EVERY_S, {})
 
     def look(self, now_ns: int, inventor: Inventor | None) -> Look:
@@ -121,9 +125,11 @@ class Looking:
             changes = self._changes(journeys, now_ns)
             histories = self._histories.at(now_s, lambda: self._read_histories(client, now_s))
             breaks = self._breaks.at(now_s, lambda: self._read_breaks(client, now_ns, totals, edges))
+            wholes = self._wholes.at(now_s, lambda: self._read_wholes(client, now_s))
             queues = self._queues.at(now_s, lambda: self._read_queues(client, edges, now_s))
         facts = self._facts.at(now_s, self._read_facts)
         pasts = self._pasts.at(now_s, lambda: self._past_watch.watch(tuple(totals), now_ns))
+        journeys += tuple(self._whole(whole, now_s) for whole in wholes)
         return Look(now_ns, journeys, facts, histories, changes, breaks, inventor, queues, pasts)
 
     # Promises
@@ -170,6 +176,20 @@ class Looking:
             root_failed=root_failed(totals.failed, edges),
             weight=totals.weight,
         )
+
+    def _read_wholes(self, client: Client, now_s: int) -> tuple[Whole, ...]:
+        """How the sessions of journeys of several steps fared in the last day."""
+        found = (
+            join_sessions(journey, tries_of(client, journey, now_s - EVIDENCE_S, now_s), now_s * 1_000_000_000)
+            for journey in self._book.of_steps
+        )
+        return tuple(whole for whole in found if whole.sessions)
+
+    def _whole(self, whole: Whole, now_s: int) -> JourneySeen:
+        said = self._book.by_name[whole.journey]
+        promised = said.availability
+        standings = (stand("availability", promised, whole.counts, now_s),) if promised is not None else ()
+        return JourneySeen(whole.journey, whole.sessions, said=said, standings=standings, whole=whole)
 
     def _changes(self, journeys: Iterable[JourneySeen], now_ns: int) -> tuple[VerdictChange, ...]:
         """Remember verdicts, and return those that are not what they were."""

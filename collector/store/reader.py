@@ -15,10 +15,12 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
+from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.population.difference import Compared, compare_sums
 from collector.core.population.regressions import CallPathHours
 from collector.core.said import NOTHING_SAID
+from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
 from collector.store.bands import aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, EdgeEnds, Edges, PathStep
@@ -32,6 +34,7 @@ from collector.store.minutes import EDGE_COUNTS
 from collector.store.pins import Pins
 from collector.store.recent import said_of_marks
 from collector.store.replacements import replacements, with_fallbacks
+from collector.store.sessions import tries_of
 from collector.store.values import (
     BandDetail,
     CallPath,
@@ -231,6 +234,13 @@ class Reader:
                 for rest in (f"{where} {slow_first}", f"{where} {nearest}", f"{where} AND Failed {slow_first}")
             ]
         return CellExamples(*(each[0] if each else None for each in found))
+
+    def sessions(self, journey: Journey, window: Window) -> Whole:
+        """Return how the sessions of a journey of several steps fared, those that were over in the window."""
+        first_s, last_s = window.start_unix_nano // 1_000_000_000, window.end_unix_nano // 1_000_000_000
+        with self._store.client() as client:
+            tries = tries_of(client, journey, first_s, last_s)
+        return join_sessions(journey, tries, window.end_unix_nano)
 
     def services(self) -> list[str]:
         with self._store.client() as client:

@@ -12,6 +12,7 @@ from collector.core.objectives import Standing
 from collector.core.queue_promises import QueuePromise
 from collector.core.requirement import MANDATORY, UNDETERMINED, as_known
 from collector.core.said import NOTHING_SAID, Said
+from collector.core.sessions import Whole
 
 HIDDEN_MANDATORY = "hidden mandatory"
 NEEDLESS_MANDATORY = "needless mandatory"
@@ -200,6 +201,8 @@ class JourneySeen:
     """Failed traces that no call has the blame for."""
     weight: float = 0.0
     """How many traces these stand for."""
+    whole: Whole | None = None
+    """Of a journey of several steps: how its sessions fared; its traces are those of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
