@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.availability import proportion
 from collector.core.catalog import Catalog, Owner
+from collector.core.findings.context import INNER_CALLS, INNER_TIMES, LEAST_BEGINS, ORPHAN_SHARE
 from collector.core.findings.model import (
     ContextBreak,
     EdgeHistory,
@@ -60,13 +61,6 @@ QUEUES_EVERY_S = 60
 SAID_EVERY_S = 60
 PASTS_EVERY_S = 60
 SESSIONS_EVERY_S = 300
-
-LEAST_BEGINS = 10
-INNER_CALLS = 50
-"""Calls by others that make an operation an inner one."""
-INNER_TIMES = 2
-"""So many times more often called than begun with; else it is an entry as well."""
-ORPHAN_SHARE = 0.01
 
 _Value = TypeVar("_Value")
 

@@ -78,6 +78,15 @@ class GraphEdge:
     """Messages of which it is known how long they waited."""
     in_time: int = 0
     """Of these, received within what is promised."""
+    own_failed: int = 0
+    """Of the failed calls, those that neither a failed call below nor an injected fault took down."""
+    blamed: int = 0
+    """Failed traces that this call has the blame for."""
+    blamed_injected: int = 0
+    """Of these, those in which somebody made it fail."""
+    first_unix_nano: int = 0
+    """Start of the first trace with it; 0 where only sums are known."""
+    last_unix_nano: int = 0
     said: Said = NOTHING_SAID
     """Of a span around a call: how long its caller waits at most, and what it has instead."""
     examples: tuple[str, ...] = ()
@@ -120,6 +129,8 @@ class GraphEdge:
             "wait_p50_ns": self.wait_p50_ns,
             "wait_p95_ns": self.wait_p95_ns,
             "injected": self.injected,
+            "own_failed": self.own_failed,
+            "blamed": self.blamed,
             "waited": self.waited,
             "mean_ns": self.mean_ns,
             "promise": self._promise_json(),

@@ -113,6 +113,11 @@ class ServiceFacts:
     criticality: str = ""
     version: str = ""
 
+    @property
+    def spoken_owner(self) -> str:
+        """Owner and how to reach them, as far as the service says so."""
+        return " ".join(part for part in (self.owner, self.contact) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeSeen:
