@@ -25,6 +25,8 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ALL_TIME = Window(0, 2**62)
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
+expect.set_options(timeout=30_000)  # ms; a busy machine
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not here: apt-get install chromium"),
@@ -148,6 +150,7 @@ def test_keys_reach_everything(browser, site, trace):
         page.keyboard.press("k")
         page.keyboard.press("Enter")
         expect(page.locator(".graph")).to_be_visible()
+        page.wait_for_load_state()  # before it, no script hears the key
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
         page.keyboard.press("Escape")
