@@ -77,9 +77,8 @@ def _attempt_spans(exchange: Exchange, server: SpanContext, resource: Resource) 
         is_last = turn == len(exchange.attempts) - 1
         links = []
         if is_last and exchange.learned and not exchange.incoming and not exchange.started:
-            links.append(
-                Link(_remote(exchange.learned), {"cpdd.link.type": "adopted"})
-            )  # first: the analyzer reads one
+            # before the other one: of a span's links one goes to the analyzer, and this one makes the trace a tree
+            links.append(Link(_remote(exchange.learned), {"cpdd.link.type": "adopted"}))
         if found and found[-1].context:
             links.append(Link(found[-1].context, {"cpdd.link.type": "retry"}))
         span_id = exchange.request_id[16:] if is_last else _id_of(exchange.request_id, turn)
