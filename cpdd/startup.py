@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.util.types import AttributeValue
 
 from cpdd import handover
+from cpdd.details import DetailProcessor
 from cpdd.exporters import PromptBatchProcessor, exporters_for
 from cpdd.failures import tell
 from cpdd.ids import PrivateIds
@@ -171,6 +173,9 @@ def _process(provider: TracerProvider, ends: Iterable[SpanProcessor], environ: M
     own_modules = [name.strip() for name in environ.get("CPDD_SOURCE_MODULES", "").split(",") if name.strip()]
     finder = SourceFinder(own_modules)
     provider.add_span_processor(StartProcessor(write_journey, write_requirement, SourceWriter(finder)))
+    if hasattr(provider.sampler, "detail"):
+        sampler: Any = provider.sampler
+        provider.add_span_processor(DetailProcessor(lambda: str(sampler.detail), provider.get_tracer("cpdd"), finder))
     raising_lines(finder).apply()
     for end in ends:
         provider.add_span_processor(end)

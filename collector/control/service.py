@@ -30,6 +30,7 @@ from collector.core.sampling.policies import (
 from collector.core.sampling.roots import Root
 from collector.core.sampling.strategies import strategies_json
 from collector.store.sampling_log import RESERVED, Change
+from cpdd.detail_letters import Detail
 from cpdd.errors import CpddError
 from cpdd.sampling.document import Document, Policy, parse_policy, policy_json
 from cpdd.sampling.fields import PolicyError
@@ -102,6 +103,7 @@ class Boosted:
     duration_s: float
     """From now on."""
     max_traces: int | None
+    detail: tuple[Detail, ...]
     targets: tuple[Root, ...]
     found: bool
     """Whether the targets were found as the roots of what was asked for."""
@@ -355,6 +357,7 @@ class SamplingService:
             expires_unix_ms=first.expires_unix_ms or 0,
             duration_s=((first.expires_unix_ms or 0) - self.now_ms()) / 1000,
             max_traces=first.max_traces,
+            detail=first.detail,
             targets=tuple(_target(policy) for policy in policies),
             found=found,
             clients=sum(len(self._streams.get(service, ())) for service in services),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cpdd.detail_letters import DETAILS
 from ui.draw.text import count_of
 from ui.views.page import Page, Parameter, Visit
 
@@ -199,7 +200,8 @@ def proposal_of(visit: Visit, rates: Iterable[RateRow]) -> Proposal:
     length = length if length in LENGTHS else "5m"
     caller = visit.query.get("caller", "").strip()
     whose = [*(["--op", operation] if operation else []), *(["--from", caller] if caller else [])]
-    words = [service or "SERVICE", *whose, "--to", f"{share}%", "--for", length]
+    detail = [word for name in DETAILS if visit.query.get(name) for word in ("--detail", name)]
+    words = [service or "SERVICE", *whose, "--to", f"{share}%", "--for", length, *detail]
     concerned = [row for row in rates if row.service == service and operation in ("", row.operation)]
     seen, kept = sum(row.seen_per_s for row in concerned), sum(row.kept_per_s for row in concerned)
     more = max(0.0, seen * share / 100 - kept)
