@@ -158,6 +158,8 @@ def read_report(value: object) -> Report:
         interval_s=interval_s,
         rates=rates,
         leases=used,
+        spans_sent=fields.integer("spans_sent", 0, default=0),
+        spans_lost=fields.integer("spans_lost", 0, default=0),
     )
     fields.finish()
     return report

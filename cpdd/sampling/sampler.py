@@ -103,6 +103,8 @@ class DynamicSampler(Sampler):
         self._lock = threading.RLock()
         self.detail = ""
         """The letters of what live boosts turn up, of any service, as far as this program grants it."""
+        self.span_losses: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        """How many spans of this program arrived and how many were lost, since its start; for the report."""
         self.is_short = threading.Event()
         """Set when a boost could add more than was granted; whoever can have more granted clears it."""
         self._snapshot = self._compile()

@@ -219,6 +219,23 @@ def test_leases_never_exceed_what_a_boost_may_add_though_servers_come_and_go():
     assert granted + lease >= 20, "a server that comes back hands out the rest"
 
 
+def test_what_a_jaeger_client_was_told_weighs_its_traces_and_what_a_program_lost_is_said(server: ControlServer):
+    server.ask("POST", "/v1/policies", policy("a", 25, service="stock"))
+    told = server.service._told
+
+    before = told.rate("stock", "reserve", server.service.now_ms() * 1_000_000)
+    server.ask("GET", "/sampling?service=stock")
+    report = status(operations=[count("GET /", 30, 3)], spans_sent=990, spans_lost=10)
+    server.ask("POST", "/v1/status", report)
+
+    now_ns = server.service.now_ms() * 1_000_000
+    assert (before, told.rate("stock", "reserve", now_ns)) == (None, 0.25)
+    assert told.drops("shop", now_ns)
+    assert not told.drops("stock", now_ns)
+    (client,) = server.ask("GET", "/v1/state")[1]["clients"]
+    assert (client["spans_sent"], client["spans_lost"]) == (990, 10)
+
+
 def test_reports_make_rates_and_clients(server: ControlServer):
     server.ask("POST", "/v1/status", status("a", operations=[count("GET /", 30, 3, "x"), count("GET /", 10, 1, "y")]))
     server.ask("POST", "/v1/status", status("b", operations=[count("GET /", 20, 2, "x")], problem="server lost"))

@@ -70,6 +70,10 @@ class ClientRow:
     applied_s_ago: float | None
     heard_s_ago: float
     problem: str
+    spans_lost: int
+    """Since its start; its traces are undercounted by them."""
+    lost_share: float
+    """Of its spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class SamplingPage:
     rates: tuple[RateRow, ...]
     clients: tuple[ClientRow, ...]
     clients_in_all: int
+    unweighted: tuple[str, ...]
+    """Services whose traces come without the weights that their programs write."""
     changes: tuple[ChangeRow, ...]
     proposal: Proposal
 
@@ -127,6 +133,7 @@ def sampling_view(visit: Visit) -> SamplingPage:
         rates=rates,
         clients=clients,
         clients_in_all=state.get("clients_in_all", 0),
+        unweighted=tuple(state.get("unweighted", ())),
         changes=tuple(_change(row) for row in state.get("log", ())),
         proposal=proposal_of(visit, rates),
     )
@@ -163,6 +170,8 @@ def _client(row: Mapping[str, Any]) -> ClientRow:
         applied_s_ago=row["applied_s_ago"],
         heard_s_ago=row["heard_s_ago"],
         problem=row["problem"],
+        spans_lost=row["spans_lost"],
+        lost_share=row["spans_lost"] / max(1, row["spans_lost"] + row["spans_sent"]),
     )
 
 
