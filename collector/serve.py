@@ -294,6 +294,7 @@ class Collector:
         return Redaction(self._rules, self._settings.redact_key.encode() or own_secret(data_dir)).apply
 
     def _start_analyzer(self, analyzer: Analyzer, intake: Intake) -> None:
+        analyzer.told = self.control.told
         self._start_part(analyzer)
         watch_analyzer(self._metrics, analyzer.progress, intake)
         self._analyzer = analyzer
