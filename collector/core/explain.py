@@ -11,6 +11,7 @@ from collector.core.detail import Link
 from collector.core.flags import REASONS, ROOT_KINDS, flag_names
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
+from collector.core.slack import SlackAndDrag, slack_and_drag
 from collector.core.spans import IntColumn, SpanBatch
 
 __all__ = ["Explanation", "Fragment", "PathNode", "PathPolicy", "Section", "explain"]
@@ -178,10 +179,11 @@ def explain(
         targets[list(chosen)] = list(chosen.values())
         traces = chosen.keys()  # type: ignore[assignment]
     paths = critical_paths(forest, want_sections=True, target=targets)
+    replayed = slack_and_drag(forest, paths, targets) if target != "trace" else None
     explained = []
     for trace in traces:
         view = _View(forest, trace)
-        if target == "trace":
+        if replayed is None:
             explained.append(view.explain_whole(policy, links))
         else:
             low, high = paths.section_first[trace], paths.section_first[trace + 1]
@@ -198,6 +200,7 @@ def explain(
                     [getattr(paths, name)[view.nodes] for name in ("time_ns", "time_min_ns", "time_max_ns")],
                     int(paths.ambiguous_ns[trace]),
                     int(paths.uncertain_ns[trace]),
+                    replayed,
                 )
             )
     return explained
@@ -251,20 +254,9 @@ class _View:
         times: list[IntColumn],
         ambiguous_ns: int,
         uncertain_ns: int,
+        replayed: SlackAndDrag,
     ) -> Explanation:
         """Explain with one span as the target."""
-        forest = self.forest
-        replayed = load("replay", self.count).replay_target(
-            target,
-            self.tick,
-            self.start,
-            self.end,
-            forest.span_id[self.nodes],
-            forest.relation[self.nodes],
-            self.children,
-            self.child_first,
-            times[0],
-        )
         duration = int(self.end[target] - self.start[target])
         return self._explanation(
             policy, target, int(self.start[target]), duration, sections, times, ambiguous_ns, uncertain_ns, replayed
@@ -323,7 +315,7 @@ class _View:
         times: list[IntColumn],
         ambiguous_ns: int,
         uncertain_ns: int,
-        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+        replayed: SlackAndDrag | None,
     ) -> Explanation:
         forest = self.forest
         order = self._depth_first()
@@ -381,16 +373,17 @@ class _View:
         node: int,
         position: IntColumn,
         times: list[IntColumn],
-        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+        replayed: SlackAndDrag | None,
     ) -> PathNode:
         forest = self.forest
         at = self.first + node
         row = int(forest.row[at])
         batch = forest.batch
         above = int(self.parent[node])
-        slack, slack_max, drag, drag_max = (
-            (int(column[node]) for column in replayed) if replayed is not None else (None, None, None, None)
-        )
+        slack = slack_max = drag = drag_max = None
+        if replayed is not None:
+            drag, drag_max = int(replayed.drag_ns[at]), int(replayed.drag_max_ns[at])
+            slack, slack_max = int(replayed.slack_ns[at]), int(replayed.slack_max_ns[at])
         if slack is not None and slack < 0:
             slack = slack_max = None
         return PathNode(
