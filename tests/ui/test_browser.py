@@ -29,6 +29,7 @@ from ui.app import create_app
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ALL_TIME = Window(0, 2**62)
+expect.set_options(timeout=30_000)  # a page on a busy machine; the usual 5 s are for an idle one
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 expect.set_options(timeout=30_000)  # ms; a busy machine
