@@ -181,7 +181,7 @@ def sampled_by(addresses: Mapping[str, Any]) -> dict[str, str]:
     sampling = addresses.get("sampling_http")
     if sampling is None:
         return {}
-    return {"OTEL_TRACES_SAMPLER": "cpdd", "OTEL_TRACES_SAMPLER_ARG": f"endpoint={sampling},cache=off"}
+    return {"OTEL_TRACES_SAMPLER": "cpdd", "OTEL_TRACES_SAMPLER_ARG": f"endpoint={sampling},cache=off,detail=all"}
 
 
 def check_packages() -> None:

@@ -26,7 +26,7 @@ from cpdd.ids import PrivateIds
 from cpdd.propagation import TraceContextPropagator
 from cpdd.server_timing import server_timing
 
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 RESOURCE = Resource({"service.name": "edge"})
 
 

@@ -58,7 +58,7 @@ def left_of(facts: dict[str, Any], timeout_s: float = 30.0) -> list[int]:
 
 
 def services_seen(facts: dict[str, Any]) -> set[str]:
-    with urllib.request.urlopen(f"{facts['ui']}/api/services", timeout=10) as answer:
+    with urllib.request.urlopen(f"{facts['ui']}/api/services", timeout=60) as answer:
         return set(json.load(answer)["data"])
 
 
@@ -272,7 +272,7 @@ def test_what_is_guarded_ends_when_the_pipe_of_its_starter_does():
         guard.stdin.close()
 
         assert select.select([child], [], [], 20)[0]
-        assert guard.wait(timeout=20) == 1
+        assert guard.wait(timeout=60) == 1
         os.close(child)
 
 
@@ -289,4 +289,4 @@ def test_what_is_guarded_ends_when_the_guard_is_told_to():
 
 def test_the_status_of_what_is_guarded_is_the_guards():
     with guarded("raise SystemExit(3)") as guard:
-        assert guard.wait(timeout=20) == 3
+        assert guard.wait(timeout=60) == 3

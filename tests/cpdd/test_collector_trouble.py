@@ -49,11 +49,11 @@ class Collector:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(60)
             try:
                 connection.recv(1 << 16)
                 self.asked.set()
-                self.may_answer.wait(20)
+                self.may_answer.wait(60)
                 connection.sendall(self.answer)
             except OSError:
                 return
@@ -62,7 +62,7 @@ class Collector:
         self.may_answer.set()
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def serve_requests(endpoint: str, before_end: threading.Event | None = None) -> 
     if before_end is not None:
         before_end.set()
     provider.shutdown()
-    processor._batch_processor._worker_thread.join(10)
+    processor._batch_processor._worker_thread.join(60)
     return processor.losses.counts
 
 

@@ -103,7 +103,7 @@ def redis_socket(tmp_path: Path) -> Iterator[Path]:
         yield path
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_queries_through_sqlalchemy_are_spans_that_say_whether_they_matter(run_program):
