@@ -29,7 +29,7 @@ EXCEPTIONS_OF_TESTS = {
     "psycopg-binary": "LGPL-3.0: part of psycopg",
 }
 SAYS_NOTHING = {"axe-playwright-python": "MIT AND MPL-2.0", "python-dateutil": "Apache-2.0 OR BSD-3-Clause"}
-"""Packages that say nothing, or nothing clear, of themselves; what their repositories say. The first brings axe-core."""
+"""Packages that say nothing, or nothing clear, of themselves; what is in them: the first brings axe-core."""
 SHIPPED = ("collector", "propagators", "instrument")
 EVERYTHING = (*SHIPPED, "examples", "test", "dev")
 
