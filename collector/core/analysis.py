@@ -188,6 +188,7 @@ def _edge_columns(forest: Forest, calls: Calls, blame: Blame, ids: IdColumn) -> 
         "Edge.DeclaredOptional": count(calls.declared == 2),
         "Edge.OwnFailed": count(blame.own),
         "Edge.Blamed": count(blame.blamed),
+        "Edge.BlamedInjected": count(blame.injected),
         "Edge.Injected": count(failed * calls.injected),
         "Edge.CallerVersion": groups.lists(strings[groups.first(calls.caller_version)]),
     }

@@ -1,5 +1,7 @@
 """Names of the flags and reasons that the kernels write as numbers."""
 
+from functools import lru_cache
+
 from collector.core.kernels import bits
 
 PARTLY_SAMPLED = 2048
@@ -40,6 +42,7 @@ REASONS = (
 ROOT_KINDS = ("", "root", "orphan", "cycle")
 
 
+@lru_cache(maxsize=4_096)
 def flag_names(value: int) -> tuple[str, ...]:
     """Return the names of the bits set in `value`.
 
