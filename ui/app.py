@@ -40,6 +40,7 @@ from ui.views import (
     services,
     system,
     trace,
+    trace_pair,
     trace_window,
     what_if,
     words,
@@ -63,6 +64,7 @@ PAGES = (
     findings.PAGE,
     trace.PAGE,
     trace_window.PAGE,
+    trace_pair.PAGE,
     search.PAGE,
     services.PAGE,
     sampling.PAGE,
@@ -158,6 +160,7 @@ def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> Non
         range_choices=CHOICES,
         ui=settings,
         form_token=form_token,
+        compare_with=trace_pair.OTHERS,
     )
 
 
