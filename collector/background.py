@@ -1,7 +1,13 @@
 """Work in a thread of its own, from `start` to `stop`."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
+
+from collector.store.engine import Store
+from collector.store.trouble import explain, is_trouble
+
+log = logging.getLogger(__name__)
 
 
 class Background(ABC):
@@ -27,3 +33,31 @@ class Background(ABC):
 
     @abstractmethod
     def _run(self) -> None: ...
+
+
+class Rounds:
+    """Says in the log how rounds of work on a store fare: trouble of the store once, in a line, and its end; a fault
+    of ours each time, with its traceback.
+    """
+
+    def __init__(self, work: str, store: Store) -> None:
+        self._work = work
+        self._store = store
+        self._trouble = ""
+
+    def failed(self, error: Exception, retry_s: float) -> str:
+        """Say that a round failed, from inside the `except`; returns why, on one line."""
+        if not is_trouble(error):
+            log.exception(f"{self._work} failed, trying again", extra={"retry_s": retry_s})
+            return str(error).partition("\n")[0]
+        reason = explain(error, self._store.data_dir, self._store.address.shown)
+        if not self._trouble:
+            log.warning(f"{self._work} waits for the store", extra={"reason": reason})
+        self._trouble = reason
+        return reason
+
+    def succeeded(self) -> None:
+        """Say that the trouble is over, where there was any."""
+        if self._trouble:
+            log.warning(f"{self._work} goes on")
+            self._trouble = ""

@@ -36,6 +36,7 @@ from collector.receive.http import HttpReceiver, OtlpDialect
 from collector.receive.intake import Intake
 from collector.receive.limits import InflightBytes, Limits
 from collector.receive.protocol import uvicorn_config
+from collector.receive.senders import Senders
 from collector.receive.zipkin import ZipkinDialect
 from collector.retain import Retainer
 from collector.secret import own_secret
@@ -149,6 +150,7 @@ class Collector:
         self._ingest_tokens = Tokens("ingest_tokens", settings.ingest_tokens)
         self._read_tokens = Tokens("read_tokens", settings.read_tokens)
         self._inflight = InflightBytes(self._limits.max_inflight_bytes)
+        self._senders = Senders(self._limits.max_inflight_bytes)
         self._metrics = Metrics(version("cpdd"))
         self._health = Health(self._faults, self._problems, self._facts)
         self._loop = LoopThread()
@@ -247,6 +249,7 @@ class Collector:
             metrics,
             self._ingest_tokens,
             self._tls,
+            self._senders,
         )
         self._parts.callback(receiver.stop, 0)  # lets go of the port when the start fails
         self._note_address(OTLP_GRPC, receiver.port)
@@ -291,6 +294,7 @@ class Collector:
         return Redaction(self._rules, self._settings.redact_key.encode() or own_secret(data_dir)).apply
 
     def _start_analyzer(self, analyzer: Analyzer, intake: Intake) -> None:
+        analyzer.told = self.control.told
         self._start_part(analyzer)
         watch_analyzer(self._metrics, analyzer.progress, intake)
         self._analyzer = analyzer
@@ -336,7 +340,7 @@ class Collector:
         for endpoint, dialect in ((OTLP_HTTP, OtlpDialect()), (ZIPKIN, ZipkinDialect())):
             metrics = self._metrics.receiver(endpoint.key)
             receiver = HttpReceiver(
-                dialect, intake, self._limits, self._inflight, workers, metrics, self._ingest_tokens
+                dialect, intake, self._limits, self._inflight, workers, metrics, self._ingest_tokens, self._senders
             )
             self._serve(receiver, listeners.get(endpoint), over_tls=True)
         if grpc:

@@ -97,7 +97,7 @@ class ControlApp:
         query, path = Query(scope), scope["path"]
         match scope["method"], path.rstrip("/"):
             case "GET", "/sampling" | "/api/sampling":
-                return _json(strategy_json(self._service.strategy(query.one("service"))))
+                return _json(strategy_json(self._service.tell(query.one("service"))))
             case "GET", "/v1/policies":
                 return await self._policies(query, header(scope, b"if-none-match"))
             case "GET", "/v1/strategies":

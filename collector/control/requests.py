@@ -7,7 +7,8 @@ from typing import Any
 
 from collector.core.sampling.fleet import Rate, Report
 from collector.core.sampling.roots import Root
-from cpdd.sampling.document import MAX_POLICIES, Matcher, Policy, parse_policy
+from cpdd.detail_letters import Detail
+from cpdd.sampling.document import MAX_POLICIES, Matcher, Policy, parse_detail, parse_policy
 from cpdd.sampling.fields import Fields, PolicyError
 
 MAX_REPORTED = 4_000
@@ -27,6 +28,7 @@ class BoostRequest:
     max_traces: int | None
     attributes: tuple[tuple[str, str], ...]
     here: bool
+    detail: tuple[Detail, ...]
     id: str
     author: str
     reason: str
@@ -64,6 +66,7 @@ def read_boost(value: object, longest_s: float) -> BoostRequest:
         max_traces=fields.integer("max_traces", 1, 10**9, default=None),
         attributes=tuple((name, attributes.text(name)) for name in names),
         here=fields.take("here", bool, default=False),
+        detail=parse_detail(fields),
         id=fields.text("id", default="") or f"boost-{secrets.token_hex(3)}",
         author=fields.text("author", default=""),
         reason=fields.text("reason", default=""),
@@ -155,6 +158,8 @@ def read_report(value: object) -> Report:
         interval_s=interval_s,
         rates=rates,
         leases=used,
+        spans_sent=fields.integer("spans_sent", 0, default=0),
+        spans_lost=fields.integer("spans_lost", 0, default=0),
     )
     fields.finish()
     return report
@@ -176,6 +181,7 @@ def boosts_of(request: BoostRequest, targets: Sequence[Root], expires_unix_ms: i
                 max_traces=request.max_traces,
                 group=request.id if number else "",
                 here=request.here,
+                detail=request.detail,
                 author=request.author,
                 reason=request.reason,
             )

@@ -11,6 +11,7 @@ from collector.core.detail import Link
 from collector.core.flags import REASONS, ROOT_KINDS, flag_names
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
+from collector.core.slack import SlackAndDrag, slack_and_drag
 from collector.core.spans import IntColumn, SpanBatch
 
 __all__ = ["Explanation", "Fragment", "PathNode", "PathPolicy", "Section", "explain"]
@@ -178,10 +179,11 @@ def explain(
         targets[list(chosen)] = list(chosen.values())
         traces = chosen.keys()  # type: ignore[assignment]
     paths = critical_paths(forest, want_sections=True, target=targets)
+    replayed = slack_and_drag(forest, paths, targets) if target != "trace" else None
     explained = []
     for trace in traces:
         view = _View(forest, trace)
-        if target == "trace":
+        if replayed is None:
             explained.append(view.explain_whole(policy, links))
         else:
             low, high = paths.section_first[trace], paths.section_first[trace + 1]
@@ -198,6 +200,7 @@ def explain(
                     [getattr(paths, name)[view.nodes] for name in ("time_ns", "time_min_ns", "time_max_ns")],
                     int(paths.ambiguous_ns[trace]),
                     int(paths.uncertain_ns[trace]),
+                    replayed,
                 )
             )
     return explained
@@ -251,20 +254,9 @@ class _View:
         times: list[IntColumn],
         ambiguous_ns: int,
         uncertain_ns: int,
+        replayed: SlackAndDrag,
     ) -> Explanation:
         """Explain with one span as the target."""
-        forest = self.forest
-        replayed = load("replay", self.count).replay_target(
-            target,
-            self.tick,
-            self.start,
-            self.end,
-            forest.span_id[self.nodes],
-            forest.relation[self.nodes],
-            self.children,
-            self.child_first,
-            times[0],
-        )
         duration = int(self.end[target] - self.start[target])
         return self._explanation(
             policy, target, int(self.start[target]), duration, sections, times, ambiguous_ns, uncertain_ns, replayed
@@ -323,7 +315,7 @@ class _View:
         times: list[IntColumn],
         ambiguous_ns: int,
         uncertain_ns: int,
-        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+        replayed: SlackAndDrag | None,
     ) -> Explanation:
         forest = self.forest
         order = self._depth_first()
@@ -381,7 +373,7 @@ class _View:
         order: list[int],
         position: IntColumn,
         times: list[IntColumn],
-        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+        replayed: SlackAndDrag | None,
     ) -> tuple[PathNode, ...]:
         """Return the nodes in an order; each column is converted once, since a trace may have 100,000 of them."""
         forest, batch = self.forest, self.forest.batch
@@ -391,7 +383,12 @@ class _View:
         above = self.parent[nodes]
         no_numbers: list[int | None] = [None] * len(order)
         slack, slack_max, drag, drag_max = (
-            (column[nodes].tolist() for column in replayed) if replayed is not None else (no_numbers,) * 4
+            (
+                column[at].tolist()
+                for column in (replayed.slack_ns, replayed.slack_max_ns, replayed.drag_ns, replayed.drag_max_ns)
+            )
+            if replayed is not None
+            else (no_numbers,) * 4
         )
         columns = (
             rows,

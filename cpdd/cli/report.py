@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
+from collector.core.findings.of_graph import findings_of
 from collector.core.graph_build import dependency_graph
 from collector.core.journeys import JourneyBook
 from collector.core.policy import PathPolicy
@@ -18,7 +19,7 @@ from collector.core.population.report import Report, report_on
 from collector.core.spans import SpanBatch
 from cpdd.cli._book import load_book
 from cpdd.cli._files import name_of, read_files
-from cpdd.cli._findings import findings_at, findings_here
+from cpdd.cli._findings import findings_at
 from cpdd.cli._jaeger import Asked, choose_service, traces_at
 from cpdd.cli._report_text import report_lines
 from cpdd.cli._settings import read_settings, setting_flags
@@ -113,7 +114,7 @@ def _report(batch: SpanBatch, settings: Settings, book: JourneyBook, base: str |
     graph = dependency_graph(batch, policy, weight, book)
     findings = findings_at(base, graph) if base else None
     if findings is None:
-        findings = findings_here(population, graph, batch, book)
+        findings = findings_of(graph, population, batch, book)
     return report_on(population, graph, len(batch), findings)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from cpdd.sampling.fields import MAX_TEXT_CHARS, Fields, PolicyError
+from cpdd.detail_letters import DETAILS, Detail
+from cpdd.sampling.fields import MAX_TEXT_CHARS, Fields, PolicyError, short
 
 MAX_BYTES = 4 << 20
 MAX_POLICIES = 4_000
@@ -113,6 +114,8 @@ class Policy:
     """Boosts that share `max_traces`; the policy's own id where it is empty."""
     here: bool = False
     """A boost that samples from this service down, whatever the caller decided; such traces are partial."""
+    detail: tuple[Detail, ...] = ()
+    """What spans of the traces that a boost keeps tell beside what they always do."""
     local_traces_per_second: float | None = None
     """What one instance may keep of a budget before it slows down by itself; worked out by the server."""
     name: str = ""
@@ -211,6 +214,7 @@ def parse_policy(value: object, place: str = "policy") -> Policy:
         max_traces=ours.integer("max_traces", 1, 10**9, default=None),
         group=ours.text("group", default=""),
         here=ours.take("here", bool, default=False),
+        detail=parse_detail(ours),
         local_traces_per_second=ours.number("local_traces_per_second", 0, 1e9, default=None),
         name=name,
         author=ours.text("author", default=""),
@@ -300,6 +304,15 @@ def _parse_how(fields: Fields) -> tuple[How, str, bool]:
     return how, fields.text(how), False
 
 
+def parse_detail(fields: Fields) -> tuple[Detail, ...]:
+    """Return the field `detail`, a list of words. Raises PolicyError."""
+    words = fields.take("detail", list, default=[])
+    for index, word in enumerate(words):
+        if word not in DETAILS:
+            raise PolicyError(f"{short(word)} is none of {', '.join(DETAILS)}", f"{fields.at('detail')}[{index}]")
+    return tuple(detail for detail in DETAILS if detail in words)
+
+
 def _parse_operations(ours: Fields) -> dict[str, float]:
     said = ours.take("operations", dict, default={})
     if len(said) > MAX_OPERATIONS:
@@ -328,6 +341,7 @@ def _check_kind(policy: Policy, place: str) -> None:
         "expires_unix_ms": policy.expires_unix_ms,
         "max_traces": policy.max_traces,
         "here": policy.here or None,
+        "detail": policy.detail or None,
     }
     for name, value in only_boosts.items():
         if value is not None and policy.kind != "boost":
@@ -390,6 +404,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "max_traces": policy.max_traces,
         "group": policy.group or None,
         "here": policy.here or None,
+        "detail": list(policy.detail) or None,
         "local_traces_per_second": policy.local_traces_per_second,
         "author": policy.author or None,
         "reason": policy.reason or None,

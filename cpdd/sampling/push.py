@@ -176,6 +176,7 @@ def _lines(response: HTTPResponse, stopped: threading.Event) -> Iterator[str]:
 
 def report_of(sampler: DynamicSampler, interval_s: float) -> dict[str, object]:
     """Return what a sampler did since the last report."""
+    sent, lost = sampler.span_losses()
     counts = sorted(sampler.harvest(interval_s), key=lambda count: -count.seen)
     return {
         "mode": sampler.mode,
@@ -186,6 +187,8 @@ def report_of(sampler: DynamicSampler, interval_s: float) -> dict[str, object]:
             for count in counts[:MAX_TOLD]
         ],
         "leases": sampler.leases(),
+        "spans_sent": sent,
+        "spans_lost": lost,
     }
 
 

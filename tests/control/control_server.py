@@ -64,7 +64,7 @@ class ControlServer:
 
     def ask(self, method: str, path: str, value: Any = None, **headers: str) -> tuple[int, Any]:
         """Send one request; returns the status and the JSON value of the answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         said = {"Content-Type": "application/json"} if value is not None else {}
         said |= {name.replace("_", "-"): text for name, text in headers.items()}
         body = value if isinstance(value, bytes) else None if value is None else json.dumps(value).encode()

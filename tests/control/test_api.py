@@ -139,6 +139,40 @@ def test_a_boost_on_an_inner_operation_becomes_boosts_on_the_roots_that_reach_it
     assert stock["policies"] == after["policies"] == []
 
 
+def test_a_boost_with_detail_is_announced_to_every_service_and_samples_only_its_own(server: ControlServer):
+    server.boost(service="shop", operation="GET /", id="inc", detail=["function_spans", "query_text"], max_traces=9)
+
+    _, shop = server.ask("GET", "/v1/policies?service=shop")
+    _, stock = server.ask("GET", "/v1/policies?service=stock")
+    _, jaeger = server.ask("GET", "/sampling?service=stock")
+
+    assert shop["policies"][0]["cpdd"]["detail"] == ["query_text", "function_spans"]
+    (announced,) = stock["policies"]
+    assert announced["trace"]["match"] == [{"resource_attribute": ["service.name"], "exact": "shop"}]
+    assert announced["cpdd"]["detail"] == ["query_text", "function_spans"]
+    assert "max_traces" not in announced["cpdd"]
+    assert jaeger["probabilisticSampling"] == {"samplingRate": 1.0}
+    assert "operationSampling" not in jaeger
+
+
+def test_an_announced_boost_says_nothing_of_whom_else_it_concerns(server: ControlServer):
+    boost = policy("b", 100, service="shop", attributes={"tenant": "acme"}, kind="boost", expires_unix_ms=2**52)
+    boost["cpdd"]["detail"] = ["attributes"]
+    boost["trace"]["match"].reverse()
+    server.ask("POST", "/v1/policies", {"policies": [boost]})
+
+    _, stock = server.ask("GET", "/v1/policies?service=stock")
+
+    assert stock["policies"][0]["trace"]["match"] == [{"resource_attribute": ["service.name"], "exact": "shop"}]
+
+
+def test_detail_that_nobody_knows_is_refused_by_its_place(unchanged: ControlServer):
+    code, answer = unchanged.ask("POST", "/v1/boosts", {"service": "shop", "detail": ["attributes", "heap"]})
+
+    assert (code, answer["place"]) == (400, "detail[1]")
+    assert "query_text, attributes, function_spans" in answer["error"]
+
+
 def test_a_boost_on_an_edge_finds_the_roots_that_use_it_or_says_that_there_are_none():
     roots = KnownRoots({("stock", "reserve", "cart"): [Root("shop", "POST /buy")]})
     with control_server(roots=roots) as server:
@@ -183,6 +217,23 @@ def test_leases_never_exceed_what_a_boost_may_add_though_servers_come_and_go():
     assert 0 < granted <= 40
     assert granted + lease <= 40
     assert granted + lease >= 20, "a server that comes back hands out the rest"
+
+
+def test_what_a_jaeger_client_was_told_weighs_its_traces_and_what_a_program_lost_is_said(server: ControlServer):
+    server.ask("POST", "/v1/policies", policy("a", 25, service="stock"))
+    told = server.service._told
+
+    before = told.rate("stock", "reserve", server.service.now_ms() * 1_000_000)
+    server.ask("GET", "/sampling?service=stock")
+    report = status(operations=[count("GET /", 30, 3)], spans_sent=990, spans_lost=10)
+    server.ask("POST", "/v1/status", report)
+
+    now_ns = server.service.now_ms() * 1_000_000
+    assert (before, told.rate("stock", "reserve", now_ns)) == (None, 0.25)
+    assert told.drops("shop", now_ns)
+    assert not told.drops("stock", now_ns)
+    (client,) = server.ask("GET", "/v1/state")[1]["clients"]
+    assert (client["spans_sent"], client["spans_lost"]) == (990, 10)
 
 
 def test_reports_make_rates_and_clients(server: ControlServer):

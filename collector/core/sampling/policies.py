@@ -100,6 +100,11 @@ class Book:
     def _of_several(self) -> list[Policy]:
         return [policy for policy in self.policies.values() if _one_service(policy) is None]
 
+    @cached_property
+    def telling(self) -> list[Policy]:
+        """Boosts that carry detail, ended ones included."""
+        return [policy for policy in self.policies.values() if policy.detail]
+
     def live(self, now_ms: int) -> list[Policy]:
         """Return the policies in force."""
         return [policy for policy in self.policies.values() if is_live(policy, now_ms)]
@@ -142,11 +147,23 @@ def may_concern(policy: Policy, service: str) -> bool:
 
 
 def document_for(book: Book, service: str, shares: Mapping[str, Shares], now_ms: int) -> Document:
-    """Return what a service's clients sample by: the live policies that may concern it, shares filled in."""
+    """Return what a service's clients sample by: the live policies that may concern it, shares filled in.
+
+    Boosts of other services that carry detail are announced: their traces may come by, and a client turns up only
+    what it knows somebody asked for.
+    """
     policies = tuple(
         _with_shares(policy, shares.get(policy.id)) for policy in book.concerning(service) if is_live(policy, now_ms)
     )
+    elsewhere = [policy for policy in book.telling if is_live(policy, now_ms) and not may_concern(policy, service)]
+    policies += tuple(_announced(policy) for policy in elsewhere)
     return Document(book.version, policies, hash_of(policies), now_ms)
+
+
+def _announced(policy: Policy) -> Policy:
+    """A boost as services that begin none of its traces are told of it."""
+    matchers = tuple(m for m in policy.matchers if m.where == "resource_attribute" and m.key == "service.name")
+    return replace(policy, matchers=matchers, max_traces=None, group="", author="", reason="")
 
 
 def _with_shares(policy: Policy, shares: Shares | None) -> Policy:
@@ -176,7 +193,7 @@ def strategy_for(document: Document, service: str, operations: Collection[str], 
         operations: names known of the service; those that policies name come on top.
         baseline: where no policy says more.
     """
-    usable = [policy for policy in document.policies if _is_for_names(policy)]
+    usable = [policy for policy in document.policies if _is_for_names(policy) and may_concern(policy, service)]
     tests = [(policy, [matcher.test() for matcher in policy.matchers if matcher.where == "name"]) for policy in usable]
 
     def probability(operation: str | None) -> float:
