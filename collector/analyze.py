@@ -21,6 +21,7 @@ from collector.core.naming import FORGOTTEN_AFTER_NS, Inventor, JourneyNames
 from collector.core.policy import PathPolicy
 from collector.core.queues import NOTHING_SENT, Sent, linked_elsewhere, sent_by
 from collector.core.sampling.counting import Deciders
+from collector.core.sampling.told import Told
 from collector.core.service_graph import ServiceGraph
 from collector.core.spans import SpanBatch, concatenate
 from collector.core.stamps import newer_stamp
@@ -84,6 +85,8 @@ class Analyzer(Worker):
         self.progress = Progress()
         self.service_graph = ServiceGraph()
         """Calls between services since the start."""
+        self.told = Told()
+        """What clients that write no threshold are told to keep; the sampling service's, where one runs."""
         self._book = book
         self._names = JourneyNames()
         self._deciders = Deciders()
@@ -236,6 +239,7 @@ class Analyzer(Worker):
             self._book,
             self._names,
             self._deciders,
+            self.told,
         )
         old = [key for begin in _chunks(repeated) for key in self._derived.trace_keys(begin)]
         self._derived.write(learned)

@@ -32,7 +32,6 @@ from collector.core.findings.model import (
     Finding,
     JourneySeen,
     Look,
-    ServiceFacts,
 )
 from collector.core.findings.tracking import Tracked, track
 from collector.core.journeys import JourneyBook
@@ -152,7 +151,7 @@ class Judge(Worker):
         if isinstance(said, Disproved):
             return said
         journey = self._book.by_name.get(said.journey)
-        owner = spoken_owner(look.facts_of(said.service)) or (journey.owner if journey else "")
+        owner = look.facts_of(said.service).spoken_owner or (journey.owner if journey else "")
         return replace(said, owner=owner) if owner else said
 
     def _with_examples(self, tracked: Mapping[str, Tracked], now: int) -> dict[str, Tracked]:
@@ -183,11 +182,6 @@ class Judge(Worker):
             self._alerts = alerts
         if due:
             self._save_due_ns = steady_ns + SAVE_NS
-
-
-def spoken_owner(facts: ServiceFacts) -> str:
-    """Return owner and how to reach them, as far as the service says so."""
-    return " ".join(part for part in (facts.owner, facts.contact) if part)
 
 
 Examples = Callable[[Client, str, int, int], tuple[str, ...]]

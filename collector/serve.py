@@ -304,6 +304,7 @@ class Collector:
         return turns
 
     def _start_analyzer(self, analyzer: Analyzer, intake: Intake, turn: Turn) -> None:
+        analyzer.told = self.control.told
         self._start_part(analyzer)
         watch_analyzer(self._metrics, analyzer.progress, intake, turn)
         self._analyzer = analyzer

@@ -22,7 +22,7 @@ from collector.receive.protocol import uvicorn_config
 from collector.tokens import ANYBODY, Tokens
 
 HOST = "127.0.0.1"
-WAIT_S = 20.0
+WAIT_S = 60.0
 PATH = "/v1/traces"
 EXPORT = f"/{SERVICE}/Export"
 PROTOBUF = {"content-type": "application/x-protobuf"}

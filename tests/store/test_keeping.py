@@ -14,7 +14,7 @@ from tests.store.learned import LearnedTrace, learned
 from tests.store.spans import MINUTE_NS, NOON, Span
 from tests.store.test_derived import NOW, commit
 
-embedded = pytest.mark.parametrize("place", ["embedded"], indirect=True)
+embedded = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 """Where both engines were tried and time is short."""
 
 UNTIL_S = NOW // 10**9 // 86_400 * 86_400 + 30 * 86_400
