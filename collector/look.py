@@ -73,8 +73,12 @@ class _Seldom(Generic[_Value]):
     value: _Value
     due_s: int = 0
 
+    def is_due(self, now_s: int) -> bool:
+        """Whether it is old, or from a time that has not come: the clock was set back."""
+        return not self.due_s - self.every_s <= now_s < self.due_s
+
     def at(self, now_s: int, read: Callable[[], _Value]) -> _Value:
-        if now_s >= self.due_s:
+        if self.is_due(now_s):
             self.value = read()
             self.due_s = now_s + self.every_s
         return self.value
@@ -132,7 +136,7 @@ class Looking:
         journeys = self._book.with_objective
         if not journeys:
             return {}
-        if now_s >= self._old.due_s:
+        if self._old.is_due(now_s):
             self._old_until_s = (now_s - FRESH_S) // HOUR_S * HOUR_S
         boundary_s = self._old_until_s
         old = self._old.at(

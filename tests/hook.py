@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.bodies.append(json.loads(body))
         self.server.content_types.add(self.headers["Content-Type"])
         self.server.heard.release()
-        self.server.may_answer.wait(20)
+        self.server.may_answer.wait(60)
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
 def listening() -> Iterator[Listener]:
     """A listener while the context lasts."""
     server = Listener([])
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield server

@@ -45,7 +45,7 @@ def test_a_promise_that_breaks_is_told_is_in_the_store_and_in_the_metrics(tmp_pa
             hook.wait_for(1)
         findings = {one.finding.kind: one.finding for one in server.reader.findings()}
         standings = server.reader.standings()
-        with urlopen(f"{server.addresses['metrics']}/metrics", timeout=20) as answer:
+        with urlopen(f"{server.addresses['metrics']}/metrics", timeout=60) as answer:
             metrics = answer.read().decode()
 
     assert {body["owner"] for body in hook.bodies} == {"Storefront"}

@@ -326,7 +326,8 @@ def test_a_round_that_fails_is_counted_and_the_next_one_begins_anew(court: Court
     court.store.close()
 
     judge.start()
-    judge._thread.join(0.2)
+    while judge._thread.is_alive() and not judge.progress.failures:
+        judge._thread.join(0.02)
     judge.stop()
 
     assert judge.progress.failures >= 1

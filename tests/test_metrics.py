@@ -36,7 +36,7 @@ def page(metrics: Metrics):
 
 
 def samples(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    with urlopen(f"{url}/metrics", timeout=20) as answer:
+    with urlopen(f"{url}/metrics", timeout=60) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
 
@@ -98,14 +98,14 @@ def test_the_cost_of_the_process_is_there(page: str):
 def test_a_scraper_that_asks_for_openmetrics_gets_it(page: str):
     request = Request(f"{page}/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
 
-    with urlopen(request, timeout=20) as answer:
+    with urlopen(request, timeout=60) as answer:
         assert answer.headers["content-type"].startswith("application/openmetrics-text")
         assert answer.read().endswith(b"# EOF\n")
 
 
 def test_other_paths_say_where_the_metrics_are(page: str):
     with pytest.raises(HTTPError, match="404") as refusal:
-        urlopen(f"{page}/", timeout=20)
+        urlopen(f"{page}/", timeout=60)
 
     assert b"/metrics" in refusal.value.read()
 

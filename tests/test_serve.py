@@ -44,7 +44,7 @@ def some_spans() -> list[ReadableSpan]:
 
 
 def get(address: str) -> dict[str, object]:
-    with urlopen(address, timeout=20) as answer:
+    with urlopen(address, timeout=60) as answer:
         return json.loads(answer.read())
 
 
@@ -95,12 +95,12 @@ def test_health_and_readiness_are_told(running: ServerProcess):
 
 
 def test_the_pages_are_served(running: ServerProcess):
-    with urlopen(running.addresses["ui"], timeout=20) as answer:
+    with urlopen(running.addresses["ui"], timeout=60) as answer:
         assert b"<html" in answer.read()
 
 
 def test_the_metrics_show_commits_and_analysis(running: ServerProcess):
-    with urlopen(f"{running.addresses['metrics']}/metrics", timeout=20) as answer:
+    with urlopen(f"{running.addresses['metrics']}/metrics", timeout=60) as answer:
         text = answer.read().decode()
 
     for name in ("cpdd_commits_total", "cpdd_commit_queue_bytes", "cpdd_analyzer_lag_seconds", "process_cpu_seconds"):
@@ -122,7 +122,7 @@ def test_zipkin_spans_are_received_and_can_be_read(here: ServerHere):
     span = {"traceId": trace_id, "id": "eee19b7ec3c1b174", "name": "pay", "timestamp": time.time_ns() // 1000}
     body = json.dumps([span | {"duration": 7, "localEndpoint": {"serviceName": "shop"}}]).encode()
 
-    with urlopen(Request(f"{here.addresses['zipkin']}/api/v2/spans", body, JSON), timeout=20) as answer:
+    with urlopen(Request(f"{here.addresses['zipkin']}/api/v2/spans", body, JSON), timeout=60) as answer:
         status = answer.status
 
     trace = here.reader.trace(trace_id)

@@ -60,7 +60,7 @@ def test_sigterm_finishes_what_was_accepted_and_the_next_start_has_it(tmp_path: 
     maker = RequestMaker(64)
     bodies = [maker.make(time.time_ns()) for _ in range(8)]
     with server_process(tmp_path, "--commit-linger-ms", "2000") as server:
-        connections = [socket.create_connection(("127.0.0.1", server.otlp_http_port), 20) for _ in bodies]
+        connections = [socket.create_connection(("127.0.0.1", server.otlp_http_port), 60) for _ in bodies]
         for connection, body in zip(connections, bodies, strict=True):
             connection.sendall(head("content-type: application/x-protobuf", f"content-length: {len(body)}") + body)
         wait_for_metric(server, "cpdd_commit_queue_batches", len(bodies))
@@ -101,7 +101,7 @@ def test_a_clickhouse_server_takes_the_spans_by_the_same_code(tmp_path: Path):
 
 def post(port: int, body: bytes) -> bytes:
     """Send one request of OTLP/HTTP; return the answer."""
-    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
         lines = ("content-type: application/x-protobuf", f"content-length: {len(body)}", "connection: close")
         connection.sendall(head(*lines) + body)
         return read_until_closed(connection)
@@ -109,13 +109,13 @@ def post(port: int, body: bytes) -> bytes:
 
 def wait_for_metric(server: ServerProcess, name: str, value: float) -> None:
     """Ask until the metric has this value."""
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 120
     while metrics_of(server).get(name) != value:
         assert time.monotonic() < deadline_s, f"{name} is {metrics_of(server).get(name)}, not {value}"
 
 
 def metrics_of(server: ServerProcess) -> dict[str, float]:
     """Samples without labels."""
-    with urlopen(f"{server.addresses['metrics']}/metrics", timeout=20) as answer:
+    with urlopen(f"{server.addresses['metrics']}/metrics", timeout=60) as answer:
         lines = [line.split() for line in answer.read().decode().splitlines() if "{" not in line and line[0] != "#"]
     return {line[0]: float(line[1]) for line in lines}

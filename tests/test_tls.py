@@ -39,36 +39,36 @@ def page() -> Iterator[str]:
 
 
 def test_a_page_over_tls_knows_its_address_and_who_asks(page: str):
-    with urlopen(page, context=TRUST, timeout=20) as answer:
+    with urlopen(page, context=TRUST, timeout=60) as answer:
         assert answer.read().decode() == f"{page} 127.0.0.1"
 
 
 def test_what_is_posted_arrives_and_too_much_is_refused(page: str):
-    with urlopen(Request(page, b"x" * 100_000), context=TRUST, timeout=20) as answer:
+    with urlopen(Request(page, b"x" * 100_000), context=TRUST, timeout=60) as answer:
         assert len(answer.read()) == 100_000
     too_large = Request(page, b"", {"content-length": str(MAX_REQUEST_BYTES + 1)}, method="POST")
     with pytest.raises(URLError, match="413"):
-        urlopen(too_large, context=TRUST, timeout=20)
+        urlopen(too_large, context=TRUST, timeout=60)
 
 
 def test_who_does_not_trust_the_certificate_does_not_come_in(page: str):
     with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
-        urlopen(page, timeout=20)
+        urlopen(page, timeout=60)
 
 
 def test_receivers_speak_tls_and_say_so_in_their_addresses(tmp_path: Path):
     with server_here(tmp_path, tls_cert=str(CERT), tls_key=str(KEY)) as server:
         addresses = server.addresses
         body = Request(f"{addresses['otlp_http']}/v1/traces", b"", {"content-type": "application/x-protobuf"})
-        with urlopen(body, context=TRUST, timeout=20) as answer:
+        with urlopen(body, context=TRUST, timeout=60) as answer:
             over_http = answer.status
         credentials = grpc.ssl_channel_credentials(CERT.read_bytes())
         with grpc.secure_channel(addresses["otlp_grpc"], credentials) as channel:
             call = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
-            over_grpc = call(b"", timeout=20)
-        with urlopen(f"{addresses['sampling_http']}/v1/policies", context=TRUST, timeout=20) as answer:
+            over_grpc = call(b"", timeout=60)
+        with urlopen(f"{addresses['sampling_http']}/v1/policies", context=TRUST, timeout=60) as answer:
             policies = answer.status
-        with urlopen(addresses["health"], timeout=20) as answer:
+        with urlopen(addresses["health"], timeout=60) as answer:
             health = answer.status
 
     assert (over_http, over_grpc, policies, health) == (200, b"", 200, 200)

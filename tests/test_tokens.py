@@ -79,9 +79,9 @@ def test_spans_over_http_need_a_token_before_their_body_is_read():
 def test_spans_over_grpc_need_a_token():
     with serve_grpc(FakePipeline(), tokens=TWO) as server, server.channel() as channel:
         call = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
-        answer = call(b"", timeout=20, metadata=(("authorization", "Bearer new"),))
+        answer = call(b"", timeout=60, metadata=(("authorization", "Bearer new"),))
         with pytest.raises(grpc.RpcError) as refused:
-            call(b"", timeout=20)
+            call(b"", timeout=60)
 
     assert answer == b""
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

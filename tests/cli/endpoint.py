@@ -75,7 +75,7 @@ def endpoint() -> Iterator[Endpoint]:
             found.headers.append(dict(self.headers))
             found.bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
             if found.answers_together is not None:
-                found.answers_together.wait(10)
+                found.answers_together.wait(60)
             answer = found.answers.pop(0) if found.answers else Answer()
             self.close_connection = answer.hangs_up or answer.closes
             if answer.hangs_up:

@@ -23,7 +23,7 @@ def url() -> Iterator[str]:
     batch = read_trace("shop/buy 0-100 server error; shop/GET 5-95 client error in shop/buy peer_service=bank")
     app = create_app(MemoryReader([DetailedSpans(batch, lambda row: SpanDetail())]), SETTINGS)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

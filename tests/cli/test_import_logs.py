@@ -87,6 +87,7 @@ def test_attempts_of_several_groups_of_upstreams_follow_each_other_exactly(run):
         ("unix:/run/app.sock", 50, 200, 40_000_000),
     ]
     assert exchange.attempts[1].start_ns == exchange.attempts[0].end_ns
+    assert exchange.attempts[2].end_ns <= exchange.end_ns == 1795830143_031_999_999
 
 
 def test_a_log_that_is_imported_twice_gives_the_same_spans(run, served, tmp_path):

@@ -199,7 +199,7 @@ def server() -> Iterator[str]:
     """The pages and the query API of the shop, on a real port."""
     application = client_of(MemoryReader(shop_traces())).application
     with make_server("127.0.0.1", 0, application, handler_class=Quiet) as http:
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()

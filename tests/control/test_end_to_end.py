@@ -26,7 +26,7 @@ class Program:
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def wait_for_share(self, least: float, most: float, timeout_s: float = 20.0) -> float:
+    def wait_for_share(self, least: float, most: float, timeout_s: float = 60.0) -> float:
         """Return when a line says that so much is kept; its time, in ms."""
         with self._come:
             begun = len(self._lines)

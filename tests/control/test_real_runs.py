@@ -40,7 +40,7 @@ def running(*words: str, environ: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def read(text: str) -> Answer:
@@ -50,7 +50,7 @@ def read(text: str) -> Answer:
 
 def get(port: int) -> Answer | None:
     """Ask once; None while nobody listens."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/")
         return read(connection.getresponse().read().decode())

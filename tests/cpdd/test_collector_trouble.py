@@ -1,8 +1,10 @@
 """The collector stopped, silent, answering 503 or garbage: no request fails or waits, and what is lost is counted."""
 
+import gc
 import logging
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -47,11 +49,11 @@ class Collector:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(60)
             try:
                 connection.recv(1 << 16)
                 self.asked.set()
-                self.may_answer.wait(20)
+                self.may_answer.wait(60)
                 connection.sendall(self.answer)
             except OSError:
                 return
@@ -60,7 +62,7 @@ class Collector:
         self.may_answer.set()
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def serve_requests(endpoint: str, before_end: threading.Event | None = None) -> 
     if before_end is not None:
         before_end.set()
     provider.shutdown()
-    processor._batch_processor._worker_thread.join(10)
+    processor._batch_processor._worker_thread.join(60)
     return processor.losses.counts
 
 
@@ -204,3 +206,29 @@ def test_the_handle_tells_what_was_sent_and_what_was_lost(run_program):
     )
 
     assert printed == "0 1\n"
+
+
+def test_memory_is_bounded_by_the_queue_however_many_spans_are_lost(hasty, silent):
+    processor = PromptBatchProcessor(FastOTLPExporter(silent.address, timeout=1))
+    provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("x")
+
+    def serve(requests: int) -> int:
+        for number in range(requests):
+            tracer.start_span("GET", attributes={"url.full": f"http://stock/items/{number}" * 20}).end()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        with_a_full_queue = serve(2 * QUEUE)
+        after_many_more = serve(8 * QUEUE)
+    finally:
+        tracemalloc.stop()
+    silent.may_answer.set()
+    provider.shutdown()
+
+    assert processor.losses.counts.queue_full > 8 * QUEUE
+    assert with_a_full_queue > QUEUE * 400
+    assert after_many_more < with_a_full_queue + QUEUE * 200

@@ -44,7 +44,7 @@ class Box:
         self._future.set_result(look())
 
     def seen(self) -> Seen:
-        return self._future.result(10)
+        return self._future.result(60)
 
 
 def in_thread() -> Seen:
@@ -72,7 +72,7 @@ def in_thread_subclass() -> Seen:
 
 def in_submit() -> Seen:
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(look).result(10)
+        return pool.submit(look).result(60)
 
 
 def in_map() -> Seen:
@@ -151,7 +151,7 @@ def in_run_coroutine_threadsafe() -> Seen:
     with outside():
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
-    seen = asyncio.run_coroutine_threadsafe(look_later(), loop).result(10)
+    seen = asyncio.run_coroutine_threadsafe(look_later(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

@@ -39,7 +39,7 @@ def test_a_run_that_was_set_on_the_thread_itself_is_the_one_that_runs(spans):
         mine = current()
         thread.start()
 
-    assert answer.result(10) == mine
+    assert answer.result(60) == mine
     thread.join()
     assert thread.run is own
 
@@ -47,8 +47,8 @@ def test_a_run_that_was_set_on_the_thread_itself_is_the_one_that_runs(spans):
 def test_a_pool_that_a_request_made_does_not_stay_in_that_request(spans):
     with ThreadPoolExecutor(1) as pool:
         with tracer.start_as_current_span("first request"):
-            pool.submit(int).result(10)
-        seen = pool.submit(current).result(10)
+            pool.submit(int).result(60)
+        seen = pool.submit(current).result(60)
 
     assert seen == 0
 
@@ -56,8 +56,8 @@ def test_a_pool_that_a_request_made_does_not_stay_in_that_request(spans):
 def test_what_a_function_raises_comes_back(spans):
     with ThreadPoolExecutor(1) as pool, tracer.start_as_current_span("request"):
         with pytest.raises(ZeroDivisionError):
-            pool.submit(divmod, 1, 0).result(10)
-        assert pool.submit(int, "11", base=2).result(10) == 3
+            pool.submit(divmod, 1, 0).result(60)
+        assert pool.submit(int, "11", base=2).result(60) == 3
 
 
 def test_every_way_into_a_pool_of_threads_carries_the_trace(spans):
@@ -74,7 +74,7 @@ def test_every_way_into_a_pool_of_threads_carries_the_trace(spans):
         ]
         box: Future[int] = Future()
         pool.apply_async(divmod, (1, 0), error_callback=lambda _: box.set_result(current()))
-        assert box.result(10) == mine
+        assert box.result(60) == mine
 
     assert seen == [mine] * 8
 

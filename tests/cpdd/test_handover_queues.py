@@ -37,7 +37,7 @@ class Worker:
 
     def stop(self) -> None:
         self._work.put(_Stop())
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 def put_in_trace(work: "queue.Queue[Any]", item: object) -> int:
@@ -54,7 +54,7 @@ def test_each_item_brings_the_trace_it_was_put_in_and_none_brings_none(spans, ki
     for number in range(3):
         done = _Numbered(number)
         sent.append(put_in_trace(work, done) if number != 1 else work.put(done) or 0)
-        done.result(10)
+        done.result(60)
     worker.stop()
 
     assert worker.seen == sent
@@ -123,10 +123,10 @@ def test_a_worker_that_a_request_started_serves_the_next_requests_too(spans):
         worker = Worker(work, context.get_current())
         first, done = current(), Future[None]()
         work.put(done)
-        done.result(10)
+        done.result(60)
     done = Future()
     second = put_in_trace(work, done)
-    done.result(10)
+    done.result(60)
     worker.stop()
 
     assert worker.seen == [first, second]
@@ -138,7 +138,7 @@ def test_a_worker_that_an_unsampled_request_started_does_not_hide_the_next(spans
     worker = Worker(work, trace.set_span_in_context(unsampled, context.Context()))
     done = Future[None]()
     sent = put_in_trace(work, done)
-    done.result(10)
+    done.result(60)
     worker.stop()
 
     assert worker.seen == [sent]
@@ -267,5 +267,5 @@ def in_own_context(function: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     return answer.result(0)

@@ -187,7 +187,7 @@ def test_a_program_whose_collector_is_down_ends_all_the_same(run_program, collec
         f"cpdd.init(service='checkout', endpoint='{collector.address}', instrument=False)\n{SPAN}"
         "import atexit, time; started = time.monotonic()\n"
         "import cpdd.startup\n"
-        "cpdd.startup.init().shutdown(); print(time.monotonic() - started < 5)"
+        "cpdd.startup.init().shutdown(); print(time.monotonic() - started < 25)"
     )
 
     assert printed == "True\n"

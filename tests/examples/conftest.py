@@ -48,7 +48,7 @@ class Visitor:
 
     def request(self, method: str, path: str) -> int:
         """Return the status that the shop answers with."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.shop.ports["shop"].port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.shop.ports["shop"].port, timeout=60)
         try:
             connection.request(method, path)
             return connection.getresponse().status

@@ -64,7 +64,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         yield port
     finally:
         service.send_signal(signal.SIGTERM)
-        service.wait(10)
+        service.wait(60)
 
 
 def wait_for(port: int, service: subprocess.Popen[bytes]) -> None:
@@ -85,7 +85,7 @@ def call(port: int, callback: ThreadingHTTPServer, headers: Headers) -> http.cli
     """The headers with which the service calls back when it is called with these."""
     callback.calls.clear()
     body = json.dumps([{"url": f"http://127.0.0.1:{callback.server_port}/here", "arguments": [{"a": 1}]}]).encode()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.putrequest("POST", "/any/where")
     for name, value in [*headers, ("Content-Type", "application/json"), ("Content-Length", str(len(body)))]:
         connection.putheader(name, value)
@@ -133,7 +133,7 @@ def test_several_baggage_headers_are_one_list(port, callback):
 
 
 def test_the_response_names_the_trace(port, callback):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/", "[]", {"traceparent": PARENT, "Content-Type": "application/json"})
     response = connection.getresponse()
     connection.close()

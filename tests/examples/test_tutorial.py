@@ -51,7 +51,7 @@ def running(source: str, sink: Sink, tmp_path: Path) -> Iterator[str]:
 
 def visit(address: str) -> tuple[int, dict[str, object]]:
     try:
-        with urllib.request.urlopen(f"{address}/tea", timeout=10) as answer:
+        with urllib.request.urlopen(f"{address}/tea", timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, {}

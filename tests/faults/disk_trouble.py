@@ -132,7 +132,7 @@ def ready_says(server: ServerProcess, cause: str) -> bool:
 
 def status(server: ServerProcess, path: str) -> tuple[int, str]:
     try:
-        with urlopen(f"{server.addresses['health']}{path}", timeout=20) as answer:
+        with urlopen(f"{server.addresses['health']}{path}", timeout=60) as answer:
             return answer.status, json.dumps(json.load(answer))
     except HTTPError as refusal:
         return refusal.code, refusal.read().decode()

@@ -97,7 +97,7 @@ def wait_for(process: "subprocess.Popen[str]", expected: dict[str, tuple[int, in
 
 
 def post(server: ServerProcess, value: object) -> None:
-    connection = HTTPConnection(urlsplit(server.addresses["sampling_http"]).netloc, timeout=10)
+    connection = HTTPConnection(urlsplit(server.addresses["sampling_http"]).netloc, timeout=60)
     connection.request("POST", "/v1/policies", json.dumps(value), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()

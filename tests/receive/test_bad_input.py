@@ -136,7 +136,7 @@ def test_malformed_json_is_a_bad_request_with_the_place(here: ServerHere, body: 
 
 def test_malformed_grpc_is_an_invalid_argument(here: ServerHere):
     with grpc.insecure_channel(here.addresses["otlp_grpc"]) as channel, pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(EXPORT)(b"\x0a\x05\x12", timeout=20)
+        channel.unary_unary(EXPORT)(b"\x0a\x05\x12", timeout=60)
 
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "byte 0 of 3" in caught.value.details()

@@ -25,7 +25,7 @@ def a_span() -> list[ReadableSpan]:
 def test_the_http_exporter_sends_again_when_it_is_asked_to(refusal: Refusal):
     pipeline = FakePipeline(fail_commit=refusal, fail_times=1)
     with serve_http(pipeline) as served:
-        exporter = HttpExporter(f"http://{HOST}:{served.port}{PATH}", timeout=10)
+        exporter = HttpExporter(f"http://{HOST}:{served.port}{PATH}", timeout=60)
 
         result = exporter.export(a_span())
 
@@ -38,7 +38,7 @@ def test_the_http_exporter_sends_again_when_it_is_asked_to(refusal: Refusal):
 def test_the_grpc_exporter_sends_again_when_it_is_asked_to(refusal: Refusal):
     pipeline = FakePipeline(fail_commit=refusal, fail_times=1)
     with serve_grpc(pipeline) as served:
-        exporter = GrpcExporter(f"{HOST}:{served.port}", insecure=True, timeout=10)
+        exporter = GrpcExporter(f"{HOST}:{served.port}", insecure=True, timeout=60)
 
         result = exporter.export(a_span())
 
@@ -51,8 +51,8 @@ def test_the_exporters_give_up_what_cannot_get_better():
     pipeline = FakePipeline(fail_prepare=MalformedBody("no spans in it"))
     with serve_http(pipeline) as over_http, serve_grpc(pipeline) as over_grpc:
         exporters = (
-            HttpExporter(f"http://{HOST}:{over_http.port}{PATH}", timeout=10),
-            GrpcExporter(f"{HOST}:{over_grpc.port}", insecure=True, timeout=10),
+            HttpExporter(f"http://{HOST}:{over_http.port}{PATH}", timeout=60),
+            GrpcExporter(f"{HOST}:{over_grpc.port}", insecure=True, timeout=60),
         )
 
         results = [exporter.export(a_span()) for exporter in exporters]

@@ -84,13 +84,13 @@ def test_rejected_spans_are_named_in_the_partial_success_of_json():
 def test_the_answer_comes_after_the_commit():
     pipeline = FakePipeline(hold=True)
     with serve_http(pipeline) as served:
-        connection = HTTPConnection(HOST, served.port, timeout=20)
+        connection = HTTPConnection(HOST, served.port, timeout=60)
         connection.request("POST", PATH, b"x", PROTOBUF)
         pipeline.wait_for_waiting(1)
         connection.sock.setblocking(False)
         with pytest.raises(BlockingIOError):
             connection.sock.recv(1)
-        connection.sock.settimeout(20)
+        connection.sock.settimeout(60)
 
         pipeline.release()
 
@@ -244,7 +244,7 @@ def test_a_bomb_is_refused_after_decompression():
 
 def test_a_refused_body_is_read_away_so_that_the_connection_goes_on():
     with serve_http(FakePipeline(), Limits(max_body_bytes=1_000)) as served:
-        connection = HTTPConnection(HOST, served.port, timeout=20)
+        connection = HTTPConnection(HOST, served.port, timeout=60)
         connection.request("POST", PATH, bytes(5_000_000), PROTOBUF)
         first = connection.getresponse()
         first.read()
@@ -299,7 +299,7 @@ def test_pressure_in_the_store_is_told_with_the_time_to_wait():
 
 def test_a_commit_that_fails_asks_the_sender_to_come_again():
     with serve_http(FakePipeline(hold=True)) as served:
-        connection = HTTPConnection(HOST, served.port, timeout=20)
+        connection = HTTPConnection(HOST, served.port, timeout=60)
         connection.request("POST", PATH, b"x", PROTOBUF)
         served.pipeline.wait_for_waiting(1)
         served.pipeline.waiting.pop().set_exception(StoreUnavailable("no space left on device"))
@@ -382,7 +382,7 @@ def test_a_sender_that_goes_away_in_the_middle_is_counted_and_forgotten():
 
 
 def test_a_connection_serves_many_requests(served: Served):
-    connection = HTTPConnection(HOST, served.port, timeout=20)
+    connection = HTTPConnection(HOST, served.port, timeout=60)
 
     for number in range(20):
         connection.request("POST", PATH, b"x" * number, PROTOBUF)

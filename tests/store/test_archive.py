@@ -47,13 +47,13 @@ def fill(store: Store) -> None:
     Pins(store).pin(f"{1:032x}", "ada", "INC-42")
 
 
-def test_what_was_exported_is_there_again_after_an_import(store: Store, tmp_path: Path) -> None:
-    fill(store)
+def test_what_was_exported_is_there_again_after_an_import(own_store: Store, tmp_path: Path) -> None:
+    fill(own_store)
 
-    exported = export_store(store, tmp_path / "archive")
+    exported = export_store(own_store, tmp_path / "archive")
 
-    if store.embedded:
-        store.close()
+    if own_store.embedded:
+        own_store.close()
     with open_store("chdb://", tmp_path / "restored") as restored:
         imported = import_store(restored, tmp_path / "archive")
         found = contents(restored)

@@ -8,7 +8,7 @@ from collector.store.keeping import PINNED_UNTIL_S
 from tests.store.conftest import Place
 from tests.store.test_derived import NOW
 
-pytestmark = pytest.mark.parametrize("place", ["embedded"], indirect=True)
+pytestmark = pytest.mark.parametrize("engine", ["embedded"], indirect=True)
 
 
 def add_part(store: Store, trace_id: str, hours_ago: int) -> None:

@@ -467,13 +467,13 @@ def test_services_and_operations_that_sent_spans_are_known(store: Store, derived
     assert reader.operations("nobody") == []
 
 
-def test_what_is_known_is_not_written_again_within_the_hour(store: Store) -> None:
+def test_what_is_known_is_not_written_again_within_the_hour(own_store: Store) -> None:
     clock = FakeClock()
-    derived = Derived(store, clock)
-    spans = batch_of(Span(1, 1), store=store, derived=derived)
+    derived = Derived(own_store, clock)
+    spans = batch_of(Span(1, 1), store=own_store, derived=derived)
 
     def written() -> int:
-        with store.client() as client:
+        with own_store.client() as client:
             return int(
                 str(
                     client.command(
@@ -483,7 +483,7 @@ def test_what_is_known_is_not_written_again_within_the_hour(store: Store) -> Non
                 )
             )
 
-    with store.client() as client:
+    with own_store.client() as client:
         run(client, "SYSTEM STOP MERGES known_operations")
     derived.note_services(spans)
     derived.note_services(spans)

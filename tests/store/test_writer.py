@@ -180,10 +180,10 @@ def test_small_batches_of_many_days_are_stored_although_their_group_touches_too_
     assert counts(store) == (101, 101, 101)
 
 
-def test_a_store_that_fails_tells_the_senders_to_come_back(store: Store) -> None:
-    committer = Committer(store, lanes=1, linger_ms=60_000, retry_delays_s=(0,))
+def test_a_store_that_fails_tells_the_senders_to_come_back(own_store: Store) -> None:
+    committer = Committer(own_store, lanes=1, linger_ms=60_000, retry_delays_s=(0,))
     stored = [committer.submit(batch(1)), committer.submit(batch(10))]
-    with store.client() as client:
+    with own_store.client() as client:
         run(client, "RENAME TABLE span_arrivals TO elsewhere")
 
     committer.close()

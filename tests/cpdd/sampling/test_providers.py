@@ -174,7 +174,7 @@ def jaeger(answer: bytes) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *args: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", asked
     finally:
@@ -200,7 +200,7 @@ def test_a_jaeger_is_asked_over_http(path: str):
         keeper = Told(DynamicSampler("shop"))
         provider = JaegerProvider(address + path, keeper)
         provider.start()
-        assert keeper.taken.wait(10)
+        assert keeper.taken.wait(60)
         provider.stop()
 
     assert asked == [f"{path or '/sampling'}?service=shop"]
@@ -213,7 +213,7 @@ def test_a_jaeger_that_limits_rates_is_obeyed_by_a_cap():
         keeper = Told(DynamicSampler("shop", clock=FakeClock().now_s))
         provider = JaegerProvider(address, keeper)
         provider.start()
-        assert keeper.taken.wait(10)
+        assert keeper.taken.wait(60)
         provider.stop()
 
     assert [keeps(keeper.sampler) for _ in range(3)] == [True, True, False]
@@ -231,7 +231,7 @@ def test_a_jaeger_is_asked_over_grpc_where_its_port_is_one_of_grpc(monkeypatch: 
         keeper = Told(DynamicSampler("shop", baseline=0.0))
         provider = JaegerProvider(f"http://127.0.0.1:{port}", keeper)
         provider.start()
-        taken = keeper.taken.wait(10)
+        taken = keeper.taken.wait(60)
         provider.stop()
         server.stop(0).wait()
 
@@ -322,7 +322,7 @@ def test_a_forked_child_listens_again_and_counts_for_itself():
                 sampler.changed = threading.Condition()
                 before = sum(count.seen for count in sampler.harvest(1.0))
                 os.write(write, b"r")
-                sampler.wait_for(lambda: not sampler.keeps(HIGH), 15)
+                sampler.wait_for(lambda: not sampler.keeps(HIGH))
                 status = 0 if before == 0 else 2
             finally:
                 os._exit(status)
