@@ -31,6 +31,7 @@ from collector.core.sampling.policies import (
 from collector.core.sampling.roots import Root
 from collector.core.sampling.strategies import strategies_json
 from collector.core.sampling.told import Told
+from collector.core.sampling.words import DETAIL_WORDS
 from collector.store.sampling_log import RESERVED, Change
 from cpdd.detail_letters import Detail
 from cpdd.errors import CpddError
@@ -299,6 +300,7 @@ class SamplingService:
         what = ", ".join(f"{target.service} {target.operation or '(all)'}" for target in targets[:5])
         limit = f", at most {request.max_traces} traces" if request.max_traces else ""
         words = f"{request.percentage:g} % of {what} for {request.duration_s:g} s{limit}"
+        words += "".join(f", with {DETAIL_WORDS[detail]}" for detail in request.detail)
         now_ms = self.now_ms()
 
         def edit(book: Book) -> Book:
