@@ -50,7 +50,7 @@ from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
 from ui.views.page import Elsewhere, Page, UiSettings, Visit
 from ui.views.reader import TraceReader
-from ui.views.time_range import CHOICES
+from ui.views.time_range import CHOICES, length_words
 from ui.views.trace_sheet import Sheets
 
 log = logging.getLogger(__name__)
@@ -157,6 +157,7 @@ def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> Non
         weighted=units.weighted,
         clock=units.clock,
         words=words,
+        length_words=length_words,
         range_choices=CHOICES,
         ui=settings,
         form_token=form_token,

@@ -1,5 +1,6 @@
 """The pages in a real Chromium: what needs eyes, keys and a network."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -373,6 +374,41 @@ def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
         expect(page.get_by_role("link", name="shop: GET /new")).to_be_visible()
 
 
+def test_a_paused_page_asks_for_nothing(browser):
+    reader = MemoryReader(shop_traces(20))
+    with serving(reader) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.reload()
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        page.get_by_role("button", name="Live: pause").click()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+
+        page.clock.fast_forward(60_000)
+        assert asked == []
+        page.get_by_role("button", name="Paused: go on").click()
+        with page.expect_request("**/.json"):
+            page.clock.fast_forward(15_000)
+
+
+def test_times_are_those_of_the_reader_s_zone_for_who_chose_so_and_stay(browser, site, trace):
+    with opened(browser, site + trace, timezone_id="Asia/Kolkata") as page:
+        began = page.locator(".facts time")
+        assert began.inner_text() != page.evaluate("document.querySelector('.facts time').dateTime")
+        utc = began.get_attribute("datetime")
+        page.get_by_role("button", name="Show Asia").click()
+        expect(page.locator("footer")).to_contain_text("Times are Asia/")
+        hour, minute = int(utc[11:13]), int(utc[14:16])
+        later = (hour * 60 + minute + 330) % 1_440
+        expect(began).to_contain_text(f"{later // 60:02d}:{later % 60:02d}")
+
+        page.goto(f"{site}/search")
+        page.keyboard.press("t")
+        expect(page.locator("input[name=start]")).to_have_value(re.compile(r"\+05:30$"))
+        page.get_by_role("button", name="Show UTC").click()
+        expect(page.locator("footer")).to_contain_text("Times are UTC.")
+
+
 @pytest.mark.parametrize("name", ["script", "attribute", "closing", "template", "bidi"])
 def test_nothing_of_a_hostile_span_runs(browser, name):
     now = EPOCH_NS + 10**9
@@ -403,7 +439,8 @@ SCRIPTS = {
     "keys": "step, nextWanted",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
-    "live": "offer",
+    "live": "offer, count",
+    "times": "local, withOffset",
     "scatter": "chosen",
 }
 
@@ -435,8 +472,24 @@ SCRIPTS = {
         ("sheet", "[scrollFor(3, 0, 600), scrollFor(400, 0, 600)]", [0, 9_372]),
         (
             "live",
-            "[offer(3, 4), offer(3, 1203), offer(4, 3)]",
-            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show"],
+            "[offer(3, 4, 'trace'), offer(3, 1203, 'trace'), offer(4, 3, 'trace'), offer(3, 4, '')]",
+            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show", "Numbers changed: show"],
+        ),
+        (
+            "live",
+            "[count({a: [{n: 2}, {n: 3}], b: {n: 4}}, 'a.n b.n'), count({a: [1, 1, 1]}, 'a'), count({a: null}, 'a.n')]",
+            [9, 3, 0],
+        ),
+        (
+            "times",
+            "['2026-11-18T23:30:05Z', '2026-11-18T11:30:05Z', '2025-11-18T11:30:05Z'].map("
+            "t => local(new Date(t), new Date('2026-11-18T23:45:00Z'), 'Europe/Berlin'))",
+            ["00:30:05", "18\u00a0Nov\u00a012:30", "18\u00a0Nov\u00a02025\u00a012:30"],
+        ),
+        (
+            "times",
+            "[withOffset(new Date('2026-11-18T11:30:05Z'), -330), withOffset(new Date('2026-11-18T11:30:05Z'), 480)]",
+            ["2026-11-18T17:00:05+05:30", "2026-11-18T03:30:05-08:00"],
         ),
     ],
 )
