@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import Background, Rounds
+from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.core.analysis import Learned, analyze_traces
 from collector.core.closing import Closing, ClosingPolicy, OpenTraces
 from collector.core.journeys import JourneyBook
@@ -64,7 +64,7 @@ class Progress:
     last_failure: str = ""
 
 
-class Analyzer(Background):
+class Analyzer(Worker):
     """Analyzes what arrives in the store until it is stopped."""
 
     def __init__(
@@ -74,13 +74,14 @@ class Analyzer(Background):
         clock_ns: Callable[[], int] = time.time_ns,
         book: JourneyBook = JourneyBook(),
         steady_ns: Callable[[], int] = time.monotonic_ns,
+        turn: Turn = ALWAYS,
     ) -> None:
         """Args:
         clock_ns: tells the time of day, which somebody may set; what is written bears it.
         steady_ns: only goes forward; whatever waits, waits by it.
         book: the journeys that somebody named.
         """
-        super().__init__("cpdd-analyze")
+        super().__init__("cpdd-analyze", turn)
         self.progress = Progress()
         self.service_graph = ServiceGraph()
         """Calls between services since the start."""
@@ -111,6 +112,7 @@ class Analyzer(Background):
         self._forget_due_ns = 0
         self._services: frozenset[str] = frozenset()
         self._loaded = False
+        self._took_over = False
 
     def inventor(self) -> Inventor | None:
         """Return who begins journeys under ever new names, where there was no room for all."""
@@ -120,7 +122,11 @@ class Analyzer(Background):
         """Read what is new, analyze what is due, write what was learned; tells whether there was anything to do."""
         if not self._loaded:
             self._load()
+        began = self._clock_ns()
         arrived = self._read()
+        if not arrived and self._took_over:  # whatever came before is settled by another collector
+            self.progress.newest_arrival_unix_nano = newer_stamp(self.progress.newest_arrival_unix_nano, began)
+            self._took_over = False
         closing = self._open.close(self._steady_ns())
         if closing is not None:
             self._analyze(closing)
@@ -148,6 +154,8 @@ class Analyzer(Background):
     def _run(self) -> None:
         retry_s = RETRY_S
         while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
             try:
                 busy = self.run_once()
             except Exception as error:
@@ -161,6 +169,8 @@ class Analyzer(Background):
                 self._rounds.succeeded()
                 if not busy:
                     self._stopping.wait(POLL_S)
+        if not self._turn.mine:
+            return
         try:
             self._recompute_minutes()
             self._save_cursor()
@@ -169,6 +179,7 @@ class Analyzer(Background):
 
     def _load(self) -> None:
         """Begin where the last life of the process had everything settled."""
+        self._derived.look_again()
         self._cursor = self._derived.load_cursor()
         self._saved = dict(self._cursor)
         self._services = self._derived.known_services()
@@ -179,6 +190,12 @@ class Analyzer(Background):
         if newest:
             self._open.remember(self._derived.analyzed_since(newest - int(REMEMBERED_S * 1e9)))
         self._loaded = True
+
+    def _begin_anew(self) -> None:
+        """Go on where another collector had everything settled."""
+        self._forget_everything()
+        self._dirty.clear()
+        self._took_over = True
 
     def _forget_everything(self) -> None:
         """Start again from the saved cursor: after a failure nobody knows which spans were analyzed."""

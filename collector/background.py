@@ -3,6 +3,7 @@
 import logging
 import threading
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 from collector.store.engine import Store
 from collector.store.trouble import explain, is_trouble
@@ -33,6 +34,48 @@ class Background(ABC):
 
     @abstractmethod
     def _run(self) -> None: ...
+
+
+class Turn(Protocol):
+    """Whether this process is to work, of several that could."""
+
+    @property
+    def mine(self) -> bool: ...
+
+
+class Always:
+    """Nobody else could."""
+
+    mine = True
+
+
+ALWAYS = Always()
+STANDBY_S = 0.25
+"""Between two looks whether it is our turn."""
+
+
+class Worker(Background):
+    """Works on a store when it is its turn; what it remembers is void when the turn comes anew."""
+
+    def __init__(self, name: str, turn: Turn = ALWAYS) -> None:
+        super().__init__(name)
+        self._turn = turn
+        self._stands_by = False
+
+    def _has_turn(self) -> bool:
+        """Tell whether to work now; else wait a little."""
+        if not self._turn.mine:
+            self._stands_by = True
+            self._stopping.wait(STANDBY_S)
+            return False
+        if self._stands_by:
+            self._begin_anew()
+            self._stands_by = False
+        return True
+
+    @abstractmethod
+    def _begin_anew(self) -> None:
+        """Forget what another process may have changed meanwhile."""
 
 
 class Rounds:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from clickhouse_connect.driver.client import Client
 
-from collector.background import Background, Rounds
+from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.core.catalog import Catalog
 from collector.core.findings import find
 from collector.core.findings.model import (
@@ -66,7 +66,7 @@ class Judging:
     last_failure: str = ""
 
 
-class Judge(Background):
+class Judge(Worker):
     """Looks again and again until it is stopped."""
 
     def __init__(
@@ -79,13 +79,14 @@ class Judge(Background):
         clock_ns: Callable[[], int] = time.time_ns,
         catalog: Catalog = Catalog(),
         steady_ns: Callable[[], int] = time.monotonic_ns,
+        turn: Turn = ALWAYS,
     ) -> None:
         """Args:
         inventor: who begins journeys under ever new names, as the analyzer knows.
         notify: is told of findings that appeared or cleared; must not block.
         catalog: who owns services that do not say so themselves.
         """
-        super().__init__("cpdd-judge")
+        super().__init__("cpdd-judge", turn)
         self.progress = Judging()
         self.journeys: tuple[JourneySeen, ...] = ()
         """As they were seen last; read by the metrics."""
@@ -96,10 +97,10 @@ class Judge(Background):
         self._notify = notify
         self._clock_ns = clock_ns
         self._steady_ns = steady_ns
-        self._judgements = Judgements(store)
         self._rounds = Rounds("judging", store)
-        self._looking = Looking(store, book, catalog, self._judgements)
+        self._catalog = catalog
         self._tracked: Mapping[str, Tracked] | None = None
+        self._begin_anew()
         self._alerts: dict[str, tuple[bool, ...]] = {}
         """By journey, whether an alert fires for each of its promises, as saved last."""
         self._save_due_ns = 0
@@ -127,6 +128,8 @@ class Judge(Background):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
             try:
                 self.run_once()
                 wait_s = max(self._interval_s, self.progress.took_s / SHARE_OF_TIME)
@@ -137,6 +140,11 @@ class Judge(Background):
                 self._tracked = None
                 wait_s = RETRY_S
             self._stopping.wait(wait_s)
+
+    def _begin_anew(self) -> None:
+        self._judgements = Judgements(self._store)
+        self._looking = Looking(self._store, self._book, self._catalog, self._judgements)
+        self._tracked = None
 
     def _owned(self, said: Finding | Disproved, look: Look) -> Finding | Disproved:
         """Add whose finding it is: the service's owner, else the journey's."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from collector.background import Background, Rounds
+from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.store.ceiling import Ceiling
 from collector.store.engine import Store
 from collector.store.keeping import Keeping
@@ -44,7 +44,7 @@ class Retaining:
     last_failure: str = ""
 
 
-class Retainer(Background):
+class Retainer(Worker):
     """Looks once a minute until it is stopped."""
 
     def __init__(
@@ -53,8 +53,9 @@ class Retainer(Background):
         settings: Settings,
         clock_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = time.monotonic_ns,
+        turn: Turn = ALWAYS,
     ) -> None:
-        super().__init__("cpdd-retain")
+        super().__init__("cpdd-retain", turn)
         self.progress = Retaining(ceiling_bytes=settings.max_disk_bytes)
         self._rounds = Rounds("retention", store)
         self._keeping = Keeping(store)
@@ -77,6 +78,8 @@ class Retainer(Background):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
             try:
                 self.run_once()
                 self._rounds.succeeded()
@@ -84,6 +87,9 @@ class Retainer(Background):
                 self.progress.failures += 1
                 self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
             self._stopping.wait(INTERVAL_S)
+
+    def _begin_anew(self) -> None:
+        self._chosen_until = None
 
     def _keep(self) -> None:
         now = self._clock_ns()

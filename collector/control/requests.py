@@ -8,8 +8,8 @@ from typing import Any
 from collector.core.sampling.fleet import Rate, Report
 from collector.core.sampling.roots import Root
 from cpdd.detail_letters import Detail
-from cpdd.sampling.document import MAX_POLICIES, Matcher, Policy, parse_detail, parse_policy
-from cpdd.sampling.fields import Fields, PolicyError
+from cpdd.sampling.document import MAX_POLICIES, Matcher, Policy, check_id, check_key, parse_detail, parse_policy
+from cpdd.sampling.fields import MAX_TEXT_CHARS, Fields, PolicyError
 
 MAX_REPORTED = 4_000
 WORKED_OUT = ("operations", "local_traces_per_second")
@@ -74,6 +74,9 @@ def read_boost(value: object, longest_s: float) -> BoostRequest:
     fields.finish()
     if not request.service:
         raise PolicyError("empty", "service")
+    check_id(request.id, "id")
+    for name in names:
+        check_key(name, f"attributes.{name[:MAX_TEXT_CHARS]}")
     if len(names) > 8:
         raise PolicyError(f"{len(names)} attributes are over the limit of 8", "attributes")
     return request
@@ -110,8 +113,9 @@ def read_acceptance(value: object) -> tuple[str, str]:
     return author, reason
 
 
-def read_change(value: object) -> PolicyChange:
-    """Read `{"policies": [...]}`, or one policy alone."""
+def read_change(value: object, longest_s: float, now_ms: int) -> PolicyChange:
+    """Read `{"policies": [...]}`, or one policy alone; no boost may last longer than `longest_s` from now on."""
+    longest_unix_ms = now_ms + round(1000 * longest_s)
     if isinstance(value, dict) and "policies" not in value and "trace" in value:
         value = {"policies": [value]}
     fields = Fields(value, "")
@@ -123,13 +127,22 @@ def read_change(value: object) -> PolicyChange:
     fields.finish()
     if len(items) > MAX_POLICIES:
         raise PolicyError(f"{len(items)} policies are over the limit of {MAX_POLICIES}", "policies")
-    policies = []
+    policies: list[Policy] = []
     for index, item in enumerate(items):
         place = f"policies[{index}]"
         for name in WORKED_OUT:
             if name in fields_of(item, "cpdd"):
                 raise PolicyError("worked out by the server, not said by people", f"{place}.cpdd.{name}")
-        policies.append(parse_policy(item, place))
+        policy = parse_policy(item, place)
+        if any(policy.id == other.id for other in policies):
+            raise PolicyError(f"{policy.id!r} comes twice", f"{place}.id", "ids are unique")
+        if (policy.expires_unix_ms or 0) > longest_unix_ms:
+            raise PolicyError(
+                f"the boost would last longer than {longest_s:g} s from now on",
+                f"{place}.cpdd.expires_unix_ms",
+                "extend it when it is about to end",
+            )
+        policies.append(policy)
     return PolicyChange(tuple(policies), replace, author, reason)
 
 

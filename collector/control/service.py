@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
+from collector.control.clock import SteadyClock
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
 from collector.core.sampling.costs import Costs, traces_per_second
 from collector.core.sampling.fleet import Fleet, Report
@@ -140,7 +141,7 @@ class SamplingService:
         self._roots = roots
         self._workers = workers
         self._clock = clock
-        self._wall_clock = wall_clock
+        self._wall_clock = SteadyClock(wall_clock, clock)
         self._read_costs = read_costs
         self._told = told or Told()
         self._costs: Costs = {}
@@ -167,7 +168,8 @@ class SamplingService:
         return self._fleet
 
     def now_ms(self) -> int:
-        return round(self._wall_clock() * 1000)
+        """Return Unix time; it never goes back, so that boosts end on time though somebody sets the clock."""
+        return round(self._wall_clock.now_s() * 1000)
 
     def now_s(self) -> float:
         return self._clock()

@@ -81,13 +81,14 @@ def _behind(outer: Verdict, inner: Verdict) -> Verdict:
     return outer if outer.verdict == UNDETERMINED else inner
 
 
-def _weight(edge: GraphEdge) -> tuple[int, float, int]:
+def _weight(edge: GraphEdge) -> tuple[int, float, int, int]:
     survival = edge.verdict.survival
-    return _BY_WEIGHT.index(edge.verdict.verdict), 1.0 if survival is None else survival, -edge.failed
+    declared = _BY_WEIGHT.index(edge.declared or UNDETERMINED)
+    return _BY_WEIGHT.index(edge.verdict.verdict), 1.0 if survival is None else survival, -edge.failed, declared
 
 
 def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
-    """Two edges between the same services; the verdict of the first counts."""
+    """Two edges between the same services; verdict and declaration of the first count: they are of one call."""
     calls = first.calls + other.calls
 
     return replace(
@@ -99,9 +100,6 @@ def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
         survived=first.survived + other.survived,
         confounded=first.confounded + other.confounded,
         blocking=first.blocking or other.blocking,
-        declared=first.declared
-        if first.declared == other.declared or not other.declared
-        else ("mixed" if first.declared else other.declared),
         journey_verdict=min(first.journey_verdict, other.journey_verdict, key=lambda v: _BY_WEIGHT.index(v.verdict)),
         critical_share=first.critical_share + other.critical_share,
         p50_ns=_larger(first.p50_ns, other.p50_ns),

@@ -131,6 +131,10 @@ class Derived:
         """Return a version above those of all rows that are stored."""
         return self._versions.next(self._now_ns())
 
+    def look_again(self) -> None:
+        """Take in what versions other processes have written."""
+        self._versions.look_again()
+
     def newest_version(self) -> int:
         """Return the newest version of what is stored; 0 where nothing is."""
         return self._versions.newest()

@@ -111,7 +111,7 @@ CREATE TABLE IF NOT EXISTS otel_traces (
 ) ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
 ORDER BY (ServiceName, toStartOfFiveMinutes(Timestamp), TraceId)
-SETTINGS index_granularity = 1024, {_COMPACT}
+SETTINGS index_granularity = 2048, {_COMPACT}
 """
 
 TIMES = f"""

@@ -25,6 +25,7 @@ from cpdd.cli._report_text import report_lines
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.cli._terminal import Printer, say
 from cpdd.cli._weights import counted
+from cpdd.cli._where import Condition, those, where_option
 from cpdd.errors import CpddError
 from cpdd.settings import Settings
 
@@ -66,6 +67,7 @@ class _Ago(click.ParamType[str]):
 )
 @click.option("--html", metavar="OUT", help="Write one HTML page that needs nothing else; - is stdout.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@where_option
 @setting_flags("overflow", "max_skew_ns", "max_file_bytes")
 def command(
     files: tuple[str, ...],
@@ -76,6 +78,7 @@ def command(
     limit: int,
     html: str | None,
     as_json: bool,
+    where: tuple[Condition, ...],
     config: str | None,
     **flags: str | None,
 ) -> None:
@@ -96,7 +99,7 @@ def command(
         batch, title = _asked(base, service, operation, last, limit)
     else:
         batch, title = read_files(files, settings.max_file_bytes), _title(files)
-    report = _report(batch, settings, load_book(config), base)
+    report = _report(those(batch, where), settings, load_book(config), base)
     if as_json:
         click.echo(orjson.dumps(report.to_json()))
     elif html:

@@ -243,7 +243,10 @@ class DynamicSampler(Sampler):
                     randomness = trace_id & RANDOMNESS_MASK if explicit is None else explicit
                     if threshold is None or (randomness >= threshold) is not is_sampled:  # not what the caller did
                         state = _with(state, member, None)
-        return _followed(is_sampled, attributes, state)
+        # as `_followed`, whose call would be a twentieth of the decision
+        if is_sampled:
+            return SamplingResult(_KEEP, attributes, state)
+        return SamplingResult(Decision.DROP, None, state) if state else _DROP
 
     def _independent(
         self, outcome: Outcome, state: TraceState, trace_id: int, attributes: Attributes
