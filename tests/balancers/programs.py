@@ -24,6 +24,7 @@ from cpdd.cli._lb_spans import spans_of
 from cpdd.ids import PrivateIds
 from cpdd.propagation import TraceContextPropagator
 from cpdd.server_timing import server_timing
+from tests.ports import free_port
 
 PATIENCE_S = 60.0
 RESOURCE = Resource({"service.name": "edge"})
@@ -93,11 +94,6 @@ class Balancer:
         seen = self._app.seen[-1][1:] if self._app.seen else (None, None, None)
         line = self._lines(self._asked)[self._asked - 1]
         return Answer(response.status, response.headers, *seen, spans_of(READERS[self._format](line), RESOURCE))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 class _Server(ThreadingHTTPServer):
