@@ -77,7 +77,7 @@ def nginx_exchange(line: str) -> Exchange:
     end_ns = _seconds(said["end"])
     start_ns = end_ns - _seconds(said["took"])
     cache = str(said["cache"])
-    attempts = _nginx_attempts(said, start_ns)
+    attempts = _nginx_attempts(said, start_ns, end_ns)
     answered = attempts and cache not in _CACHED
     return Exchange(
         "nginx",
@@ -95,15 +95,19 @@ def nginx_exchange(line: str) -> Exchange:
     )
 
 
-def _nginx_attempts(said: Mapping[str, Any], start_ns: int) -> tuple[Attempt, ...]:
-    """One behind the other from the start of the request: nginx tells how long each took, and not when it began."""
+def _nginx_attempts(said: Mapping[str, Any], start_ns: int, until_ns: int) -> tuple[Attempt, ...]:
+    """One behind the other from the start of the request: nginx tells how long each took, and not when it began.
+
+    None outlives the request: nginx takes the time of an attempt and of its request from two clocks in whole
+    milliseconds, so that their sum may be one more.
+    """
     columns = [re.split(r"\s*[,:]\s+", str(said[name])) for name in ("statuses", "connects", "headers", "responses")]
     attempts = []
     for place, address in enumerate(re.split(r"\s*,\s*|\s+:\s+", str(said["upstreams"]))):
         if not address or address == "-":
             continue
         status, connect, header, response = (column[place] if place < len(column) else "-" for column in columns)
-        end_ns = start_ns + (_offset(response) or 0)
+        end_ns = min(start_ns + (_offset(response) or 0), until_ns)
         attempts.append(
             Attempt(
                 address,
