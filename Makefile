@@ -22,7 +22,7 @@ check: $(STAMP)  ## what CI runs beside the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_imports.py
+	$(BIN)/python -m pytest -q tests/test_imports.py tests/test_licences.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

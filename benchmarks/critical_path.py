@@ -7,8 +7,16 @@ of arrival and grouped by trace; and single traces of 100,000 spans, deep, wide 
 rules 1 to 6, `walk` rules 7 to 12, `slack, drag` the replay of one target under both graphs.
 
 With --crisp, a checkout of https://github.com/uber-research/CRISP and a Python that has its requirements, both read the
-same files, a Jaeger JSON document a trace, in the same run: from files to paths, with slack and drag, and from what
-each has parsed to paths. These are seconds of CPU, since two programs are compared.
+same files, a Jaeger JSON document a trace, in the same run. These are seconds of CPU of one process each, since two
+programs are compared.
+
+    files to paths        each file: json.load, Graph, findCriticalPath   here: read, decode, assemble, walk
+    with slack, drag      and calculateDrag, calculateSlack               and the replay under both graphs
+    files to result       `process`, which CRISP's command calls for      and the time by trace and call path, edges,
+                          each file: profiles by call path, errors, ...   signatures, waste: what `cpdd report` sums
+    result, slack, drag   the same with computeSlackDrag                  and the replay
+    parsed to paths       json.load's objects to Graph, findCriticalPath  columns: assemble, walk
+    trees to paths        findCriticalPath alone                          walk alone
 """
 
 import argparse
@@ -29,14 +37,18 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from collector.core.assemble import assemble
+from collector.core.assemble import Forest, assemble
 from collector.core.attributes import detail
 from collector.core.critical_path import critical_paths
+from collector.core.dependencies import find_dependencies
 from collector.core.detail import DetailedSpans
 from collector.core.formats.jaeger_export import to_jaeger
 from collector.core.kernels import load
+from collector.core.population.columns import gather
+from collector.core.slack import slack_and_drag
 from collector.core.spans import DTYPES, SpanBatch, concatenate, empty_batch
-from collector.receive.files import read_spans
+from collector.receive.files import FileSpans, read_spans
+from collector.receive.many_files import read_many
 
 DATA = Path(__file__).parents[1] / "../shared/data/otlp/nezha-ob-cart-delay.otlp.pb.gz"
 COPIES = 20
@@ -75,12 +87,7 @@ def measure(name: str, batch: SpanBatch, repeats: int) -> None:
     rate("  walk", len(batch), repeats, lambda: critical_paths(forest))
     rate("  both", len(batch), repeats, lambda: critical_paths(assemble(batch)))
     if forest.traces == 1:
-        replay = load("replay", 10**9).replay_target
-        columns = (
-            int(forest.target[0]), int(forest.tick[0]), forest.start, forest.end, forest.span_id, forest.relation,
-            forest.children, forest.child_first, paths.time_ns,
-        )  # fmt: skip
-        rate("  slack, drag", len(batch), repeats, lambda: replay(*columns))
+        rate("  slack, drag", len(batch), repeats, lambda: slack_and_drag(forest, paths))
 
 
 def rate(name: str, spans: int, repeats: int, work: Callable[[], object]) -> None:
@@ -101,42 +108,63 @@ def rate(name: str, spans: int, repeats: int, work: Callable[[], object]) -> Non
 CRISP_DRIVER = """
 import glob, json, logging, resource, sys, time
 logging.disable(logging.CRITICAL)
+from crisp.common import Config
 from crisp.graph import Graph
+from crisp.process_trace import process
 files = sorted(glob.glob(sys.argv[1] + "/*.json"))
+def read(name):
+    with open(name) as file:
+        return json.load(file)
+def root_of(data):
+    trace = data["data"][0]
+    root = next(s for s in trace["spans"] if not s["references"])
+    return trace["processes"][root["processID"]]["serviceName"], root["operationName"]
+roots = [root_of(read(name)) for name in files]
+def graphs_of(documents):
+    made = [Graph(data, *root, name, True) for data, root, name in zip(documents, roots, files)]
+    return [graph for graph in made if graph.rootNode is not None]
 def parse():
-    graphs = []
-    for name in files:
-        with open(name) as file:
-            data = json.load(file)
-        process = data["data"][0]["processes"]
-        root = next(s for s in data["data"][0]["spans"] if not s["references"])
-        service = process[root["processID"]]["serviceName"]
-        graph = Graph(data, service, root["operationName"], name, True)
-        if graph.rootNode is not None:
-            graphs.append(graph)
-    return graphs
+    return graphs_of(read(name) for name in files)
 def paths(graphs):
     return [graph.findCriticalPath() for graph in graphs]
 def slack_and_drag(graphs):
     for graph, path in zip(graphs, paths(graphs)):
         graph.calculateDrag(path)
         graph.calculateSlack(path)
-def took(work):
+def results(slack):
+    for name, (service, operation) in zip(files, roots):
+        process(name, Config(operation, service, rootTrace=True, computeSlackDrag=slack))
+def took(work, *made):
     began = time.process_time()
-    work()
+    work(*made)
     return time.process_time() - began
 graphs = parse()
 paths(graphs)
 result = {"traces": len(graphs)}
 for _ in range(int(sys.argv[2])):
-    for name, work in (("files", lambda: paths(parse())), ("slack", lambda: slack_and_drag(parse())),
-                       ("parsed", lambda: paths(graphs))):
+    documents = [read(name) for name in files]
+    for name, work in (
+        ("files", lambda: paths(parse())),
+        ("slack", lambda: slack_and_drag(parse())),
+        ("result", lambda: results(False)),
+        ("result_slack", lambda: results(True)),
+        ("parsed", lambda: paths(graphs_of(documents))),
+        ("trees", lambda: paths(graphs)),
+    ):
         result.setdefault(name, []).append(took(work))
 result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(json.dumps(result))
 """
 """Runs in CRISP's environment, over its public classes."""
 CRISP_TRACES = 300
+COMPARED = {
+    "files": "files to paths",
+    "slack": "with slack, drag",
+    "result": "files to result",
+    "result_slack": "result, slack, drag",
+    "parsed": "parsed to paths",
+    "trees": "trees to paths",
+}
 
 
 def compare_with_crisp(folder: Path | None, python: str, repeats: int) -> None:
@@ -154,11 +182,11 @@ def compare_with_crisp(folder: Path | None, python: str, repeats: int) -> None:
         theirs = json.loads(ran.stdout.splitlines()[-1])
         ours = measure_files(Path(files), repeats)
     print(f"{spans:,} spans in {CRISP_TRACES} files of Jaeger JSON; CRISP took {theirs['traces']} of the traces")
-    for name, words in (("files", "files to paths"), ("slack", "with slack, drag"), ("parsed", "parsed to paths")):
+    for name, words in COMPARED.items():
         a, b = statistics.median(theirs[name]), statistics.median(ours[name])
         spread = f"{min(ours[name]) * 1000:.1f}..{max(ours[name]) * 1000:.1f} ms"
         print(
-            f"  {words:18} CRISP {spans / a:12,.0f} spans/s   cpdd {spans / b:12,.0f} ({spread})   {a / b:6.1f} times"
+            f"  {words:20} CRISP {spans / a:12,.0f} spans/s   cpdd {spans / b:12,.0f} ({spread})   {a / b:6.1f} times"
         )
     print(f"  CRISP's peak memory {theirs['peak_mb']} MB")
 
@@ -178,34 +206,31 @@ def write_jaeger(batch: SpanBatch, folder: Path) -> int:
 
 
 def measure_files(folder: Path, repeats: int) -> dict[str, list[float]]:
-    files = sorted(folder.glob("*.json"))
+    files = sorted(map(str, folder.glob("*.json")))
 
     def parse() -> SpanBatch:
-        batches, read = [], 0
-        for file in files:  # as the commands read many files
-            batches.append(read_spans(file, read_before=read).batch)
-            read += file.stat().st_size
-        return replace(concatenate(batches), body=b"")
+        return concatenate([read.found.batch for read in read_many(files) if isinstance(read.found, FileSpans)])
 
-    def slack_and_drag(batch: SpanBatch) -> None:
+    def result(batch: SpanBatch, slack: bool) -> None:
         forest = assemble(batch)
-        time_ns = critical_paths(forest).time_ns
-        replay = load("replay", 10**9).replay_target
-        for trace in range(forest.traces):
-            low, high = int(forest.first[trace]), int(forest.first[trace + 1])
-            links = slice(int(forest.child_first[low]), int(forest.child_first[high]))
-            replay(
-                int(forest.target[trace]) - low, int(forest.tick[trace]), forest.start[low:high], forest.end[low:high],
-                forest.span_id[low:high], forest.relation[low:high],
-                (forest.children[links] - low).astype(np.int32),
-                forest.child_first[low : high + 1] - forest.child_first[low], time_ns[low:high],
-            )  # fmt: skip
+        paths = critical_paths(forest)
+        gather(forest, paths, find_dependencies(forest, paths))
+        if slack:
+            slack_and_drag(forest, paths)
 
+    def slack(forest: Forest) -> None:
+        slack_and_drag(forest, critical_paths(forest))
+
+    load("jaeger", 10**9)
     parsed = parse()
-    works = {
+    trees = assemble(parsed)
+    works: dict[str, Callable[[], object]] = {
         "files": lambda: critical_paths(assemble(parse())),
-        "slack": lambda: slack_and_drag(parse()),
+        "slack": lambda: slack(assemble(parse())),
+        "result": lambda: result(parse(), False),
+        "result_slack": lambda: result(parse(), True),
         "parsed": lambda: critical_paths(assemble(parsed)),
+        "trees": lambda: critical_paths(trees),
     }
     took: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(repeats + 1):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import Background
+from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.core.analysis import Learned, analyze_traces
 from collector.core.closing import Closing, ClosingPolicy, OpenTraces
 from collector.core.journeys import JourneyBook
@@ -21,8 +21,10 @@ from collector.core.naming import FORGOTTEN_AFTER_NS, Inventor, JourneyNames
 from collector.core.policy import PathPolicy
 from collector.core.queues import NOTHING_SENT, Sent, linked_elsewhere, sent_by
 from collector.core.sampling.counting import Deciders
+from collector.core.sampling.told import Told
 from collector.core.service_graph import ServiceGraph
 from collector.core.spans import SpanBatch, concatenate
+from collector.core.stamps import newer_stamp
 from collector.store.derived import Derived
 from collector.store.engine import Store
 from cpdd.settings import Settings
@@ -38,6 +40,8 @@ TRACES_AT_ONCE = 2_000
 MINUTES_SHARE = 0.2
 """Share of the time that recomputing minutes may take; dirty ones wait accordingly."""
 MIN_MINUTES_INTERVAL_S = 1.0
+REMEMBERED_S = 600.0
+"""Of the analyses before a restart: a late span of their traces needs the others, which the store has."""
 FORGET_INTERVAL_S = 60.0
 RETRY_S = 1.0
 """After a failure, doubled up to MAX_RETRY_S."""
@@ -60,7 +64,7 @@ class Progress:
     last_failure: str = ""
 
 
-class Analyzer(Background):
+class Analyzer(Worker):
     """Analyzes what arrives in the store until it is stopped."""
 
     def __init__(
@@ -69,19 +73,27 @@ class Analyzer(Background):
         settings: Settings,
         clock_ns: Callable[[], int] = time.time_ns,
         book: JourneyBook = JourneyBook(),
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+        turn: Turn = ALWAYS,
     ) -> None:
         """Args:
+        clock_ns: tells the time of day, which somebody may set; what is written bears it.
+        steady_ns: only goes forward; whatever waits, waits by it.
         book: the journeys that somebody named.
         """
-        super().__init__("cpdd-analyze")
+        super().__init__("cpdd-analyze", turn)
         self.progress = Progress()
         self.service_graph = ServiceGraph()
         """Calls between services since the start."""
+        self.told = Told()
+        """What clients that write no threshold are told to keep; the sampling service's, where one runs."""
         self._book = book
         self._names = JourneyNames()
         self._deciders = Deciders()
         self._clock_ns = clock_ns
+        self._steady_ns = steady_ns
         self._derived = Derived(store, clock_ns)
+        self._rounds = Rounds("analysis", store)
         self._closing = ClosingPolicy(
             quiet_s=settings.trace_quiet_s,
             no_root_s=settings.trace_no_root_s,
@@ -95,12 +107,12 @@ class Analyzer(Background):
         self._cursor: dict[int, int] = {}
         self._saved: dict[int, int] = {}
         self._seen_before_unix_nano = 0
-        self._version = 0
         self._dirty: set[int] = set()
-        self._minutes_due_unix_nano = 0
-        self._forget_due_unix_nano = 0
+        self._minutes_due_ns = 0
+        self._forget_due_ns = 0
         self._services: frozenset[str] = frozenset()
         self._loaded = False
+        self._took_over = False
 
     def inventor(self) -> Inventor | None:
         """Return who begins journeys under ever new names, where there was no room for all."""
@@ -110,17 +122,21 @@ class Analyzer(Background):
         """Read what is new, analyze what is due, write what was learned; tells whether there was anything to do."""
         if not self._loaded:
             self._load()
+        began = self._clock_ns()
         arrived = self._read()
-        closing = self._open.close(self._clock_ns())
+        if not arrived and self._took_over:  # whatever came before is settled by another collector
+            self.progress.newest_arrival_unix_nano = newer_stamp(self.progress.newest_arrival_unix_nano, began)
+            self._took_over = False
+        closing = self._open.close(self._steady_ns())
         if closing is not None:
             self._analyze(closing)
-        now = self._clock_ns()
-        if self._dirty and now >= self._minutes_due_unix_nano:
+        now = self._steady_ns()
+        if self._dirty and now >= self._minutes_due_ns:
             self._recompute_minutes()
         if not self._dirty:
             self._save_cursor()
-        if now >= self._forget_due_unix_nano:
-            self._forget_due_unix_nano = now + int(FORGET_INTERVAL_S * 1e9)
+        if now >= self._forget_due_ns:
+            self._forget_due_ns = now + int(FORGET_INTERVAL_S * 1e9)
             self._derived.forget_arrivals(self._saved, self._arrivals_kept_s)
         self.progress.open_traces = self._open.traces
         self.progress.open_spans = len(self._open)
@@ -130,7 +146,7 @@ class Analyzer(Background):
         """Analyze everything that is open as if it were quiet, and recompute every minute touched."""
         while self._read():
             pass
-        closing = self._open.close(self._clock_ns(), everything=True)
+        closing = self._open.close(self._steady_ns(), everything=True)
         if closing is not None:
             self._analyze(closing)
         self._recompute_minutes()
@@ -138,19 +154,23 @@ class Analyzer(Background):
     def _run(self) -> None:
         retry_s = RETRY_S
         while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
             try:
                 busy = self.run_once()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = str(error).partition("\n")[0]
-                log.exception("analysis failed, trying again", extra={"retry_s": retry_s})
+                self.progress.last_failure = self._rounds.failed(error, retry_s)
                 self._stopping.wait(retry_s)
                 retry_s = min(2 * retry_s, MAX_RETRY_S)
                 self._forget_everything()
             else:
                 retry_s = RETRY_S
+                self._rounds.succeeded()
                 if not busy:
                     self._stopping.wait(POLL_S)
+        if not self._turn.mine:
+            return
         try:
             self._recompute_minutes()
             self._save_cursor()
@@ -159,13 +179,23 @@ class Analyzer(Background):
 
     def _load(self) -> None:
         """Begin where the last life of the process had everything settled."""
+        self._derived.look_again()
         self._cursor = self._derived.load_cursor()
         self._saved = dict(self._cursor)
         self._services = self._derived.known_services()
         known = self._derived.known_journeys(FORGOTTEN_AFTER_NS)
         self._names.load((name for name in known if name not in self._book.by_name), self._clock_ns())
-        self._seen_before_unix_nano = self._clock_ns() if self._cursor or self._services else 0
+        newest = self._derived.newest_version()
+        self._seen_before_unix_nano = max(self._clock_ns(), newest) if self._cursor or self._services else 0
+        if newest:
+            self._open.remember(self._derived.analyzed_since(newest - int(REMEMBERED_S * 1e9)))
         self._loaded = True
+
+    def _begin_anew(self) -> None:
+        """Go on where another collector had everything settled."""
+        self._forget_everything()
+        self._dirty.clear()
+        self._took_over = True
 
     def _forget_everything(self) -> None:
         """Start again from the saved cursor: after a failure nobody knows which spans were analyzed."""
@@ -181,26 +211,27 @@ class Analyzer(Background):
         self._services |= {arrivals.spans.text(int(i)) for i in np.unique(arrivals.spans.service)}
         self._open.add(
             arrivals.spans,
-            arrivals.arrived_unix_nano,
             arrivals.ot,
             arrivals.lane,
             arrivals.sequence,
+            self._steady_ns(),
             self._seen_before_unix_nano,
         )
         self._cursor.update(arrivals.last())
         self.progress.spans += len(arrivals)
-        self.progress.newest_arrival_unix_nano = int(arrivals.arrived_unix_nano.max())
+        newest = int(arrivals.arrived_unix_nano.max())
+        self.progress.newest_arrival_unix_nano = newer_stamp(self.progress.newest_arrival_unix_nano, newest)
         return True
 
     def _analyze(self, closing: Closing) -> None:
         spans, ot = self._completed(closing)
         repeated = _trace_ids(closing.spans, closing.repeated)
-        self._version = max(self._version + 1, self._clock_ns())
-        settles_at = self._version + int((self._closing.settle_s - self._closing.quiet_s) * 1e9)
+        version = self._derived.next_version()
+        settles_at = self._clock_ns() + int((self._closing.settle_s - self._closing.quiet_s) * 1e9)
         learned = analyze_traces(
             spans,
             ot,
-            self._version,
+            version,
             settles_at,
             self._path,
             self._services,
@@ -208,12 +239,13 @@ class Analyzer(Background):
             self._book,
             self._names,
             self._deciders,
+            self.told,
         )
         old = [key for begin in _chunks(repeated) for key in self._derived.trace_keys(begin)]
         self._derived.write(learned)
         new_keys = _keys(learned)
         moved = [key for key in old if new_keys.get(key.trace_id) != (key.journey, key.start_unix_nano // MINUTE_NS)]
-        self._derived.delete_traces(moved, self._version)
+        self._derived.delete_traces(moved, version)
         self._count_calls(learned, {key.trace_id for key in old})
         self._dirty.update(learned.minutes)
         self._dirty.update(key.start_unix_nano // MINUTE_NS for key in old)
@@ -246,12 +278,12 @@ class Analyzer(Background):
     def _recompute_minutes(self) -> None:
         if not self._dirty:
             return
-        began = self._clock_ns()
+        began = self._steady_ns()
         self._derived.recompute_minutes(self._dirty)
         self._dirty.clear()
-        took = self._clock_ns() - began
+        took = self._steady_ns() - began
         wait = max(int(MIN_MINUTES_INTERVAL_S * 1e9), int(took / MINUTES_SHARE))
-        self._minutes_due_unix_nano = self._clock_ns() + wait
+        self._minutes_due_ns = self._steady_ns() + wait
 
     def _save_cursor(self) -> None:
         """Remember how far everything is settled: up to the first span that is still held."""

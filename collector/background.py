@@ -1,7 +1,14 @@
 """Work in a thread of its own, from `start` to `stop`."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
+from typing import Protocol
+
+from collector.store.engine import Store
+from collector.store.trouble import explain, is_trouble
+
+log = logging.getLogger(__name__)
 
 
 class Background(ABC):
@@ -27,3 +34,73 @@ class Background(ABC):
 
     @abstractmethod
     def _run(self) -> None: ...
+
+
+class Turn(Protocol):
+    """Whether this process is to work, of several that could."""
+
+    @property
+    def mine(self) -> bool: ...
+
+
+class Always:
+    """Nobody else could."""
+
+    mine = True
+
+
+ALWAYS = Always()
+STANDBY_S = 0.25
+"""Between two looks whether it is our turn."""
+
+
+class Worker(Background):
+    """Works on a store when it is its turn; what it remembers is void when the turn comes anew."""
+
+    def __init__(self, name: str, turn: Turn = ALWAYS) -> None:
+        super().__init__(name)
+        self._turn = turn
+        self._stands_by = False
+
+    def _has_turn(self) -> bool:
+        """Tell whether to work now; else wait a little."""
+        if not self._turn.mine:
+            self._stands_by = True
+            self._stopping.wait(STANDBY_S)
+            return False
+        if self._stands_by:
+            self._begin_anew()
+            self._stands_by = False
+        return True
+
+    @abstractmethod
+    def _begin_anew(self) -> None:
+        """Forget what another process may have changed meanwhile."""
+
+
+class Rounds:
+    """Says in the log how rounds of work on a store fare: trouble of the store once, in a line, and its end; a fault
+    of ours each time, with its traceback.
+    """
+
+    def __init__(self, work: str, store: Store) -> None:
+        self._work = work
+        self._store = store
+        self._trouble = ""
+
+    def failed(self, error: Exception, retry_s: float) -> str:
+        """Say that a round failed, from inside the `except`; returns why, on one line."""
+        if not is_trouble(error):
+            log.exception(f"{self._work} failed, trying again", extra={"retry_s": retry_s})
+            return str(error).partition("\n")[0]
+        reason = explain(error, self._store.data_dir, self._store.address.shown)
+        if not self._trouble:
+            log.warning(f"{self._work} waits for the store", extra={"reason": reason})
+        self._trouble = reason
+        return reason
+
+    def succeeded(self) -> None:
+        """Say that the trouble is over, where there was any."""
+        if self._trouble:
+            log.warning(f"{self._work} goes on")
+            self._trouble = ""

@@ -6,14 +6,13 @@ Everything is read from the store and written back to it, so that a restart goes
 most a twentieth of the time: the dearer it is, the longer it waits for the next.
 """
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clickhouse_connect.driver.client import Client
 
-from collector.background import Background
+from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.core.catalog import Catalog
 from collector.core.findings import find
 from collector.core.findings.model import (
@@ -33,7 +32,6 @@ from collector.core.findings.model import (
     Finding,
     JourneySeen,
     Look,
-    ServiceFacts,
 )
 from collector.core.findings.tracking import Tracked, track
 from collector.core.journeys import JourneyBook
@@ -43,8 +41,6 @@ from collector.store import recent
 from collector.store.engine import Store
 from collector.store.judgements import Judgements
 from cpdd.settings import Settings
-
-log = logging.getLogger(__name__)
 
 SHARE_OF_TIME = 0.05
 SAVE_NS = 30 * 1_000_000_000
@@ -70,7 +66,7 @@ class Judging:
     last_failure: str = ""
 
 
-class Judge(Background):
+class Judge(Worker):
     """Looks again and again until it is stopped."""
 
     def __init__(
@@ -82,13 +78,15 @@ class Judge(Background):
         notify: Notify = lambda changed: None,
         clock_ns: Callable[[], int] = time.time_ns,
         catalog: Catalog = Catalog(),
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+        turn: Turn = ALWAYS,
     ) -> None:
         """Args:
         inventor: who begins journeys under ever new names, as the analyzer knows.
         notify: is told of findings that appeared or cleared; must not block.
         catalog: who owns services that do not say so themselves.
         """
-        super().__init__("cpdd-judge")
+        super().__init__("cpdd-judge", turn)
         self.progress = Judging()
         self.journeys: tuple[JourneySeen, ...] = ()
         """As they were seen last; read by the metrics."""
@@ -98,16 +96,17 @@ class Judge(Background):
         self._inventor = inventor
         self._notify = notify
         self._clock_ns = clock_ns
-        self._judgements = Judgements(store)
-        self._looking = Looking(store, book, catalog, self._judgements)
+        self._steady_ns = steady_ns
+        self._rounds = Rounds("judging", store)
+        self._catalog = catalog
         self._tracked: Mapping[str, Tracked] | None = None
+        self._begin_anew()
         self._alerts: dict[str, tuple[bool, ...]] = {}
         """By journey, whether an alert fires for each of its promises, as saved last."""
-        self._saved_unix_nano = 0
+        self._save_due_ns = 0
         self._unsaved: set[str] = set()
         self._sought: set[tuple[str, int]] = set()
         """Findings, by id and beginning, for which example traces were looked for."""
-        self._version = 0
 
     def run_once(self) -> None:
         """Look, judge, remember, tell."""
@@ -129,23 +128,30 @@ class Judge(Background):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
             try:
                 self.run_once()
                 wait_s = max(self._interval_s, self.progress.took_s / SHARE_OF_TIME)
+                self._rounds.succeeded()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = str(error).partition("\n")[0]
-                log.exception("judging failed, trying again", extra={"retry_s": RETRY_S})
+                self.progress.last_failure = self._rounds.failed(error, RETRY_S)
                 self._tracked = None
                 wait_s = RETRY_S
             self._stopping.wait(wait_s)
+
+    def _begin_anew(self) -> None:
+        self._judgements = Judgements(self._store)
+        self._looking = Looking(self._store, self._book, self._catalog, self._judgements)
+        self._tracked = None
 
     def _owned(self, said: Finding | Disproved, look: Look) -> Finding | Disproved:
         """Add whose finding it is: the service's owner, else the journey's."""
         if isinstance(said, Disproved):
             return said
         journey = self._book.by_name.get(said.journey)
-        owner = spoken_owner(look.facts_of(said.service)) or (journey.owner if journey else "")
+        owner = look.facts_of(said.service).spoken_owner or (journey.owner if journey else "")
         return replace(said, owner=owner) if owner else said
 
     def _with_examples(self, tracked: Mapping[str, Tracked], now: int) -> dict[str, Tracked]:
@@ -163,24 +169,19 @@ class Judge(Background):
 
     def _save(self, tracked: Mapping[str, Tracked], told: Sequence[Tracked], changed: Sequence[str], now: int) -> None:
         """Write what appeared and cleared at once, and what only moved now and then; then how promises stand."""
-        self._version = max(self._version + 1, now)
-        due = now - self._saved_unix_nano >= SAVE_NS
+        steady_ns = self._steady_ns()
+        due = steady_ns >= self._save_due_ns
         self._unsaved.update(changed)
         ids = self._unsaved if due else {one.finding.id for one in told}
-        self._judgements.save_findings([tracked[id] for id in sorted(ids) if id in tracked], self._version)
+        self._judgements.save_findings([tracked[id] for id in sorted(ids) if id in tracked], now)
         self._unsaved = self._unsaved - ids
         standings = {journey.name: journey.standings for journey in self.journeys if journey.standings}
         alerts = {name: tuple(one.alert is not None for one in each) for name, each in standings.items()}
         if due or alerts != self._alerts:
-            self._judgements.save_standings(standings, self._version)
+            self._judgements.save_standings(standings, now)
             self._alerts = alerts
         if due:
-            self._saved_unix_nano = now
-
-
-def spoken_owner(facts: ServiceFacts) -> str:
-    """Return owner and how to reach them, as far as the service says so."""
-    return " ".join(part for part in (facts.owner, facts.contact) if part)
+            self._save_due_ns = steady_ns + SAVE_NS
 
 
 Examples = Callable[[Client, str, int, int], tuple[str, ...]]

@@ -12,6 +12,8 @@ from typing import TextIO
 
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes that every record has; the others are facts."""
+_TOLD_BY_US = ("urllib3.connectionpool", "clickhouse_connect")
+"""They warn of each attempt to reach a store that is away, with the whole query; we say it once."""
 
 
 def configure(level: str, as_json: bool, stream: TextIO | None = None) -> None:
@@ -21,6 +23,8 @@ def configure(level: str, as_json: bool, stream: TextIO | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for name in ("collector", "cpdd", "ui"):
         logging.getLogger(name).setLevel(level.upper())
+    for name in _TOLD_BY_US:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class TextLines(logging.Formatter):

@@ -5,13 +5,14 @@ Called by `judge`; one thread.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
 from collector.core.availability import proportion
 from collector.core.catalog import Catalog, Owner
+from collector.core.findings.context import INNER_CALLS, INNER_TIMES, LEAST_BEGINS, ORPHAN_SHARE
 from collector.core.findings.model import (
     ContextBreak,
     EdgeHistory,
@@ -28,6 +29,8 @@ from collector.core.naming import Inventor
 from collector.core.objectives import BUDGET_S, HOUR_S, MINUTE_S, Standing, joined, stand
 from collector.core.queue_promises import promise_of
 from collector.core.requirement import UNDETERMINED
+from collector.core.said import NOTHING_SAID, Mark, Said
+from collector.core.sessions import Whole, join_sessions
 from collector.observed import edge_seen, nines_of, operation_of, root_failed
 from collector.past import PastWatch
 from collector.store import recent
@@ -37,15 +40,16 @@ from collector.store.journeys import Minutes
 from collector.store.judgements import EdgeVerdict, Judgements
 from collector.store.promises import NOTHING_KEPT, Kept, promise_counts
 from collector.store.reader import Reader
-from collector.store.values import Edge, Node
+from collector.store.sessions import tries_of
+from collector.store.values import Edge, Node, mark_of
 
 EVIDENCE_S = 24 * HOUR_S
 """Counts of calls and nines are of so much of the past; verdicts rest on more (`store.evidence`)."""
 HISTORY_S = 7 * 24 * HOUR_S
 """How far back an edge is remembered, to tell new ones and lost ones."""
 CONTEXT_S = 15 * MINUTE_S
-DEADLINE_S = 5 * MINUTE_S
-"""Deadlines stand in the code: a few minutes of spans say them all, and what was said before is remembered."""
+SAID_S = 5 * MINUTE_S
+"""Deadlines and fallbacks stand in the code: a few minutes of spans say them all, and what was said is remembered."""
 FRESH_S = 6 * HOUR_S + 10 * MINUTE_S
 """Counts of promises by minute; what is older is counted by hour, and seldom."""
 
@@ -54,15 +58,9 @@ HISTORY_EVERY_S = 60
 CONTEXT_EVERY_S = 30
 FACTS_EVERY_S = 60
 QUEUES_EVERY_S = 60
-DEADLINES_EVERY_S = 60
+SAID_EVERY_S = 60
 PASTS_EVERY_S = 60
-
-LEAST_BEGINS = 10
-INNER_CALLS = 50
-"""Calls by others that make an operation an inner one."""
-INNER_TIMES = 2
-"""So many times more often called than begun with; else it is an entry as well."""
-ORPHAN_SHARE = 0.01
+SESSIONS_EVERY_S = 300
 
 _Value = TypeVar("_Value")
 
@@ -75,8 +73,12 @@ class _Seldom(Generic[_Value]):
     value: _Value
     due_s: int = 0
 
+    def is_due(self, now_s: int) -> bool:
+        """Whether it is old, or from a time that has not come: the clock was set back."""
+        return not self.due_s - self.every_s <= now_s < self.due_s
+
     def at(self, now_s: int, read: Callable[[], _Value]) -> _Value:
-        if now_s >= self.due_s:
+        if self.is_due(now_s):
             self.value = read()
             self.due_s = now_s + self.every_s
         return self.value
@@ -101,7 +103,8 @@ class Looking:
         self._queues: _Seldom[tuple[QueueSeen, ...]] = _Seldom(QUEUES_EVERY_S, ())
         self._past_watch = PastWatch(self._reader, judgements)
         self._pasts: _Seldom[tuple[PastSeen, ...]] = _Seldom(PASTS_EVERY_S, ())
-        self._deadlines: _Seldom[dict[tuple[str, str], int]] = _Seldom(DEADLINES_EVERY_S, {})
+        self._wholes: _Seldom[tuple[Whole, ...]] = _Seldom(SESSIONS_EVERY_S, ())
+        self._said: _Seldom[dict[Mark, Said]] = _Seldom(SAID_EVERY_S, {})
 
     def look(self, now_ns: int, inventor: Inventor | None) -> Look:
         """Return what there is to see at `now_ns`."""
@@ -112,7 +115,7 @@ class Looking:
             # Last, and right before the edges: what is analyzed between the two counts in one of them only.
             totals = recent.journey_totals(client, minutes.first_s, minutes.last_s)
         edges = self._reader.edges(minutes, {name: one.sum_ns for name, one in totals.items()})
-        self._deadlines.at(now_s, lambda: self._read_deadlines(edges, now_s))
+        self._said.at(now_s, lambda: self._read_said(edges, now_s))
         journeys = tuple(
             self._journey(name, totals[name], edges.get(name, ()), standings.get(name, ())) for name in sorted(totals)
         )
@@ -120,9 +123,11 @@ class Looking:
             changes = self._changes(journeys, now_ns)
             histories = self._histories.at(now_s, lambda: self._read_histories(client, now_s))
             breaks = self._breaks.at(now_s, lambda: self._read_breaks(client, now_ns, totals, edges))
+            wholes = self._wholes.at(now_s, lambda: self._read_wholes(client, now_s))
             queues = self._queues.at(now_s, lambda: self._read_queues(client, edges, now_s))
         facts = self._facts.at(now_s, self._read_facts)
         pasts = self._pasts.at(now_s, lambda: self._past_watch.watch(tuple(totals), now_ns))
+        journeys += tuple(self._whole(whole, now_s) for whole in wholes)
         return Look(now_ns, journeys, facts, histories, changes, breaks, inventor, queues, pasts)
 
     # Promises
@@ -131,7 +136,7 @@ class Looking:
         journeys = self._book.with_objective
         if not journeys:
             return {}
-        if now_s >= self._old.due_s:
+        if self._old.is_due(now_s):
             self._old_until_s = (now_s - FRESH_S) // HOUR_S * HOUR_S
         boundary_s = self._old_until_s
         old = self._old.at(
@@ -162,13 +167,27 @@ class Looking:
         return JourneySeen(
             name=name,
             traces=totals.traces,
-            edges=tuple(edge_seen(edge, self._deadline_of(edge)) for edge in edges),
+            edges=tuple(edge_seen(self._with_said(edge)) for edge in edges),
             said=said,
             standings=standings,
             nines=nines_of(promise, scale, edges),
             root_failed=root_failed(totals.failed, edges),
             weight=totals.weight,
         )
+
+    def _read_wholes(self, client: Client, now_s: int) -> tuple[Whole, ...]:
+        """How the sessions of journeys of several steps fared in the last day."""
+        found = (
+            join_sessions(journey, tries_of(client, journey, now_s - EVIDENCE_S, now_s), now_s * 1_000_000_000)
+            for journey in self._book.of_steps
+        )
+        return tuple(whole for whole in found if whole.sessions)
+
+    def _whole(self, whole: Whole, now_s: int) -> JourneySeen:
+        said = self._book.by_name[whole.journey]
+        promised = said.availability
+        standings = (stand("availability", promised, whole.counts, now_s),) if promised is not None else ()
+        return JourneySeen(whole.journey, whole.sessions, said=said, standings=standings, whole=whole)
 
     def _changes(self, journeys: Iterable[JourneySeen], now_ns: int) -> tuple[VerdictChange, ...]:
         """Remember verdicts, and return those that are not what they were."""
@@ -212,20 +231,18 @@ class Looking:
         criticality = criticality or self._catalog.service(name).criticality
         return ServiceFacts(owner.name, owner.contact or owner.url, criticality, version)
 
-    # Time limits
+    # What marks say
 
-    def _deadline_of(self, edge: Edge) -> int:
-        """Of a span around a call, what it says; 0 of any other edge."""
-        if edge.kind != "internal":
-            return 0
-        return self._deadlines.value.get((edge.callee.service, edge.callee.operation), 0)
+    def _with_said(self, edge: Edge) -> Edge:
+        """Add what the span around a call says of it."""
+        mark = mark_of(edge)
+        return replace(edge, said=self._said.value.get(mark, NOTHING_SAID)) if mark else edge
 
-    def _read_deadlines(self, edges: Mapping[str, tuple[Edge, ...]], now_s: int) -> dict[tuple[str, str], int]:
-        inside = (edge for each in edges.values() for edge in each if edge.kind == "internal")
-        marks = {(edge.callee.service, edge.callee.operation) for edge in inside}
+    def _read_said(self, edges: Mapping[str, tuple[Edge, ...]], now_s: int) -> dict[Mark, Said]:
+        marks = {mark for each in edges.values() for edge in each if (mark := mark_of(edge))}
         with self._store.client() as client:
-            said = recent.deadlines(client, marks, now_s - DEADLINE_S)
-        return {mark: said.get(mark) or self._deadlines.value.get(mark, 0) for mark in marks}
+            said = recent.said_of_marks(client, marks, now_s - SAID_S, now_s + MINUTE_S)
+        return {mark: said.get(mark) or self._said.value.get(mark, NOTHING_SAID) for mark in marks}
 
     def _read_queues(self, client: Client, edges: Mapping[str, tuple[Edge, ...]], now_s: int) -> tuple[QueueSeen, ...]:
         """Messages of queues that promise something, by what their name or cpdd.toml says."""

@@ -27,12 +27,8 @@ def operation_of(node: Node) -> Operation:
     return (node.service, node.operation, node.kind)
 
 
-def edge_seen(edge: Edge, deadline_ns: int = 0) -> EdgeSeen:
-    """Return an edge with the verdict on it.
-
-    Args:
-        deadline_ns: how long its caller waits at most, 0 where it does not say so.
-    """
+def edge_seen(edge: Edge) -> EdgeSeen:
+    """Return an edge with the verdict on it."""
     verdict = verdict_of(edge)
     return EdgeSeen(
         id=edge.id,
@@ -49,10 +45,11 @@ def edge_seen(edge: Edge, deadline_ns: int = 0) -> EdgeSeen:
         interval=verdict.interval,
         blamed=edge.blamed,
         injected=edge.injected,
+        blamed_injected=edge.blamed_injected,
         journey_verdict=decide(edge.journey_evidence) if _may_decide(edge.journey_evidence) else UNDETERMINED,
         attempts=edge.attempts,
         mean_ns=edge.mean_ns,
-        deadline_ns=deadline_ns,
+        said=edge.said,
         more_failures=_more_failures(edge, verdict),
     )
 
@@ -82,7 +79,8 @@ def declared_of(edge: Edge) -> str:
 def dependency_of(edge: Edge) -> Dependency:
     """Return an edge as the availability of its journey sees it.
 
-    Where no failure was seen, the caller is taken to fail with the call unless it declares it optional.
+    Where no failure was seen, the caller is taken to fail with the call unless it declares it optional. Calls that
+    somebody made fail say how their caller fares, and nothing of how available the callee is (decision 015).
     """
     alone = edge.failed - edge.confounded
     survived = edge.survived - edge.confounded_survived
@@ -91,8 +89,8 @@ def dependency_of(edge: Edge) -> Dependency:
         caller=operation_of(edge.caller),
         callee=operation_of(edge.callee),
         traces=edge.weighted_traces,
-        calls=edge.calls,
-        failed=edge.failed,
+        calls=edge.calls - edge.injected,
+        failed=edge.failed - edge.injected,
         own_failed=edge.own_failed,
         survival=survival,
         survived=max(survived, 0.0),
@@ -107,7 +105,8 @@ def root_failed(failed: float, edges: Sequence[Edge]) -> float:
 
 def availability_of(weight: float, squares: float, failed: float, edges: Sequence[Edge]) -> Availability | None:
     """Return measured and implied availability of a journey."""
-    outcome = Outcome(weight, failed, root_failed(failed, edges), squares)
+    injected = sum(edge.blamed_injected for edge in edges)
+    outcome = Outcome(weight, failed, root_failed(failed, edges), squares, injected)
     return availability(outcome, [dependency_of(edge) for edge in edges])
 
 

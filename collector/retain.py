@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from collector.background import Background
+from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.store.ceiling import Ceiling
 from collector.store.engine import Store
 from collector.store.keeping import Keeping
@@ -44,17 +44,27 @@ class Retaining:
     last_failure: str = ""
 
 
-class Retainer(Background):
+class Retainer(Worker):
     """Looks once a minute until it is stopped."""
 
-    def __init__(self, store: Store, settings: Settings, clock_ns: Callable[[], int] = time.time_ns) -> None:
-        super().__init__("cpdd-retain")
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        clock_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = time.monotonic_ns,
+        turn: Turn = ALWAYS,
+    ) -> None:
+        super().__init__("cpdd-retain", turn)
         self.progress = Retaining(ceiling_bytes=settings.max_disk_bytes)
+        self._rounds = Rounds("retention", store)
         self._keeping = Keeping(store)
         self._ceiling = Ceiling(store, settings.max_disk_bytes)
         self._kept_s = settings.interesting_days * DAY_S or LONGEST_S
         self._is_longer = not settings.interesting_days or 0 < settings.retention_days < settings.interesting_days
         self._clock_ns = clock_ns
+        self._steady_ns = steady_ns
+        self._choose_due_ns = 0
         self._chosen_until: int | None = None
         self._prepared = False
 
@@ -68,13 +78,18 @@ class Retainer(Background):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
             try:
                 self.run_once()
+                self._rounds.succeeded()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = str(error).partition("\n")[0]
-                log.exception("retention failed, trying again", extra={"retry_s": INTERVAL_S})
+                self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
             self._stopping.wait(INTERVAL_S)
+
+    def _begin_anew(self) -> None:
+        self._chosen_until = None
 
     def _keep(self) -> None:
         now = self._clock_ns()
@@ -86,10 +101,12 @@ class Retainer(Background):
         progress.kept_traces += self._keeping.keep(self._keeping.examples(), until_s)
         if self._chosen_until is None:
             self._chosen_until = self._keeping.seen()
-        if now - self._chosen_until >= CHOOSE_NS:
-            chosen = self._keeping.interesting(self._chosen_until, now)
+        if self._steady_ns() >= self._choose_due_ns:
+            until = self._keeping.newest()
+            chosen = self._keeping.interesting(self._chosen_until, until)
             progress.kept_traces += self._keeping.keep(chosen, until_s)
-            self._chosen_until = now
+            self._chosen_until = until + 1  # rows that were marked just now
+            self._choose_due_ns = self._steady_ns() + CHOOSE_NS
 
     def _clean(self) -> None:
         progress = self.progress

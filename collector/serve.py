@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from collector.analyze import Analyzer
+from collector.background import ALWAYS, Turn
 from collector.control.run import Control
 from collector.core.catalog import Catalog
 from collector.core.journeys import JourneyBook
@@ -36,6 +37,7 @@ from collector.receive.http import HttpReceiver, OtlpDialect
 from collector.receive.intake import Intake
 from collector.receive.limits import InflightBytes, Limits
 from collector.receive.protocol import uvicorn_config
+from collector.receive.senders import Senders
 from collector.receive.zipkin import ZipkinDialect
 from collector.retain import Retainer
 from collector.secret import own_secret
@@ -45,6 +47,7 @@ from collector.store.facts import FactsKeeper
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
 from collector.store.schema import DAY_S, Retention
+from collector.store.turns import open_turns
 from collector.store.writer import Committer
 from collector.system import System, system_of
 from collector.tls import load_tls
@@ -83,11 +86,11 @@ UNHEALTHY_AFTER_S = 30.0
 """How long commits may fail until `/ready` says so; senders are told at once."""
 
 MakeWeb = Callable[[Reader], WsgiApplication]
-MakeAnalyzer = Callable[[Store, Settings, JourneyBook], Analyzer]
+MakeAnalyzer = Callable[[Store, Settings, JourneyBook, Turn], Analyzer]
 
 
-def make_analyzer(store: Store, settings: Settings, book: JourneyBook) -> Analyzer:
-    return Analyzer(store, settings, book=book)
+def make_analyzer(store: Store, settings: Settings, book: JourneyBook, turn: Turn) -> Analyzer:
+    return Analyzer(store, settings, book=book, turn=turn)
 
 
 class LimitsContradict(CpddError):
@@ -149,6 +152,7 @@ class Collector:
         self._ingest_tokens = Tokens("ingest_tokens", settings.ingest_tokens)
         self._read_tokens = Tokens("read_tokens", settings.read_tokens)
         self._inflight = InflightBytes(self._limits.max_inflight_bytes)
+        self._senders = Senders(self._limits.max_inflight_bytes)
         self._metrics = Metrics(version("cpdd"))
         self._health = Health(self._faults, self._problems, self._facts)
         self._loop = LoopThread()
@@ -206,9 +210,10 @@ class Collector:
         intake = self._open_intake(store, keeper)
         warm(self._tell)
         if self._make_analyzer:
-            self._start_analyzer(self._make_analyzer(store, self._settings, self._book), intake)
-            self._start_judge(store)
-            self._start_retainer(store)
+            turn = self._start_turns(store)
+            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn), intake, turn)
+            self._start_judge(store, turn)
+            self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
             self._start_web(guarded(self._make_web(Reader(store)), self._read_tokens), listener)
         self._start_receivers(intake, listeners, grpc)
@@ -247,6 +252,7 @@ class Collector:
             metrics,
             self._ingest_tokens,
             self._tls,
+            self._senders,
         )
         self._parts.callback(receiver.stop, 0)  # lets go of the port when the start fails
         self._note_address(OTLP_GRPC, receiver.port)
@@ -290,9 +296,17 @@ class Collector:
             return lambda body: body
         return Redaction(self._rules, self._settings.redact_key.encode() or own_secret(data_dir)).apply
 
-    def _start_analyzer(self, analyzer: Analyzer, intake: Intake) -> None:
+    def _start_turns(self, store: Store) -> Turn:
+        turns = open_turns(store)
+        if turns is None:
+            return ALWAYS
+        self._start_part(turns)
+        return turns
+
+    def _start_analyzer(self, analyzer: Analyzer, intake: Intake, turn: Turn) -> None:
+        analyzer.told = self.control.told
         self._start_part(analyzer)
-        watch_analyzer(self._metrics, analyzer.progress, intake)
+        watch_analyzer(self._metrics, analyzer.progress, intake, turn)
         self._analyzer = analyzer
 
     def _start_control(self, store: Store, listener: socket.socket | None) -> None:
@@ -300,7 +314,7 @@ class Collector:
         self._serve(app, listener, over_tls=True)
         self._parts.callback(self.control.end_streams)  # before the server, which waits for them
 
-    def _start_judge(self, store: Store) -> None:
+    def _start_judge(self, store: Store, turn: Turn) -> None:
         assert self._analyzer is not None
         settings = self._settings
         webhook = None
@@ -308,15 +322,15 @@ class Collector:
             webhook = Webhook(settings.webhook_url, settings.webhook_format == "slack", self._pages_address)
             self._start_part(webhook)
         notify = webhook.tell if webhook else lambda changed: None
-        judge = Judge(store, settings, self._book, self._analyzer.inventor, notify, catalog=self._catalog)
+        judge = Judge(store, settings, self._book, self._analyzer.inventor, notify, catalog=self._catalog, turn=turn)
         self._start_part(judge)
         watch_judge(self._metrics, judge.progress, webhook.delivery if webhook else None)
         self._metrics.add(ServiceGraphMetrics(self._analyzer.service_graph))
         self._metrics.add(EdgeRequirementMetrics(lambda: judge.journeys))
         self._judge = judge
 
-    def _start_retainer(self, store: Store) -> None:
-        self._retainer = Retainer(store, self._settings)
+    def _start_retainer(self, store: Store, turn: Turn) -> None:
+        self._retainer = Retainer(store, self._settings, turn=turn)
         self._start_part(self._retainer)
         watch_retention(self._metrics, self._retainer.progress)
 
@@ -336,7 +350,7 @@ class Collector:
         for endpoint, dialect in ((OTLP_HTTP, OtlpDialect()), (ZIPKIN, ZipkinDialect())):
             metrics = self._metrics.receiver(endpoint.key)
             receiver = HttpReceiver(
-                dialect, intake, self._limits, self._inflight, workers, metrics, self._ingest_tokens
+                dialect, intake, self._limits, self._inflight, workers, metrics, self._ingest_tokens, self._senders
             )
             self._serve(receiver, listeners.get(endpoint), over_tls=True)
         if grpc:

@@ -66,7 +66,7 @@ def warm_files() -> None:
         "logs": [{"timestamp": 1, "fields": [tag]}],
     }  # fmt: skip
     trace = {"traceID": "1", "spans": [span], "processes": {"p": {"serviceName": "s"}}}
-    translate_with(translator(compiled=True), json.dumps({"data": [trace]}).encode())
+    translate_with(translator(compiled=True), [json.dumps({"data": [trace]}).encode()])
 
 
 class _Help:

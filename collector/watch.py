@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from collector.analyze import Progress
+from collector.background import Turn
 from collector.judge import Judging
 from collector.metrics import Metrics
 from collector.receive.intake import Intake
@@ -33,7 +34,7 @@ def watch_commits(metrics: Metrics, committer: Committer, inflight: InflightByte
     )
 
 
-def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake) -> None:
+def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake, turn: Turn) -> None:
     """Show how far analysis is."""
     counters: dict[str, tuple[str, Callable[[], float]]] = {
         "cpdd_analyzer_spans": ("Spans that the analyzer has read", lambda: progress.spans),
@@ -48,8 +49,9 @@ def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake) -> None
     metrics.gauge(
         "cpdd_analyzer_lag_seconds",
         "Between the newest span that is stored and the newest that the analyzer has read",
-        lambda: lag_s(intake.newest_stored_unix_nano, progress.newest_arrival_unix_nano),
+        lambda: lag_s(intake.newest_stored_unix_nano, progress.newest_arrival_unix_nano) if turn.mine else 0.0,
     )
+    metrics.gauge("cpdd_analyzer_turn", "1 where this collector analyzes, 0 where another one does", lambda: turn.mine)
 
 
 def watch_judge(metrics: Metrics, judging: Judging, delivery: Delivery | None) -> None:

@@ -13,15 +13,17 @@ from cpdd.errors import CpddError
 
 if TYPE_CHECKING:
     from cpdd.deadlines import DeadlineExceeded
+    from cpdd.details import detail
     from cpdd.journeys import journey
     from cpdd.marks import mandatory, optional
     from cpdd.startup import Handle, init
 
-__all__ = ["CpddError", "DeadlineExceeded", "Handle", "init", "journey", "mandatory", "optional"]
+__all__ = ["CpddError", "DeadlineExceeded", "Handle", "detail", "init", "journey", "mandatory", "optional"]
 
 _MODULES = {
     "DeadlineExceeded": "cpdd.deadlines",
     "Handle": "cpdd.startup",
+    "detail": "cpdd.details",
     "init": "cpdd.startup",
     "journey": "cpdd.journeys",
     "mandatory": "cpdd.marks",

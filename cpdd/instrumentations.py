@@ -13,6 +13,7 @@ from functools import partial, wraps
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import Any
 
+from cpdd.details import write_command
 from cpdd.failures import log, tell
 
 _MODULES_OF = {
@@ -28,10 +29,14 @@ _MODULES_OF = {
 _STANDARD_LIBRARY = {"sqlite3": "sqlite3", "urllib": "urllib.request"}
 """Instrumentations of the standard library name no distribution; those that are not here apply at once."""
 
-_OPTIONS = {"logging": {"inject_trace_context": True, "enable_log_auto_instrumentation": False}}
-"""Log records get their trace ids; a handler of OpenTelemetry's on the root logger is more than was asked for."""
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # log records get their trace ids; a handler of OpenTelemetry's on the root logger is more than was asked for
+    "logging": {"inject_trace_context": True, "enable_log_auto_instrumentation": False},
+    "redis": {"request_hook": write_command},
+}
 
-_MENDS = {"aiohttp-server": "aiohttp_server", "celery": "celery"}
+_DRIVERS = ("mysql", "mysqlclient", "psycopg", "psycopg2", "pymssql", "pymysql", "sqlite3")
+_MENDS = {"aiohttp-server": "aiohttp_server", "celery": "celery"} | dict.fromkeys(_DRIVERS, "dbapi")
 """Modules of `cpdd.mends` by the instrumentation that they add to."""
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.util.types import AttributeValue
 
 from cpdd import handover
+from cpdd.details import DetailProcessor
 from cpdd.exporters import PromptBatchProcessor, exporters_for
 from cpdd.failures import tell
 from cpdd.ids import PrivateIds
@@ -139,7 +141,7 @@ def _set_up(
     present = trace.get_tracer_provider()
     if isinstance(present, TracerProvider):
         log.info("a tracer provider is set already: cpdd adds to its spans and exports none itself")
-        _process(present, [processor] if processor else [], environ)
+        _process(handle, present, [processor] if processor else [], environ)
         handle.provider = present
     else:
         resource = build_resource(service, attributes)
@@ -148,7 +150,7 @@ def _set_up(
         follow_forks(provider)
         ends = [processor] if processor else [PromptBatchProcessor(e) for e in exporters_for(environ, endpoint)]
         handle._losses = [end.losses for end in ends if isinstance(end, PromptBatchProcessor)]
-        _process(provider, ends, environ)
+        _process(handle, provider, ends, environ)
         trace.set_tracer_provider(provider)
         handle.provider = provider
     turn_on_server_timing(environ)
@@ -166,11 +168,17 @@ def _own_sampler(environ: Mapping[str, str], resource: Mapping[str, AttributeVal
     return sampler_for(environ, resource)
 
 
-def _process(provider: TracerProvider, ends: Iterable[SpanProcessor], environ: Mapping[str, str]) -> None:
+def _process(
+    handle: Handle, provider: TracerProvider, ends: Iterable[SpanProcessor], environ: Mapping[str, str]
+) -> None:
     """Let cpdd write on spans as they start, and `ends` have them when they end."""
     own_modules = [name.strip() for name in environ.get("CPDD_SOURCE_MODULES", "").split(",") if name.strip()]
     finder = SourceFinder(own_modules)
     provider.add_span_processor(StartProcessor(write_journey, write_requirement, SourceWriter(finder)))
+    if hasattr(provider.sampler, "detail"):
+        sampler: Any = provider.sampler
+        sampler.span_losses = lambda: (handle.span_counts.sent, handle.span_counts.lost)
+        provider.add_span_processor(DetailProcessor(lambda: str(sampler.detail), provider.get_tracer("cpdd"), finder))
     raising_lines(finder).apply()
     for end in ends:
         provider.add_span_processor(end)

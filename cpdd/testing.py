@@ -53,7 +53,7 @@ class MemoryExporter(SpanExporter):
 
 
 class FakeClock:
-    """A clock that stands still until it is moved: `clock.advance(s=10)`."""
+    """A clock that stands still until it is moved: `clock.advance(s=10)`, or set: `clock.set(now_ns)`."""
 
     def __init__(self, now_ns: int = 0) -> None:
         self._now_ns = now_ns
@@ -70,6 +70,10 @@ class FakeClock:
         if step_ns < 0:
             raise ValueError(f"a clock does not go back: {step_ns} ns")
         self._now_ns += step_ns
+
+    def set(self, now_ns: int) -> None:
+        """Jump, back too, as a machine's clock does when somebody corrects it."""
+        self._now_ns = now_ns
 
 
 class CountingIds(IdGenerator):

@@ -50,19 +50,20 @@ class Life:
     def __init__(self, folder: Path, clock: FakeClock, book: JourneyBook = JourneyBook()) -> None:
         self.store: Store = open_store("chdb://", folder)
         self.committer = Committer(self.store, linger_ms=0)
-        self.analyzer = Analyzer(self.store, Settings(), clock.now_ns, book)
+        self.steady = FakeClock()
+        self.analyzer = Analyzer(self.store, Settings(), clock.now_ns, book, self.steady.now_ns)
         self.reader = Reader(self.store)
         self.clock = clock
 
     def send(self, spans: Sequence[Span]) -> None:
-        """Store spans; the clock is then not behind the committer's own, which stamps arrivals."""
+        """Store spans."""
         self.committer.submit(encode(spans)).result()
-        self.clock.advance(ns=max(0, time.time_ns() - self.clock.now_ns()))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, looking once a second as the analyzer's thread would."""
         for _ in range(int(seconds)):
             self.clock.advance(s=1)
+            self.steady.advance(s=1)
             self.analyzer.run_once()
 
     def end(self) -> None:
@@ -94,6 +95,7 @@ def test_a_quiet_trace_is_analyzed_and_found(life):
 
 
 def test_a_trace_is_provisional_as_long_as_spans_may_come(life):
+    life.clock.advance(s=600)  # the reader's clock is the engine's own
     life.send([root(), *call()])
     life.wait(4)
 
@@ -155,6 +157,90 @@ def test_a_restart_goes_on_where_the_last_life_ended_and_counts_nothing_twice(tm
     second.end()
 
     assert journey.traces == 2
+
+
+HOUR_NS = 3600 * SECOND_NS
+
+
+def test_a_clock_that_is_set_back_an_hour_holds_no_trace_back(life):
+    life.send([root(), *call()])
+    life.wait(1)
+    life.clock.set(life.clock.now_ns() - HOUR_NS)
+    life.wait(3)
+
+    assert life.reader.summary(TRACE) is not None
+
+
+def test_what_is_learned_after_the_clock_was_set_back_counts_in_the_next_life_too(tmp_path, clock):
+    first = Life(tmp_path, clock)
+    first.send([root(1)])
+    first.send([root(2)])
+    first.wait(20)
+    first.end()
+    clock.set(clock.now_ns() - HOUR_NS)
+    second = Life(tmp_path, clock)
+    second.send(call(1))
+    second.wait(15)
+
+    summary = second.reader.summary(TRACE)
+    (journey,) = second.reader.journeys(EVER)
+    second.end()
+
+    assert summary is not None
+    assert summary.spans == 3
+    assert {share.service for share in summary.path} == {"shop", "bank"}
+    assert journey.traces == 2
+
+
+def test_a_clock_an_hour_ahead_and_back_again_changes_no_number(life):
+    life.send([root(1)])
+    life.clock.advance(s=3600)
+    life.wait(4)
+    life.send(call(1))
+    life.wait(3)
+    life.clock.set(life.clock.now_ns() - HOUR_NS)
+    life.send([root(2), *call(2)])
+    life.wait(20)
+
+    first, second = life.reader.summary(TRACE), life.reader.summary(f"{2:032x}")
+    (journey,) = life.reader.journeys(EVER)
+
+    assert first is not None
+    assert second is not None
+    assert (first.spans, second.spans, journey.traces) == (3, 3, 2)
+
+
+def test_the_place_where_a_restart_begins_is_kept_after_the_clock_was_set_back(tmp_path, clock):
+    first = Life(tmp_path, clock)
+    first.send([root(1)])
+    first.wait(20)
+    first.clock.set(clock.now_ns() - HOUR_NS)
+    first.send([root(2)])
+    first.wait(20)
+    first.end()
+    second = Life(tmp_path, clock)
+    second.wait(4)
+    second.end()
+
+    assert second.analyzer.progress.spans == 0
+
+
+def test_a_span_that_began_after_a_restart_belongs_to_a_trace_from_before_it(tmp_path, clock):
+    begins = clock.now_ns()
+    first = Life(tmp_path, clock)
+    first.send([Span(1, 10, name="POST /buy", start=begins, end=begins + SECOND_NS)])
+    first.wait(20)
+    first.end()
+    second = Life(tmp_path, clock)
+    late = clock.now_ns() + 60 * SECOND_NS
+    second.send([Span(1, 11, 10, "step", start=late, end=late + 1), Span(1, 12, 10, "step", start=late, end=late + 1)])
+    second.wait(15)
+
+    summary = second.reader.summary(TRACE)
+    second.end()
+
+    assert summary is not None
+    assert summary.spans == 3
 
 
 def test_spans_sent_twice_count_once(life):

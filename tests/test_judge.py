@@ -12,6 +12,7 @@ from collector.core.findings.tracking import CLEARS_AFTER_NS, Tracked
 from collector.core.journeys import Journey, JourneyBook, Latency
 from collector.core.queue_promises import Queue, QueuePromise
 from collector.core.requirement import MANDATORY, judge
+from collector.core.said import NOTHING_SAID, Said
 from collector.judge import Judge
 from collector.store.derived import Derived
 from collector.store.engine import Store, open_store
@@ -245,7 +246,7 @@ def test_a_deadline_that_a_span_declares_is_held_against_the_calls_below_it(cour
             for i in range(40)
         ]
     )
-    said = {"cpdd.call.deadline_ms": "200"}
+    said = {"cpdd.call.deadline_ms": "200", "cpdd.call.fallback": "cache"}
     with closing(Committer(court.store, linger_ms=0)) as committer:
         committer.submit(encode([Span(1, 1, name="mark prices", kind=1, start=start, attributes=said)])).result(30)
 
@@ -255,6 +256,38 @@ def test_a_deadline_that_a_span_declares_is_held_against_the_calls_below_it(cour
     assert found.title == (
         "pricing POST /discounts takes longer with its retries than shop POST /checkout waits for mark prices"
     )
+    detail = Reader(court.store).journey("check out", Window(start, start + 2 * MINUTE_NS))
+    assert detail is not None
+    assert {edge.callee.operation: edge.said for edge in detail.edges} == {
+        "mark prices": Said(200_000_000, "cache"),
+        "POST /discounts": NOTHING_SAID,
+    }
+
+
+def test_a_journey_of_several_steps_is_held_against_its_promise_session_by_session(court: Court):
+    start = court.clock.now_ns() - 32 * MINUTE_NS
+    steps = [("cart", False), ("pay", True), ("cart", False), ("pay", False)]
+    made, spans = [], []
+    for number in range(60):
+        step, fails = steps[number % 4]
+        trace_id, at = 50_000 + number, start + number % 4 * 10**9
+        made.append(LearnedTrace(trace_id, start=at, journey=step, failed=fails, path={(PRICING[0],): 50}))
+        said = {"session.id": f"s{number // 2}"}
+        spans.append(Span(trace_id, 0xAA, name="POST /checkout", start=at, attributes=said))
+    court.learns(made)
+    with closing(Committer(court.store, linger_ms=0)) as committer:
+        committer.submit(encode(spans)).result(30)
+    buy = Journey("buy", steps=("cart", "pay"), availability=0.99)
+
+    court.new_judge(book=JourneyBook((buy,))).run_once()
+
+    whole = Reader(court.store).sessions(buy, Window(start - MINUTE_NS, court.clock.now_ns()))
+    assert (whole.sessions, whole.kept, whole.completed) == (30, 15, 15)
+    assert [(step.journey, step.sessions, step.kept) for step in whole.steps] == [("cart", 30, 30), ("pay", 30, 15)]
+    (found,) = [one.finding for one in court.told if one.finding.kind == "budget burning"]
+    assert found.title == "buy fails more often than it promises: most of it at pay"
+    assert found.examples == whole.examples
+    assert Reader(court.store).standings()["buy"][0].kept.share == 0.5
 
 
 def test_an_edge_that_was_not_there_for_hundreds_of_traces_is_new(court: Court):

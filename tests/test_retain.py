@@ -23,7 +23,7 @@ def test_a_round_keeps_what_is_interesting_and_says_what_the_ceiling_deleted(
         commit(store, [Span(1, 1)])
         commit(store, [Span(2, 1, start=NOW)])
         Derived(store).write(learned([LearnedTrace(1)], NOW))
-        retainer = Retainer(store, Settings(max_disk_bytes=1), clock)
+        retainer = Retainer(store, Settings(max_disk_bytes=1), clock, clock)
 
         retainer.run_once()
         at_first = retainer.progress.kept_traces

@@ -13,6 +13,7 @@ handle = cpdd.init(service="checkout", version="1", criticality="high", processo
 assert_type(handle, cpdd.Handle)
 assert_type(handle.force_flush(timeout_s=1.0), bool)
 assert_type(exporter.one("GET").name, str)
+cpdd.detail("cart.items", lambda: ["tea"])
 assert_type(FakeClock().now_ns(), int)
 assert_type(CountingIds().generate_trace_id(), int)
 

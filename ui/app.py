@@ -40,6 +40,7 @@ from ui.views import (
     services,
     system,
     trace,
+    trace_pair,
     trace_window,
     what_if,
     words,
@@ -49,7 +50,7 @@ from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
 from ui.views.page import Elsewhere, Page, UiSettings, Visit
 from ui.views.reader import TraceReader
-from ui.views.time_range import CHOICES
+from ui.views.time_range import CHOICES, length_words
 from ui.views.trace_sheet import Sheets
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ PAGES = (
     findings.PAGE,
     trace.PAGE,
     trace_window.PAGE,
+    trace_pair.PAGE,
     search.PAGE,
     services.PAGE,
     sampling.PAGE,
@@ -155,9 +157,11 @@ def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> Non
         weighted=units.weighted,
         clock=units.clock,
         words=words,
+        length_words=length_words,
         range_choices=CHOICES,
         ui=settings,
         form_token=form_token,
+        compare_with=trace_pair.OTHERS,
     )
 
 

@@ -5,6 +5,7 @@ One ASGI application in the loop thread. A stream is a task that waits for an ev
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -56,22 +57,31 @@ class Query:
         values: list[str] = self._values.get(name, [])
         if values in ([], [""]) and default is not None:
             return default
-        if len(values) != 1 or not 0 < len(values[0]) <= MAX_NAME_CHARS:
-            raise PolicyError(f"{len(values)} of it, exactly one of 1 to {MAX_NAME_CHARS} characters is expected", name)
+        if len(values) != 1:
+            raise PolicyError("missing" if not values else f"said {len(values)} times, once is expected", name)
+        if not 0 < len(values[0]) <= MAX_NAME_CHARS:
+            raise PolicyError(f"{len(values[0])} characters, 1 to {MAX_NAME_CHARS} are expected", name)
         return values[0]
 
     def number(self, name: str) -> float:
+        text = self.one(name, "0")
         try:
-            return min(max(float(self.one(name, "0")), 0.0), MAX_WAIT_S)
+            number = float(text)
         except ValueError:
-            raise PolicyError(f"{self.one(name)!r} is no number", name) from None
+            number = math.nan
+        if math.isnan(number):
+            raise PolicyError(f"{text!r} is no number", name)
+        return min(max(number, 0.0), MAX_WAIT_S)
 
 
 class ControlApp:
     """The ASGI application."""
 
-    def __init__(self, service: SamplingService, guard: Guard, proposer: Proposer | None = None) -> None:
+    def __init__(
+        self, service: SamplingService, guard: Guard, proposer: Proposer | None = None, body_s: float = BODY_S
+    ) -> None:
         self._service = service
+        self._body_s = body_s
         self._proposer = proposer or Proposer(service)
         self._guard = guard
         self._changes = Bucket(CHANGES_PER_S, CHANGES_BURST, service.now_s)
@@ -97,7 +107,7 @@ class ControlApp:
         query, path = Query(scope), scope["path"]
         match scope["method"], path.rstrip("/"):
             case "GET", "/sampling" | "/api/sampling":
-                return _json(strategy_json(self._service.strategy(query.one("service"))))
+                return _json(strategy_json(self._service.tell(query.one("service"))))
             case "GET", "/v1/policies":
                 return await self._policies(query, header(scope, b"if-none-match"))
             case "GET", "/v1/strategies":
@@ -120,7 +130,7 @@ class ControlApp:
         match method, parts:
             case "POST", ["v1", "policies"]:
                 self._admit(caller)
-                change = read_change(await self._body(receive, caller))
+                change = read_change(await self._body(receive, caller), service.longest_boost_s, service.now_ms())
                 return _json({"version": await service.put(change)})
             case "POST", ["v1", "boosts"]:
                 self._admit(caller)
@@ -147,16 +157,11 @@ class ControlApp:
     async def _body(self, receive: Receive, caller: Caller) -> Any:
         """The JSON value of a body. Raises Forbidden and PolicyError."""
         self._guard.check_body(caller)
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MAX_BODY_BYTES:
-                raise Forbidden(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body is over the limit of {MAX_BODY_BYTES} bytes"
-                )
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await _whole(receive)
+        except TimeoutError:
+            raise Forbidden(HTTPStatus.REQUEST_TIMEOUT, f"no whole body came within {self._body_s:g} s") from None
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -217,6 +222,19 @@ class ControlApp:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
+
+
+async def _whole(receive: Receive) -> bytes:
+    """The body of a request. Raises Forbidden (413)."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY_BYTES:
+            raise Forbidden(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body is over the limit of {MAX_BODY_BYTES} bytes")
+    return bytes(body)
 
 
 async def _gone(receive: Receive) -> None:

@@ -104,6 +104,7 @@ class Proposer:
             max_traces=proposal.max_traces,
             attributes=(),
             here=False,
+            detail=(),
             id=proposal.id,
             author=author,
             reason=reason or proposal.why[:256],

@@ -7,8 +7,9 @@ from typing import Any
 
 from collector.core.sampling.fleet import Rate, Report
 from collector.core.sampling.roots import Root
-from cpdd.sampling.document import MAX_POLICIES, Matcher, Policy, parse_policy
-from cpdd.sampling.fields import Fields, PolicyError
+from cpdd.detail_letters import Detail
+from cpdd.sampling.document import MAX_POLICIES, Matcher, Policy, check_id, check_key, parse_detail, parse_policy
+from cpdd.sampling.fields import MAX_TEXT_CHARS, Fields, PolicyError
 
 MAX_REPORTED = 4_000
 WORKED_OUT = ("operations", "local_traces_per_second")
@@ -27,6 +28,7 @@ class BoostRequest:
     max_traces: int | None
     attributes: tuple[tuple[str, str], ...]
     here: bool
+    detail: tuple[Detail, ...]
     id: str
     author: str
     reason: str
@@ -64,6 +66,7 @@ def read_boost(value: object, longest_s: float) -> BoostRequest:
         max_traces=fields.integer("max_traces", 1, 10**9, default=None),
         attributes=tuple((name, attributes.text(name)) for name in names),
         here=fields.take("here", bool, default=False),
+        detail=parse_detail(fields),
         id=fields.text("id", default="") or f"boost-{secrets.token_hex(3)}",
         author=fields.text("author", default=""),
         reason=fields.text("reason", default=""),
@@ -71,6 +74,9 @@ def read_boost(value: object, longest_s: float) -> BoostRequest:
     fields.finish()
     if not request.service:
         raise PolicyError("empty", "service")
+    check_id(request.id, "id")
+    for name in names:
+        check_key(name, f"attributes.{name[:MAX_TEXT_CHARS]}")
     if len(names) > 8:
         raise PolicyError(f"{len(names)} attributes are over the limit of 8", "attributes")
     return request
@@ -107,8 +113,9 @@ def read_acceptance(value: object) -> tuple[str, str]:
     return author, reason
 
 
-def read_change(value: object) -> PolicyChange:
-    """Read `{"policies": [...]}`, or one policy alone."""
+def read_change(value: object, longest_s: float, now_ms: int) -> PolicyChange:
+    """Read `{"policies": [...]}`, or one policy alone; no boost may last longer than `longest_s` from now on."""
+    longest_unix_ms = now_ms + round(1000 * longest_s)
     if isinstance(value, dict) and "policies" not in value and "trace" in value:
         value = {"policies": [value]}
     fields = Fields(value, "")
@@ -120,13 +127,22 @@ def read_change(value: object) -> PolicyChange:
     fields.finish()
     if len(items) > MAX_POLICIES:
         raise PolicyError(f"{len(items)} policies are over the limit of {MAX_POLICIES}", "policies")
-    policies = []
+    policies: list[Policy] = []
     for index, item in enumerate(items):
         place = f"policies[{index}]"
         for name in WORKED_OUT:
             if name in fields_of(item, "cpdd"):
                 raise PolicyError("worked out by the server, not said by people", f"{place}.cpdd.{name}")
-        policies.append(parse_policy(item, place))
+        policy = parse_policy(item, place)
+        if any(policy.id == other.id for other in policies):
+            raise PolicyError(f"{policy.id!r} comes twice", f"{place}.id", "ids are unique")
+        if (policy.expires_unix_ms or 0) > longest_unix_ms:
+            raise PolicyError(
+                f"the boost would last longer than {longest_s:g} s from now on",
+                f"{place}.cpdd.expires_unix_ms",
+                "extend it when it is about to end",
+            )
+        policies.append(policy)
     return PolicyChange(tuple(policies), replace, author, reason)
 
 
@@ -155,6 +171,8 @@ def read_report(value: object) -> Report:
         interval_s=interval_s,
         rates=rates,
         leases=used,
+        spans_sent=fields.integer("spans_sent", 0, default=0),
+        spans_lost=fields.integer("spans_lost", 0, default=0),
     )
     fields.finish()
     return report
@@ -176,6 +194,7 @@ def boosts_of(request: BoostRequest, targets: Sequence[Root], expires_unix_ms: i
                 max_traces=request.max_traces,
                 group=request.id if number else "",
                 here=request.here,
+                detail=request.detail,
                 author=request.author,
                 reason=request.reason,
             )

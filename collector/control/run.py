@@ -14,6 +14,7 @@ from collector.control.state import state_of
 from collector.core.findings.model import JourneySeen
 from collector.core.sampling.proposals import Proposal
 from collector.core.sampling.roots import Root
+from collector.core.sampling.told import Told
 from collector.listen import Endpoint
 from collector.loop import LoopThread
 from collector.receive.asgi import Application
@@ -43,6 +44,8 @@ class Control:
         self._settings = settings
         self._loop = loop
         self._guard = Guard(settings.host, Tokens("control_token", settings.control_token))
+        self.told = Told()
+        """What clients were told, which the analyzer weighs traces by."""
         self._service: SamplingService | None = None
         self._proposer: Proposer | None = None
         self._manager: SamplingManager | None = None
@@ -77,6 +80,7 @@ class Control:
             settings.sampling_default,
             settings.sampling_max_boost_s,
             read_costs=costs.read,
+            told=self.told,
         )
         await service.begin()
         return service
@@ -144,7 +148,7 @@ class Control:
         return await self._proposer.proposals()
 
     async def _strategy(self, service: str) -> Strategy:
-        return self._running().strategy(service)
+        return self._running().tell(service)
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._loop.run(work)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
+from collector.control.clock import SteadyClock
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
 from collector.core.sampling.costs import Costs, traces_per_second
 from collector.core.sampling.fleet import Fleet, Report
@@ -29,7 +30,9 @@ from collector.core.sampling.policies import (
 )
 from collector.core.sampling.roots import Root
 from collector.core.sampling.strategies import strategies_json
+from collector.core.sampling.told import Told
 from collector.store.sampling_log import RESERVED, Change
+from cpdd.detail_letters import Detail
 from cpdd.errors import CpddError
 from cpdd.sampling.document import Document, Policy, parse_policy, policy_json
 from cpdd.sampling.fields import PolicyError
@@ -102,6 +105,7 @@ class Boosted:
     duration_s: float
     """From now on."""
     max_traces: int | None
+    detail: tuple[Detail, ...]
     targets: tuple[Root, ...]
     found: bool
     """Whether the targets were found as the roots of what was asked for."""
@@ -122,11 +126,13 @@ class SamplingService:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         read_costs: Callable[[], Costs] = dict,
+        told: Told | None = None,
     ) -> None:
         """Args:
         workers: threads for what the store is asked.
         baseline: what Jaeger clients are told where no policy says more.
         read_costs: asks the store what traces have cost lately.
+        told: takes note of what clients are told, for whoever weighs their traces.
         """
         self.baseline = baseline
         self.longest_boost_s = longest_boost_s
@@ -135,8 +141,9 @@ class SamplingService:
         self._roots = roots
         self._workers = workers
         self._clock = clock
-        self._wall_clock = wall_clock
+        self._wall_clock = SteadyClock(wall_clock, clock)
         self._read_costs = read_costs
+        self._told = told or Told()
         self._costs: Costs = {}
         self._costs_due_s = clock()
         self._fleet = Fleet()
@@ -161,7 +168,8 @@ class SamplingService:
         return self._fleet
 
     def now_ms(self) -> int:
-        return round(self._wall_clock() * 1000)
+        """Return Unix time; it never goes back, so that boosts end on time though somebody sets the clock."""
+        return round(self._wall_clock.now_s() * 1000)
 
     def now_s(self) -> float:
         return self._clock()
@@ -191,6 +199,16 @@ class SamplingService:
     def strategy(self, service: str) -> Strategy:
         """Return what Jaeger clients of a service sample by now."""
         return strategy_for(self.document(service), service, self._fleet.operations(service), self.baseline)
+
+    def unweighted(self) -> list[str]:
+        """Return the services whose traces lately came without the weights that their clients write."""
+        return self._told.unweighted(self.now_ms() * 1_000_000)
+
+    def tell(self, service: str) -> Strategy:
+        """Return the same to a client that polls, and take note of it."""
+        strategy = self.strategy(service)
+        self._told.note(service, strategy, self.now_ms() * 1_000_000)
+        return strategy
 
     def strategies(self) -> dict[str, Any]:
         """Return what Jaeger clients are told, as Jaeger's strategies file: services that policies or clients name."""
@@ -231,6 +249,8 @@ class SamplingService:
     async def report(self, report: Report) -> dict[str, int]:
         """Take an instance's report; returns its leases."""
         self._fleet.take(report, self._clock())
+        if sum(rate.kept for rate in report.rates.values()) < sum(rate.seen for rate in report.rates.values()):
+            self._told.note_dropping(report.service, self.now_ms() * 1_000_000)
         for name, used in report.leases.items():
             if name in self._leases:
                 self._leases[name].report(report.instance, used)
@@ -355,6 +375,7 @@ class SamplingService:
             expires_unix_ms=first.expires_unix_ms or 0,
             duration_s=((first.expires_unix_ms or 0) - self.now_ms()) / 1000,
             max_traces=first.max_traces,
+            detail=first.detail,
             targets=tuple(_target(policy) for policy in policies),
             found=found,
             clients=sum(len(self._streams.get(service, ())) for service in services),

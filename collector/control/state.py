@@ -23,6 +23,7 @@ async def state_of(service: SamplingService) -> dict[str, Any]:
         "now_unix_ms": now_ms,
         "baseline": service.baseline,
         "longest_boost_s": service.longest_boost_s,
+        "unweighted": service.unweighted(),
         "boosts": [_boost(service, policy, now_ms) for policy in service.book.boosts(now_ms)],
         "ended": [_policy(p) for p in service.book.policies.values() if not is_live(p, now_ms)],
         "policies": [_policy(p) for p in service.book.live(now_ms) if p.kind != "boost"],
@@ -78,4 +79,6 @@ def _client(service: SamplingService, instance: Instance, now_s: float) -> dict[
         "is_current": report is not None and report.hash == wanted,
         "mode": report.mode if report else "",
         "problem": report.problem if report else "",
+        "spans_sent": report.spans_sent if report else 0,
+        "spans_lost": report.spans_lost if report else 0,
     }

@@ -14,12 +14,13 @@ from collector.core.critical_path import CriticalPaths, critical_paths
 from collector.core.dependencies import EDGE_KINDS, NODE_KINDS, Calls, Dependencies, find_dependencies
 from collector.core.distinct import distinct_rows
 from collector.core.fallbacks import Replacements
-from collector.core.flags import PARTLY_SAMPLED
+from collector.core.flags import PARTLY_SAMPLED, UNWEIGHTED
 from collector.core.journeys import JourneyBook
 from collector.core.naming import JourneyNames, name_journeys
 from collector.core.policy import PathPolicy
 from collector.core.queues import NOTHING_SENT, Sent
 from collector.core.sampling.counting import Deciders
+from collector.core.sampling.told import Told
 from collector.core.service_graph import ServiceCalls, no_calls, service_calls
 from collector.core.spans import STATUS_ERROR, IdColumn, IntColumn, SpanBatch
 
@@ -62,6 +63,7 @@ def analyze_traces(
     book: JourneyBook = JourneyBook(),
     names: JourneyNames | None = None,
     deciders: Deciders | None = None,
+    told: Told | None = None,
 ) -> Learned:
     """Return rows about every trace of `batch`.
 
@@ -73,14 +75,15 @@ def analyze_traces(
         book: the journeys that somebody named.
         names: the journeys that were discovered so far; those of these traces are added.
         deciders: who samples by thresholds of their own, as known so far; likewise.
+        told: what clients that write no threshold were told to keep.
     """
     forest = assemble(batch, policy, reporting_services)
     paths = critical_paths(forest)
     found = name_journeys(forest, find_dependencies(forest, paths, sent), book, names or JourneyNames(), version)
     blame = assign_blame(forest, found)
-    weights = (deciders or Deciders()).weigh(forest, found.journey, ot)
+    weights, unweighted = (told or Told()).weigh(forest, ot, (deciders or Deciders()).weigh(forest, found.journey, ot))
     traces = {
-        **_trace_columns(forest, paths, found, weights),
+        **_trace_columns(forest, paths, found, weights, unweighted),
         "Version": np.full(forest.traces, version, np.uint64),
         "SettlesAt": np.full(forest.traces, settles_at_unix_nano, np.int64),
         "Deleted": np.zeros(forest.traces, np.uint8),
@@ -99,7 +102,11 @@ def analyze_traces(
 
 
 def _trace_columns(
-    forest: Forest, paths: CriticalPaths, found: Dependencies, weights: NDArray[np.float64]
+    forest: Forest,
+    paths: CriticalPaths,
+    found: Dependencies,
+    weights: NDArray[np.float64],
+    unweighted: NDArray[np.bool_],
 ) -> dict[str, object]:
     batch = forest.batch
     target = forest.target
@@ -113,6 +120,8 @@ def _trace_columns(
     in_trace, services = distinct_rows((trace_of, batch.service[node_rows]))
     service_offsets = np.searchsorted(in_trace, np.arange(forest.traces + 1))
     flags = np.bitwise_or.reduceat(forest.flags, heads).astype(np.uint64)
+    flags |= np.where(weights == 0, np.uint64(PARTLY_SAMPLED), np.uint64(0))
+    flags |= np.where(unweighted, np.uint64(UNWEIGHTED), np.uint64(0))
     return {
         "TraceId": [batch.trace_id(row) for row in rows.tolist()],
         "Start": starts,
@@ -126,7 +135,7 @@ def _trace_columns(
         "Spans": np.diff(forest.first).astype(np.uint32),
         "Errors": np.add.reduceat((batch.status_code[node_rows] == STATUS_ERROR).astype(np.uint32), heads),
         "Services": np.diff(service_offsets).astype(np.uint32),
-        "Flags": flags | np.where(weights == 0, np.uint64(PARTLY_SAMPLED), np.uint64(0)),
+        "Flags": flags,
         "Completeness": 1.0 - paths.uncertain_ns / long,
         "Ambiguity": paths.ambiguous_ns / long,
         "Weight": weights,
@@ -179,6 +188,7 @@ def _edge_columns(forest: Forest, calls: Calls, blame: Blame, ids: IdColumn) -> 
         "Edge.DeclaredOptional": count(calls.declared == 2),
         "Edge.OwnFailed": count(blame.own),
         "Edge.Blamed": count(blame.blamed),
+        "Edge.BlamedInjected": count(blame.injected),
         "Edge.Injected": count(failed * calls.injected),
         "Edge.CallerVersion": groups.lists(strings[groups.first(calls.caller_version)]),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.core.adoption import with_adopted_roots
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
 from collector.core.spans import (
@@ -91,7 +92,7 @@ def assemble(
     Odd spans are flagged, never raised. Work: O(n).
     """
     with np.errstate(over="ignore"):
-        return _assemble(_in_one_form(batch), policy, reporting_services)
+        return _assemble(_in_one_form(with_adopted_roots(batch)), policy, reporting_services)
 
 
 def _assemble(batch: SpanBatch, policy: PathPolicy, reporting_services: frozenset[str] | None) -> Forest:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.core.assemble import Forest
-from collector.core.spans import LINK_RETRY, Columns, FlagColumn, IntColumn
+from collector.core.spans import LINK_ADOPTED, LINK_RETRY, Columns, FlagColumn, IntColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def _linked_calls(forest: Forest, trace: IntColumn, node: IntColumn) -> list[tup
     """Pairs of calls: an attempt, and the one of the same trace that its link leads to."""
     batch = forest.batch
     row = forest.row[node]
-    linking = np.flatnonzero(batch.link_type[row] >= LINK_RETRY)
+    kind = batch.link_type[row]
+    linking = np.flatnonzero((kind >= LINK_RETRY) & (kind < LINK_ADOPTED))
     linking = linking[_leads_into_own_trace(forest, row[linking])]
     if not len(linking):
         return []

@@ -107,6 +107,8 @@ class Outcome:
     """Failed traces without a failed call that took the root down."""
     squares: float
     """Sum of the squared weights of the traces."""
+    injected: float = 0.0
+    """Of the failed, those that an injected fault took down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,13 @@ class Availability:
     """Measured and implied availability, and by how much they differ."""
 
     measured: Proportion
+    """Of all traces: what users had."""
+    injected: float
+    """Share of the traces that injected faults took down; they are in `measured`, and in nothing below."""
     implied: float
     implied_interval: tuple[float, float]
     difference: float
-    """Measured minus implied."""
+    """Measured, without the traces that injected faults took down, minus implied."""
     difference_interval: tuple[float, float]
 
     @property
@@ -143,15 +148,16 @@ def availability(outcome: Outcome, dependencies: Sequence[Dependency]) -> Availa
     implied = float(_implied(outcome, dependencies, None, scale)[0])
     draws = np.random.default_rng(_SEED)
     drawn = _implied(outcome, dependencies, draws, scale)
-    good = (outcome.traces - outcome.failed) * scale
-    seen = draws.beta(0.5 + good, 0.5 + outcome.failed * scale, _DRAWS)
-    apart = seen - drawn
+    good, failed = outcome.traces - outcome.failed, max(outcome.failed - outcome.injected, 0.0)
+    seen = draws.beta(0.5 + good * scale, 0.5 + failed * scale, _DRAWS)
+    difference = (good / (good + failed) if good + failed else 1.0) - implied
     return Availability(
         measured=measured,
+        injected=outcome.injected / outcome.traces,
         implied=implied,
         implied_interval=_interval(drawn, implied),
-        difference=measured.share - implied,
-        difference_interval=_interval(apart, measured.share - implied),
+        difference=difference,
+        difference_interval=_interval(seen - drawn, difference),
     )
 
 

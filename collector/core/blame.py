@@ -23,9 +23,11 @@ class Blame:
     """Shape (c,) each: one row a call."""
 
     own: FlagColumn
-    """It failed, and no failed call below it took its callee down: the failure is the callee's own."""
+    """It failed by itself: no failed call below it took its callee down, and nobody made it fail."""
     blamed: FlagColumn
     """It has the blame for its trace; one call of a failed trace at most, none where the root failed by itself."""
+    injected: FlagColumn
+    """It has the blame, and somebody made it fail."""
 
 
 def assign_blame(forest: Forest, found: Dependencies) -> Blame:
@@ -35,7 +37,7 @@ def assign_blame(forest: Forest, found: Dependencies) -> Blame:
     """
     calls = found.calls
     if not len(calls):
-        return Blame(np.empty(0, np.uint8), np.empty(0, np.uint8))
+        return Blame(*(np.empty(0, np.uint8) for _ in range(3)))
     call_at = np.full(len(forest), -1, np.int64)
     call_at[calls.node] = np.arange(len(calls))
     _, depth, deadly, own = load("blame", len(forest)).find_deadly(
@@ -49,7 +51,8 @@ def assign_blame(forest: Forest, found: Dependencies) -> Blame:
         calls.caller_well,
     )
     suspects = np.flatnonzero((deadly == 1) & found.journey_failed[calls.trace])
-    return Blame(own, _first_of_deepest(forest, calls, suspects, depth))
+    blamed = _first_of_deepest(forest, calls, suspects, depth)
+    return Blame(own & (1 - calls.injected), blamed, blamed & calls.injected)
 
 
 def _first_of_deepest(forest: Forest, calls: Calls, suspects: np.ndarray, depth: np.ndarray) -> FlagColumn:

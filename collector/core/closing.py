@@ -1,6 +1,9 @@
 """Which traces are complete enough to be analyzed, and which may be forgotten. Called by the analyzer, which owns the
 clock and the I/O.
 
+Waiting is measured from the moment at which spans were read, by a clock that only goes forward: neither a machine's
+time that is set nor a collector whose clock is wrong holds a trace back or closes it early.
+
     first span      root ended, quiet 2 s        quiet 10 s
         |---------------------| analyzed: provisional  |  settled: forgotten here, kept in the store
                                          late span: analyzed again, each time after twice as long
@@ -84,16 +87,17 @@ class OpenTraces:
     def add(
         self,
         spans: SpanBatch,
-        arrived_unix_nano: IntColumn,
         ot: tuple[str, ...],
         lane: IntColumn,
         sequence: IntColumn,
+        now_ns: int,
         seen_before_unix_nano: int = 0,
     ) -> None:
         """Take spans in, in order of arrival.
 
         Args:
             ot: by row, tracestate's `ot` member.
+            now_ns: by the clock that `close` is told as well; it never goes back.
             seen_before_unix_nano: traces that began before this may have been analyzed in another life of the process.
         """
         if not len(spans):
@@ -117,33 +121,34 @@ class OpenTraces:
             slots[place] = slot
         fresh = state.first_arrival[slots] < 0
         # reduceat over rows grouped by trace
-        last = np.maximum.reduceat(arrived_unix_nano[order], first[:-1])
-        earliest = np.minimum.reduceat(arrived_unix_nano[order], first[:-1])
         rooted = np.maximum.reduceat((spans.parent_span_id[order] == 0).astype(np.int8), first[:-1]) > 0
         state.key_low[slots] = spans.trace_id_low[heads]
         state.key_high[slots] = spans.trace_id_high[heads]
-        state.first_arrival[slots] = np.where(fresh, earliest, state.first_arrival[slots])
-        state.last_arrival[slots] = np.maximum(state.last_arrival[slots], last)
+        state.first_arrival[slots[fresh]] = now_ns
+        state.last_arrival[slots] = now_ns
         state.has_root[slots] |= rooted
         state.changed[slots] = True
-        new = slots[fresh]
-        began = np.minimum.reduceat(spans.start_time_unix_nano[order], first[:-1])[fresh]
-        seen = self._recent.contain(spans.trace_id_low[heads[fresh]])
-        state.incomplete[new] = seen | (began < seen_before_unix_nano)
+        began = np.minimum.reduceat(spans.start_time_unix_nano[order], first[:-1])
+        state.incomplete[slots] |= began < seen_before_unix_nano  # its root may come after spans that began later
+        state.incomplete[slots[fresh]] |= self._recent.contain(spans.trace_id_low[heads[fresh]])
         slot_column = np.empty(len(spans), np.int64)
         slot_column[order] = np.repeat(slots, np.diff(first))
         self._chunks.append(_Chunk(spans, slot_column, ot, lane, sequence, len(spans)))
 
-    def close(self, now_unix_nano: int, everything: bool = False) -> Closing | None:
+    def remember(self, ids_low: IdColumn) -> None:
+        """Take in the lower halves of ids of traces that another life of the process has analyzed."""
+        self._recent.add(ids_low)
+
+    def close(self, now_ns: int, everything: bool = False) -> Closing | None:
         """Return the traces that are due, and forget those that are settled; None when nothing is due."""
         policy = self.policy
         state = self._state
         slots = np.fromiter(self._slot_of.values(), np.int64, len(self._slot_of))
-        quiet = now_unix_nano - state.last_arrival[slots]
-        age = now_unix_nano - state.first_arrival[slots]
+        quiet = now_ns - state.last_arrival[slots]
+        age = now_ns - state.first_arrival[slots]
         wait = np.where(state.has_root[slots], policy.quiet_s, policy.no_root_s) * _SECOND
         due = (quiet >= wait) | (age >= policy.max_age_s * _SECOND)
-        due &= state.changed[slots] & (now_unix_nano >= state.not_before[slots])
+        due &= state.changed[slots] & (now_ns >= state.not_before[slots])
         due |= everything & state.changed[slots]
         if (excess := len(self) - policy.max_open_spans) > 0:
             due |= self._oldest_slots(slots, excess)
@@ -151,7 +156,7 @@ class OpenTraces:
         closing = self._gather(chosen)
         state.changed[chosen] = False
         delay = np.minimum(policy.quiet_s * 2.0 ** state.repeats[chosen], policy.max_repeat_s) * _SECOND
-        state.not_before[chosen] = now_unix_nano + delay.astype(np.int64)
+        state.not_before[chosen] = now_ns + delay.astype(np.int64)
         state.repeats[chosen] = np.minimum(state.repeats[chosen] + 1, 16)
         settled = ~state.changed[slots] & (quiet >= policy.settle_s * _SECOND)
         if excess > 0:
@@ -285,6 +290,8 @@ class _RecentIds:
         self._runs: list[IdColumn] = []
 
     def add(self, ids: IdColumn) -> None:
+        if not len(ids):
+            return
         self._runs.append(np.sort(ids))
         # Runs of like size are merged, so that there are few to search; the oldest goes when there are too many ids.
         while len(self._runs) > 1 and len(self._runs[-1]) * 2 >= len(self._runs[-2]):

@@ -260,9 +260,11 @@ def _begin_calls(
     queue_row = np.where(nameless, rows, caller_row)
     is_queue = outside & names_any((queue_service, queue_operation))[rows]
     is_database = outside & ~is_queue & (batch.db_system[rows] >= 0)
-    named = np.where(batch.peer_service[rows] >= 0, batch.peer_service[rows], batch.server_address[rows])
+    # Who names its own service as the peer means what it stands for (hotrod's `mysql`) or a schema: it calls no one.
+    peer = np.where(batch.peer_service[rows] == batch.service[rows], NO_STRING, batch.peer_service[rows])
+    named = np.where(peer >= 0, peer, batch.server_address[rows])
     callee_service = np.select(
-        [~outside, is_queue, is_database & (batch.peer_service[rows] < 0)],
+        [~outside, is_queue, is_database & (peer < 0)],
         [batch.service[target_row], queue_service[rows], batch.db_system[rows]],
         named,
     )

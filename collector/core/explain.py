@@ -11,6 +11,7 @@ from collector.core.detail import Link
 from collector.core.flags import REASONS, ROOT_KINDS, flag_names
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
+from collector.core.slack import SlackAndDrag, slack_and_drag
 from collector.core.spans import IntColumn, SpanBatch
 
 __all__ = ["Explanation", "Fragment", "PathNode", "PathPolicy", "Section", "explain"]
@@ -178,10 +179,11 @@ def explain(
         targets[list(chosen)] = list(chosen.values())
         traces = chosen.keys()  # type: ignore[assignment]
     paths = critical_paths(forest, want_sections=True, target=targets)
+    replayed = slack_and_drag(forest, paths, targets) if target != "trace" else None
     explained = []
     for trace in traces:
         view = _View(forest, trace)
-        if target == "trace":
+        if replayed is None:
             explained.append(view.explain_whole(policy, links))
         else:
             low, high = paths.section_first[trace], paths.section_first[trace + 1]
@@ -198,6 +200,7 @@ def explain(
                     [getattr(paths, name)[view.nodes] for name in ("time_ns", "time_min_ns", "time_max_ns")],
                     int(paths.ambiguous_ns[trace]),
                     int(paths.uncertain_ns[trace]),
+                    replayed,
                 )
             )
     return explained
@@ -251,20 +254,9 @@ class _View:
         times: list[IntColumn],
         ambiguous_ns: int,
         uncertain_ns: int,
+        replayed: SlackAndDrag,
     ) -> Explanation:
         """Explain with one span as the target."""
-        forest = self.forest
-        replayed = load("replay", self.count).replay_target(
-            target,
-            self.tick,
-            self.start,
-            self.end,
-            forest.span_id[self.nodes],
-            forest.relation[self.nodes],
-            self.children,
-            self.child_first,
-            times[0],
-        )
         duration = int(self.end[target] - self.start[target])
         return self._explanation(
             policy, target, int(self.start[target]), duration, sections, times, ambiguous_ns, uncertain_ns, replayed
@@ -323,7 +315,7 @@ class _View:
         times: list[IntColumn],
         ambiguous_ns: int,
         uncertain_ns: int,
-        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
+        replayed: SlackAndDrag | None,
     ) -> Explanation:
         forest = self.forest
         order = self._depth_first()
@@ -337,7 +329,7 @@ class _View:
             target_start_unix_nano=start,
             target_duration_ns=duration,
             sections=self._sections(sections, position),
-            nodes=tuple(self._node(node, position, times, replayed) for node in order),
+            nodes=self._nodes(order, position, times, replayed),
             fragments=self._fragments(target, position),
             completeness=1.0 - uncertain_ns / duration if duration else 1.0,
             ambiguity=ambiguous_ns / duration if duration else 0.0,
@@ -346,85 +338,112 @@ class _View:
 
     def _depth_first(self) -> list[int]:
         """Nodes behind their parents, siblings by start, then by end down and id; the target's tree first."""
-        forest = self.forest
-
-        def key(node: int) -> tuple[int, int, int, int]:
-            return (int(self.start[node]), -int(self.end[node]), int(forest.span_id[self.first + node]), node)
-
-        primary = int(forest.target[self.trace]) - self.first
-        tops = sorted((node for node in range(self.count) if self.parent[node] < 0), key=key, reverse=True)
-        tops.remove(primary)
-        stack = [*tops, primary]
+        rank = np.empty(self.count, np.int64)
+        rank[np.lexsort((self.forest.span_id[self.nodes], -self.end, self.start))] = np.arange(self.count)
+        parents = np.repeat(np.arange(self.count), np.diff(self.child_first))
+        last_first = self.children[np.lexsort((-rank[self.children], parents))].tolist()
+        bounds = self.child_first.tolist()
+        primary = int(self.forest.target[self.trace]) - self.first
+        tops = np.flatnonzero(self.parent < 0)
+        stack = tops[np.argsort(-rank[tops])].tolist()
+        stack.remove(primary)
+        stack.append(primary)
         order = []
         while stack:
             node = stack.pop()
             order.append(node)
-            kids = self.children[self.child_first[node] : self.child_first[node + 1]].tolist()
-            stack.extend(sorted(kids, key=key, reverse=True))
+            stack += last_first[bounds[node] : bounds[node + 1]]
         return order
 
     def _sections(self, columns: _Sections, position: IntColumn) -> tuple[Section, ...]:
-        flags = self.forest.flags
         return tuple(
-            Section(int(position[node]), start, end, REASONS[reason], flag_names(int(flags[self.first + node])))
-            for node, reason, start, end in zip(
-                columns.node.tolist(),
+            Section(node, start, end, REASONS[reason], flag_names(flags))
+            for node, reason, start, end, flags in zip(
+                position[columns.node].tolist(),
                 columns.reason.tolist(),
                 columns.start.tolist(),
                 columns.end.tolist(),
+                self.forest.flags[self.first + columns.node].tolist(),
                 strict=True,
             )
         )
 
-    def _node(
+    def _nodes(
         self,
-        node: int,
+        order: list[int],
         position: IntColumn,
         times: list[IntColumn],
-        replayed: tuple[IntColumn, IntColumn, IntColumn, IntColumn] | None,
-    ) -> PathNode:
-        forest = self.forest
-        at = self.first + node
-        row = int(forest.row[at])
-        batch = forest.batch
-        above = int(self.parent[node])
+        replayed: SlackAndDrag | None,
+    ) -> tuple[PathNode, ...]:
+        """Return the nodes in an order; each column is converted once, since a trace may have 100,000 of them."""
+        forest, batch = self.forest, self.forest.batch
+        nodes = np.array(order, np.int64)
+        at = nodes + self.first
+        rows = forest.row[at]
+        above = self.parent[nodes]
+        no_numbers: list[int | None] = [None] * len(order)
         slack, slack_max, drag, drag_max = (
-            (int(column[node]) for column in replayed) if replayed is not None else (None, None, None, None)
+            (
+                column[at].tolist()
+                for column in (replayed.slack_ns, replayed.slack_max_ns, replayed.drag_ns, replayed.drag_max_ns)
+            )
+            if replayed is not None
+            else (no_numbers,) * 4
         )
-        if slack is not None and slack < 0:
-            slack = slack_max = None
-        return PathNode(
-            id=batch.span_id_hex(row) + ("/server" if forest.server_half[at] else ""),
-            row=row,
-            parent=int(position[above]) if above >= 0 else -1,
-            service=batch.text(int(batch.service[row])),
-            operation=batch.text(int(batch.name[row])),
-            kind=int(batch.kind[row]),
-            start_unix_nano=int(forest.start[at]),
-            end_unix_nano=int(forest.end[at]),
-            shift_ns=int(forest.shift[at]),
-            blocking=above < 0 or bool(forest.relation[at] == bits.BLOCKING),
-            flags=flag_names(int(forest.flags[at])),
-            time_ns=int(times[0][node]),
-            time_min_ns=int(times[1][node]),
-            time_max_ns=int(times[2][node]),
-            slack_ns=slack,
-            slack_max_ns=slack_max,
-            drag_ns=drag,
-            drag_min_ns=drag,
-            drag_max_ns=drag_max,
+        columns = (
+            rows,
+            batch.span_id[rows],
+            forest.server_half[at],
+            np.where(above >= 0, position[above], -1),
+            batch.service[rows],
+            batch.name[rows],
+            batch.kind[rows],
+            forest.start[at],
+            forest.end[at],
+            forest.shift[at],
+            (above < 0) | (forest.relation[at] == bits.BLOCKING),
+            forest.flags[at],
+            *(column[nodes] for column in times),
         )
+        text = batch.text
+        return tuple(
+            PathNode(
+                f"{span_id:016x}/server" if server_half else f"{span_id:016x}",
+                row,
+                parent,
+                text(service),
+                text(operation),
+                kind,
+                start,
+                end,
+                shift,
+                blocking,
+                flag_names(flags),
+                time,
+                time_min,
+                time_max,
+                None if own_slack is None or own_slack < 0 else own_slack,
+                None if own_slack is None or own_slack < 0 else own_slack_max,
+                own_drag,
+                own_drag,
+                own_drag_max,
+            )
+            for (row, span_id, server_half, parent, service, operation, kind, start, end, shift, blocking, flags,
+                 time, time_min, time_max), own_slack, own_slack_max, own_drag, own_drag_max
+            in zip(zip(*(column.tolist() for column in columns), strict=True), slack, slack_max, drag, drag_max,
+                   strict=True)
+        )  # fmt: skip
 
     def _fragments(self, target: int, position: IntColumn) -> tuple[Fragment, ...]:
         """Paths of other roots, orphans, and children that nobody waited for."""
         forest = self.forest
-        tops = []
-        for node in np.argsort(position).tolist():
-            alone = self.parent[node] < 0 or forest.relation[self.first + node] != bits.BLOCKING
-            if alone and node != target:
-                tops.append(node)
+        alone = (self.parent < 0) | (forest.relation[self.nodes] != bits.BLOCKING)
+        if target >= 0:
+            alone[target] = False
+        in_order = np.argsort(position)
+        tops = in_order[alone[in_order]]
         walked = load("walk", self.count).walk_targets(
-            np.array(tops, np.int64),
+            tops,
             np.full(len(tops), self.count),
             np.full(len(tops), self.tick),
             self.start,
@@ -438,10 +457,11 @@ class _View:
             True,
         )
         first, sections, section_bounds = walked[-3:]
-        fragments = []
-        for i, node in enumerate(tops):
-            own = slice(int(first[i]), int(first[i + 1]))
-            columns = _Sections(sections[own, 0], sections[own, 1], section_bounds[own, 0], section_bounds[own, 1])
-            kind = ROOT_KINDS[forest.root_kind[self.first + node]] or "not-blocking"
-            fragments.append(Fragment(int(position[node]), kind, self._sections(columns, position)))
-        return tuple(fragments)
+        columns = _Sections(sections[:, 0], sections[:, 1], section_bounds[:, 0], section_bounds[:, 1])
+        found = self._sections(columns, position)
+        bounds = first.tolist()
+        kinds = forest.root_kind[self.first + tops].tolist()
+        return tuple(
+            Fragment(node, ROOT_KINDS[kind] or "not-blocking", found[start:end])
+            for node, kind, start, end in zip(position[tops].tolist(), kinds, bounds, bounds[1:], strict=False)
+        )

@@ -1,9 +1,13 @@
 """Names of the flags and reasons that the kernels write as numbers."""
 
+from functools import lru_cache
+
 from collector.core.kernels import bits
 
 PARTLY_SAMPLED = 2048
 """Of traces, set by the analysis: a service that decides for itself may have left out its part."""
+UNWEIGHTED = 4096
+"""Of traces, set by the analysis: their service samples and says by what, but somebody took it off on the way."""
 
 FLAGS: dict[int, str] = {
     bits.CONFLICTING_DUPLICATE: "conflicting-duplicate",
@@ -18,6 +22,7 @@ FLAGS: dict[int, str] = {
     bits.CALLEE_MISSING: "callee-missing",
     bits.TRACE_CUT: "trace-cut",
     PARTLY_SAMPLED: "partly-sampled",
+    UNWEIGHTED: "unweighted",
 }
 """What happened to a span (CRITICAL_PATH rules 1 to 6, 10 and 12), bit by bit."""
 
@@ -37,6 +42,7 @@ REASONS = (
 ROOT_KINDS = ("", "root", "orphan", "cycle")
 
 
+@lru_cache(maxsize=4_096)
 def flag_names(value: int) -> tuple[str, ...]:
     """Return the names of the bits set in `value`.
 

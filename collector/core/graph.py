@@ -9,6 +9,7 @@ import networkx as nx
 
 from collector.core.queue_promises import QueuePromise
 from collector.core.requirement import Verdict
+from collector.core.said import NOTHING_SAID, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,17 @@ class GraphEdge:
     """Messages of which it is known how long they waited."""
     in_time: int = 0
     """Of these, received within what is promised."""
+    own_failed: int = 0
+    """Of the failed calls, those that neither a failed call below nor an injected fault took down."""
+    blamed: int = 0
+    """Failed traces that this call has the blame for."""
+    blamed_injected: int = 0
+    """Of these, those in which somebody made it fail."""
+    first_unix_nano: int = 0
+    """Start of the first trace with it; 0 where only sums are known."""
+    last_unix_nano: int = 0
+    said: Said = NOTHING_SAID
+    """Of a span around a call: how long its caller waits at most, and what it has instead."""
     examples: tuple[str, ...] = ()
     """Ids of traces: with a failed call, else those that are longest blocked on it."""
 
@@ -97,6 +109,8 @@ class GraphEdge:
                 "interval": list(self.verdict.interval),
                 "witnesses": self.verdict.witnesses,
                 "declared": self.declared,
+                "declared_fallback": self.said.fallback or None,
+                "deadline_ns": self.said.deadline_ns or None,
                 "blocking": self.blocking,
                 "confounded": self.confounded,
                 "needed": self.verdict.needed,
@@ -115,6 +129,8 @@ class GraphEdge:
             "wait_p50_ns": self.wait_p50_ns,
             "wait_p95_ns": self.wait_p95_ns,
             "injected": self.injected,
+            "own_failed": self.own_failed,
+            "blamed": self.blamed,
             "waited": self.waited,
             "mean_ns": self.mean_ns,
             "promise": self._promise_json(),
@@ -191,6 +207,8 @@ def _attributes(edge: GraphEdge) -> dict[str, str | int | float | bool]:
         "needed": verdict.needed,
         "journey_verdict": edge.journey_verdict.verdict,
         "declared": edge.declared or "",
+        "declared_fallback": edge.said.fallback,
+        "deadline_ns": edge.said.deadline_ns,
         "blocking": edge.blocking,
         "fallbacks": ", ".join(node.id for node, _ in edge.fallbacks),
         "critical_share": edge.critical_share,

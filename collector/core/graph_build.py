@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.core.assemble import Forest, assemble
+from collector.core.blame import Blame, assign_blame
 from collector.core.critical_path import critical_paths
 from collector.core.dependencies import EDGE_KINDS, NODE_KINDS, Calls, Dependencies, find_dependencies
 from collector.core.fallbacks import Use, fallbacks
@@ -17,6 +18,7 @@ from collector.core.naming import name_by_book
 from collector.core.policy import PathPolicy
 from collector.core.queue_promises import Queue, QueuePromise, promise_of
 from collector.core.requirement import Baseline, Evidence, Share, judge
+from collector.core.said import NOTHING_SAID, Mark, Said, said_in
 from collector.core.spans import REQUIREMENTS, IntColumn, SpanBatch
 
 _MINUTE_NS = 60_000_000_000
@@ -47,11 +49,16 @@ def dependency_graph(
     spent = np.zeros(len(journeys), np.int64)
     np.add.at(spent, journey_of, forest.end[forest.target] - forest.start[forest.target])
 
+    blame = assign_blame(forest, found)
     edges = {
-        key: _edge(forest, found, found.calls._take(rows), weights, journeys[key[0]], int(spent[key[0]]), book.queues)
+        key: _with_blame(
+            _edge(forest, found, found.calls._take(rows), weights, journeys[key[0]], int(spent[key[0]]), book.queues),
+            blame,
+            rows,
+        )
         for key, rows in _grouped(journey_of[found.calls.trace], found.edge).items()
     }
-    edges = _with_fallbacks(edges, found, journey_of)
+    edges = _with_said(_with_fallbacks(edges, found, journey_of), said_in(batch))
     ordered = sorted(
         edges.values(), key=lambda edge: (edge.journey, -edge.critical_share, edge.caller.id, edge.callee.id)
     )
@@ -88,6 +95,7 @@ def _edge(
     waits = calls.wait_ns[calls.wait_ns >= 0]
     wait_p50, wait_p95 = _percentiles(waits)[:2] if len(waits) else (None, None)
     promise = _promise(calls, text, queues)
+    starts = forest.start[forest.target[calls.trace]]
     return GraphEdge(
         journey=journey,
         caller=GraphNode(
@@ -118,12 +126,23 @@ def _edge(
         wait_p50_ns=wait_p50,
         wait_p95_ns=wait_p95,
         injected=int((failed & (calls.injected == 1)).sum()),
+        first_unix_nano=int(starts.min()),
+        last_unix_nano=int(starts.max()),
         waited=int(calls.waited.sum()),
         mean_ns=float(calls.duration_ns.mean()),
         promise=promise,
         delivered=len(waits),
         in_time=int((waits <= promise.within_ns).sum()) if promise else 0,
         examples=_examples(forest, calls),
+    )
+
+
+def _with_blame(edge: GraphEdge, blame: Blame, calls: IntColumn) -> GraphEdge:
+    return replace(
+        edge,
+        own_failed=int(blame.own[calls].sum()),
+        blamed=int(blame.blamed[calls].sum()),
+        blamed_injected=int(blame.injected[calls].sum()),
     )
 
 
@@ -205,6 +224,16 @@ def _with_fallbacks(
     named = {key: fallbacks(of_edge, uses[key], uses) for key, of_edge in candidates.items()}
     return {
         key: replace(edge, fallbacks=tuple((edges[called].callee, int(count)) for called, count in named.get(key, ())))
+        for key, edge in edges.items()
+    }
+
+
+def _with_said(edges: Mapping[_Key, GraphEdge], said: Mapping[Mark, Said]) -> dict[_Key, GraphEdge]:
+    """Say of spans around calls what they say of deadlines and fallbacks."""
+    return {
+        key: replace(edge, said=said.get((edge.callee.service, edge.callee.operation), NOTHING_SAID))
+        if edge.kind == "internal"
+        else edge
         for key, edge in edges.items()
     }
 

@@ -62,6 +62,7 @@ def _through(edge: GraphEdge, around: dict[tuple[str, str], list[GraphEdge]], pa
         edge,
         caller=decisive.caller,
         declared=decisive.declared or edge.declared,
+        said=decisive.said,
         blocking=edge.blocking and any(each.blocking for each in outer),
         survived=max(edge.survived, min(edge.failed, sum(each.survived for each in outer))),
         verdict=_behind(decisive.verdict, edge.verdict),
@@ -80,13 +81,14 @@ def _behind(outer: Verdict, inner: Verdict) -> Verdict:
     return outer if outer.verdict == UNDETERMINED else inner
 
 
-def _weight(edge: GraphEdge) -> tuple[int, float, int]:
+def _weight(edge: GraphEdge) -> tuple[int, float, int, int]:
     survival = edge.verdict.survival
-    return _BY_WEIGHT.index(edge.verdict.verdict), 1.0 if survival is None else survival, -edge.failed
+    declared = _BY_WEIGHT.index(edge.declared or UNDETERMINED)
+    return _BY_WEIGHT.index(edge.verdict.verdict), 1.0 if survival is None else survival, -edge.failed, declared
 
 
 def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
-    """Two edges between the same services; the verdict of the first counts."""
+    """Two edges between the same services; verdict and declaration of the first count: they are of one call."""
     calls = first.calls + other.calls
 
     return replace(
@@ -98,9 +100,6 @@ def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
         survived=first.survived + other.survived,
         confounded=first.confounded + other.confounded,
         blocking=first.blocking or other.blocking,
-        declared=first.declared
-        if first.declared == other.declared or not other.declared
-        else ("mixed" if first.declared else other.declared),
         journey_verdict=min(first.journey_verdict, other.journey_verdict, key=lambda v: _BY_WEIGHT.index(v.verdict)),
         critical_share=first.critical_share + other.critical_share,
         p50_ns=_larger(first.p50_ns, other.p50_ns),
@@ -110,11 +109,17 @@ def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
         wait_p50_ns=_larger(first.wait_p50_ns, other.wait_p50_ns),
         wait_p95_ns=_larger(first.wait_p95_ns, other.wait_p95_ns),
         injected=first.injected + other.injected,
+        own_failed=first.own_failed + other.own_failed,
+        blamed=first.blamed + other.blamed,
+        blamed_injected=first.blamed_injected + other.blamed_injected,
+        first_unix_nano=min(first.first_unix_nano, other.first_unix_nano),
+        last_unix_nano=max(first.last_unix_nano, other.last_unix_nano),
         waited=first.waited + other.waited,
         mean_ns=(first.mean_ns * first.calls + other.mean_ns * other.calls) / calls if calls else 0.0,
         promise=first.promise or other.promise,
         delivered=first.delivered + other.delivered,
         in_time=first.in_time + other.in_time,
+        said=first.said.joined(other.said),
         examples=first.examples or other.examples,
     )
 

@@ -12,6 +12,10 @@ from functools import cached_property
 from collector.core.patterns import is_like
 from collector.core.queue_promises import Queue
 
+SESSION_KEY = "session.id"
+"""OpenTelemetry's."""
+SESSION_WITHIN_NS = 30 * 60 * 10**9
+
 CRITICALITIES = ("critical", "high", "medium", "low")
 
 
@@ -62,6 +66,12 @@ class Journey:
     """The share of traces that is to end well."""
     latency: Latency | None = None
     failed_when: FailedWhen | None = None
+    steps: tuple[str, ...] = ()
+    """Names of the journeys that it consists of, in their order; it has no traces of its own then, but sessions."""
+    session: str = SESSION_KEY
+    """The attribute of a step's first span that joins them."""
+    within_ns: int = SESSION_WITHIN_NS
+    """A session that was quiet for so long is over."""
 
     @property
     def has_objective(self) -> bool:
@@ -83,7 +93,13 @@ class JourneyBook:
 
     @cached_property
     def with_objective(self) -> tuple[Journey, ...]:
-        return tuple(journey for journey in self.journeys if journey.has_objective)
+        """Those with traces of their own."""
+        return tuple(journey for journey in self.journeys if journey.has_objective and not journey.steps)
+
+    @cached_property
+    def of_steps(self) -> tuple[Journey, ...]:
+        """Journeys of several steps."""
+        return tuple(journey for journey in self.journeys if journey.steps)
 
     def name(self, service: str, operation: str, given: str) -> str:
         """Return the journey of a trace by its root, and by the name that it came with.
@@ -109,6 +125,8 @@ _MOST_REMEMBERED = 20_000
 
 
 def _fits(journey: Journey, service: str, operation: str, given: str) -> bool:
+    if journey.steps:
+        return False
     if not journey.matches:
         return journey.name == given
     return any(match.fits(service, operation, given) for match in journey.matches)

@@ -9,7 +9,16 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from collector.core.journeys import CRITICALITIES, FailedWhen, Journey, JourneyBook, Latency, Match
+from collector.core.journeys import (
+    CRITICALITIES,
+    SESSION_KEY,
+    SESSION_WITHIN_NS,
+    FailedWhen,
+    Journey,
+    JourneyBook,
+    Latency,
+    Match,
+)
 from collector.core.toml_lines import Lines
 from cpdd.settings import SettingsError, options, parse_duration_ns
 
@@ -42,6 +51,14 @@ def parse_journeys(text: str, file_name: str = "cpdd.toml") -> JourneyBook:
                 f"the first is at line {lines.line(seen[journey.name], 'name')}; one journey may have several matches",
             )
         seen[journey.name] = number
+    for number, journey in enumerate(journeys):
+        inner = next((step for step in journey.steps if step in seen and journeys[seen[step]].steps), None)
+        if inner is not None:
+            raise SettingsError(
+                f"step {inner!r} is a journey of several steps itself",
+                f'{lines.of(number, "steps")} of journey "{journey.name}"',
+                "name the journeys that it consists of",
+            )
     return JourneyBook(journeys)
 
 
@@ -57,6 +74,7 @@ class _Table:
         self._check(self._table, _JOURNEY_KEYS, "a journey")
         if "name" not in self._table:
             raise self._error("", "a journey without a name", f'write name = "…" below [[{TABLE}]]')
+        self._check_steps()
         return Journey(
             name=self._read(self._table, "name", _name),
             matches=tuple(self._matches()),
@@ -65,7 +83,17 @@ class _Table:
             availability=self._read(self._table, "availability", parse_target, None),
             latency=self._read(self._table, "latency", parse_latency, None),
             failed_when=self._failed_when(),
+            steps=self._read(self._table, "steps", _steps, ()),
+            session=self._read(self._table, "session", _name, SESSION_KEY),
+            within_ns=self._read(self._table, "within", positive_duration, SESSION_WITHIN_NS),
         )
+
+    def _check_steps(self) -> None:
+        """What has steps has sessions and no traces, and the other way round."""
+        for key in _OF_TRACES if "steps" in self._table else _OF_SESSIONS:
+            if key in self._table:
+                with_steps = "with" if "steps" in self._table else "without"
+                raise self._error(key, f"{key} of a journey {with_steps} steps", _STEPS_HINT)
 
     def _matches(self) -> Iterator[Match]:
         tables = self._table.get("match", [])
@@ -112,10 +140,17 @@ class _Table:
         return SettingsError(problem, f"{self._lines.of(self._number, key)}{about}", hint)
 
 
-_JOURNEY_KEYS = ("name", "match", "owner", "criticality", "availability", "latency", "failed_when")
+_OF_TRACES = ("match", "latency", "failed_when")
+_OF_SESSIONS = ("session", "within")
+_JOURNEY_KEYS = ("name", "owner", "criticality", "availability", "steps", *_OF_TRACES, *_OF_SESSIONS)
+_LEAST_STEPS = 2
 _MATCH_KEYS = ("service", "operation", "journey")
 _FAILED_KEYS = ("http_status", "rpc_status", "slower_than")
 _MATCH_HINT = 'write match = [{ service = "shop", operation = "POST /checkout" }]; * stands for any text'
+_STEPS_HINT = (
+    "a journey of several steps has steps, session and within; match, latency and failed_when belong to the journeys "
+    "that are its steps"
+)
 _FAILED_HINT = 'write failed_when = { http_status = ["4xx"], slower_than = "10s" }'
 _HINTS = {
     "availability": 'write "99.9 %" or 0.999',
@@ -123,6 +158,9 @@ _HINTS = {
     "http_status": 'write 409, [408, 429] or ["4xx"]',
     "rpc_status": "write a number of gRPC's, 4 for DEADLINE_EXCEEDED, or a list of them",
     "slower_than": 'write "10s" or "500ms"',
+    "steps": 'write steps = ["add to cart", "check out"], the names of other journeys in their order',
+    "session": 'write session = "session.id", the name of an attribute',
+    "within": 'write within = "30m"',
 }
 
 
@@ -177,6 +215,16 @@ def _name(value: object) -> str:
     if not _text(value):
         raise ValueError("it is empty")
     return str(value)
+
+
+def _steps(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) < _LEAST_STEPS:
+        raise ValueError(f"{value!r} is no list of at least two names")
+    steps = tuple(_name(step) for step in value)
+    twice = next((step for step in steps if steps.count(step) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is there twice")
+    return steps
 
 
 def _criticality(value: object) -> str:

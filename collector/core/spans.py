@@ -36,9 +36,10 @@ OUTCOMES = ("", "ok", "failed", "timed_out", "cancelled", "fallback_used", "not_
 `response_flags` with FI or DI: somebody injected a fault or a delay to see what becomes of it."""
 OUTCOME_INJECTED = OUTCOMES.index("injected")
 OUTCOME_NOT_AWAITED = OUTCOMES.index("not_awaited")
-LINKS = ("", "link", "retry", "hedge")
-"""What a span's link says: of none, of another span, and by `cpdd.link.type` of the first attempt of the same call."""
-LINK_RETRY = LINKS.index("retry")
+LINKS = ("", "link", "retry", "hedge", "adopted")
+"""What a span's link says: of none, of another span, and by `cpdd.link.type` of the first attempt of the same call, or
+of the root that this span called before either knew of the other's trace."""
+LINK_RETRY, LINK_ADOPTED = LINKS.index("retry"), LINKS.index("adopted")
 
 HOST_KEYS = (
     "host.id",

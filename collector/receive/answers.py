@@ -219,6 +219,23 @@ class UnderPressure(Refusal):
         self.retry_after_s = retry_after_s
 
 
+class StoreBehind(UnderPressure):
+    """What waits to be stored fills the room that is set aside for it."""
+
+
+class SenderOverShare(UnderPressure):
+    """One sender holds more than its part while others want theirs."""
+
+    reason = "share"
+
+    def __init__(self, held: int, part: int, senders: int) -> None:
+        super().__init__(
+            f"this sender would hold {held} bytes that are not stored yet, and its part among {senders} is {part}"
+        )
+        self.held = held
+        self.part = part
+
+
 class StoreUnavailable(Refusal):
     """The spans could not be made durable; the sender keeps them and sends them again."""
 

@@ -24,6 +24,8 @@ class Head:
     content_encoding: str
     content_length: int | None
     authorization: str = ""
+    peer: str = ""
+    """Address of who sends, without its port."""
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
@@ -35,6 +37,7 @@ class Head:
             content_encoding=header(scope, b"content-encoding"),
             content_length=int(length) if length.isdigit() else None,
             authorization=header(scope, b"authorization"),
+            peer=(scope.get("client") or ("",))[0],
         )
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, NoReturn
+from urllib.parse import unquote
 
 import grpc
 
@@ -30,6 +31,7 @@ from collector.receive.answers import (
 )
 from collector.receive.limits import InflightBytes, Limits
 from collector.receive.pipeline import EncodedT, Pipeline, Prepared
+from collector.receive.senders import Senders
 from collector.tls import Tls
 from collector.tokens import ANYBODY, Tokens
 
@@ -54,8 +56,10 @@ class GrpcReceiver(Generic[EncodedT]):
         metrics: ReceiverMetrics,
         tokens: Tokens = ANYBODY,
         tls: Tls | None = None,
+        senders: Senders | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._senders = senders or Senders(limits.max_inflight_bytes)
         self._limits = limits
         self._inflight = inflight
         self._metrics = metrics
@@ -103,17 +107,19 @@ class GrpcReceiver(Generic[EncodedT]):
     def _store(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Prepared[EncodedT]:
         if not self._tokens.allow(_authorization(context)):
             raise Unauthenticated
-        with self._inflight.reserve() as held:
-            with self._readers.watch(context) as reading:
-                body = next(messages, None)
-            if body is None:
-                raise NoMessage(self._limits.max_body_bytes) if reading.goes_on else _Cancelled
-            held.grow(len(body))
-            self._metrics.received(len(body))
-            prepared = self._pipeline.prepare(body, Form.OTLP_PROTOBUF)
-            del body
-        if prepared.encoded is not None:
-            self._pipeline.commit(prepared).result()
+        with self._senders.enter(_host(context.peer())) as share:
+            with self._inflight.reserve() as held:
+                with self._readers.watch(context) as reading:
+                    body = next(messages, None)
+                if body is None:
+                    raise NoMessage(self._limits.max_body_bytes) if reading.goes_on else _Cancelled
+                held.grow(len(body))
+                share.grow(len(body))
+                self._metrics.received(len(body))
+                prepared = self._pipeline.prepare(body, Form.OTLP_PROTOBUF)
+                del body
+            if prepared.encoded is not None:
+                self._pipeline.commit(prepared).result()
         return prepared
 
 
@@ -190,6 +196,15 @@ def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
 def _authorization(context: grpc.ServicerContext) -> str:
     said = dict(context.invocation_metadata() or ()).get("authorization", "")
     return said if isinstance(said, str) else ""
+
+
+def _host(peer: str) -> str:
+    """The address in grpcio's word for a peer, spelled as over HTTP.
+
+    >>> _host("ipv4:10.0.0.1:5123"), _host("ipv6:%5B::1%5D:5123"), _host("unix:")
+    ('10.0.0.1', '::1', '')
+    """
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _service(export: Callable[[Iterator[bytes], grpc.ServicerContext], bytes]) -> grpc.GenericRpcHandler:

@@ -33,6 +33,7 @@ from collector.receive.asgi import Head, Receive, Scope, Send, respond
 from collector.receive.inflate import inflate, known_encoding
 from collector.receive.limits import InflightBytes, Limits, Reservation
 from collector.receive.pipeline import EncodedT, Pipeline, Prepared
+from collector.receive.senders import Senders, Share
 from collector.tokens import ANYBODY, Tokens
 
 log = logging.getLogger(__name__)
@@ -89,8 +90,10 @@ class HttpReceiver(Generic[EncodedT]):
         workers: Executor,
         metrics: ReceiverMetrics,
         tokens: Tokens = ANYBODY,
+        senders: Senders | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._senders = senders or Senders(limits.max_inflight_bytes)
         self._dialect = dialect
         self._pipeline = pipeline
         self._limits = limits
@@ -142,15 +145,16 @@ class HttpReceiver(Generic[EncodedT]):
         """Read, inflate, decode and commit; while the commit is awaited, the body is not held any more."""
         encoding = known_encoding(head.content_encoding)
         loop = asyncio.get_running_loop()
-        with self._inflight.reserve() as held:
-            body = await self._read(head, receive, held)
-            prepared = await loop.run_in_executor(self._workers, self._prepare, body, encoding, form, held)
-            del body
-        if prepared.encoded is not None:
-            await asyncio.wrap_future(self._pipeline.commit(prepared), loop=loop)
+        with self._senders.enter(head.peer) as share:
+            with self._inflight.reserve() as held:
+                body = await self._read(head, receive, held, share)
+                prepared = await loop.run_in_executor(self._workers, self._prepare, body, encoding, form, held, share)
+                del body
+            if prepared.encoded is not None:
+                await asyncio.wrap_future(self._pipeline.commit(prepared), loop=loop)
         return prepared
 
-    async def _read(self, head: Head, receive: Receive, held: Reservation) -> bytes:
+    async def _read(self, head: Head, receive: Receive, held: Reservation, share: Share) -> bytes:
         limit = self._limits.max_body_bytes
         if head.content_length is not None:
             self._admit(head.content_length)
@@ -171,6 +175,7 @@ class HttpReceiver(Generic[EncodedT]):
                     if received > limit:
                         raise BodyTooLarge(limit)
                     held.grow(len(chunk))
+                    share.grow(len(chunk))
                     parts.append(chunk)
                     deadline.reschedule(started + self._limits.body_deadline_s(received))
         except TimeoutError:
@@ -184,8 +189,13 @@ class HttpReceiver(Generic[EncodedT]):
         if not self._inflight.has_room(content_length):
             raise UnderPressure(f"{self._inflight.used} bytes of requests are in work already")
 
-    def _prepare(self, body: bytes, encoding: str, form: Form, held: Reservation) -> Prepared[EncodedT]:
+    def _prepare(self, body: bytes, encoding: str, form: Form, held: Reservation, share: Share) -> Prepared[EncodedT]:
         """In a worker thread."""
-        inflated = inflate(body, encoding, self._limits.max_body_bytes, held.grow)
+
+        def grow(size: int) -> None:
+            held.grow(size)
+            share.grow(size)
+
+        inflated = inflate(body, encoding, self._limits.max_body_bytes, grow)
         self._metrics.received(len(inflated))
         return self._pipeline.prepare(inflated, form)

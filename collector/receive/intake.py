@@ -15,6 +15,7 @@ from collector.core.formats import MalformedDocument, Translation, translate_otl
 from collector.core.redaction import UnreadableForRedaction
 from collector.core.rejections import Rejection
 from collector.core.spans import SpanBatch
+from collector.core.stamps import newer_stamp
 from collector.core.wire import MalformedRequest, decode_traces
 from collector.receive.answers import (
     BatchTooLarge,
@@ -24,6 +25,7 @@ from collector.receive.answers import (
     Refusal,
     RefusedByStore,
     Rejected,
+    StoreBehind,
     StoreUnavailable,
     UnderPressure,
 )
@@ -129,7 +131,7 @@ class Intake:
     def _note(self, error: BaseException | None, handed_over_unix_nano: int) -> None:
         """Remember how the store fares. A request that it can never take says nothing of it."""
         if error is None:
-            self.newest_stored_unix_nano = max(self.newest_stored_unix_nano, handed_over_unix_nano)
+            self.newest_stored_unix_nano = newer_stamp(self.newest_stored_unix_nano, handed_over_unix_nano)
             self.store_problem, self.failing_since_s = "", None
         elif not isinstance(error, BatchRefused):
             self.store_problem = str(error).partition("\n")[0]
@@ -201,7 +203,7 @@ def _refusal(error: BaseException) -> Refusal:
     """What the store says, in the words of the receivers."""
     match error:
         case Overloaded():
-            return UnderPressure(str(error).partition("\n")[0], ceil(error.retry_after_s or 1))
+            return StoreBehind(str(error).partition("\n")[0], ceil(error.retry_after_s or 1))
         case BatchRefused():
             return RefusedByStore(str(error))
         case NotStored():

@@ -13,19 +13,22 @@ from clickhouse_connect.driver.client import Client
 from collector.core.analysis import Learned, Ragged
 from collector.core.dependencies import NODE_KINDS
 from collector.core.distinct import distinct_rows
-from collector.core.spans import IntColumn, SpanBatch, concatenate, empty_batch
+from collector.core.spans import IdColumn, IntColumn, SpanBatch, concatenate, empty_batch
 from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, Arrivals, arrivals
 from collector.store.arrow import stream
 from collector.store.engine import Store, read_arrow, run
 from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import CURRENT_VERSIONS, RECOMPUTE, next_version
 from collector.store.recent import journey_names
+from collector.store.versions import Versions
 from cpdd.sampling.thresholds import member_text
 
 MINUTES_AT_ONCE = 100
 MAX_KNOWN_IDS = 500_000
 MAX_KNOWN_OPERATIONS = 50_000
 """Operations remembered at most; a service that invents names without end is listed up to here."""
+
+MAX_REMEMBERED_TRACES = 1_000_000
 
 _LAST_MINUTE = 2**32 // 60 - 1
 """DateTime ends in 2106; a minute beyond has no row."""
@@ -47,6 +50,7 @@ class Derived:
     def __init__(self, store: Store, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._now_ns = now_ns
+        self._versions = Versions(store, ("traces", "analyzer_state"))
         self._call_paths: set[int] = set()
         self._edges: set[int] = set()
         self._operations: dict[tuple[str, str, int], int] = {}
@@ -117,9 +121,36 @@ class Derived:
         columns = {
             "Lane": np.fromiter(cursor.keys(), np.uint32, count),
             "Sequence": np.fromiter(cursor.values(), np.uint64, count),
-            "Version": np.full(count, self._now_ns(), np.uint64),
+            "Version": np.full(count, self.next_version(), np.uint64),
         }
         self._insert("analyzer_state", columns)
+
+    # Versions
+
+    def next_version(self) -> int:
+        """Return a version above those of all rows that are stored."""
+        return self._versions.next(self._now_ns())
+
+    def look_again(self) -> None:
+        """Take in what versions other processes have written."""
+        self._versions.look_again()
+
+    def newest_version(self) -> int:
+        """Return the newest version of what is stored; 0 where nothing is."""
+        return self._versions.newest()
+
+    def analyzed_since(self, version: int) -> IdColumn:
+        """Return the lower halves of the ids of traces that were analyzed in `version` or later, up to a limit."""
+        with self._store.client() as client:
+            table = read_arrow(
+                client,
+                """
+                SELECT reinterpretAsUInt64(reverse(unhex(substring(TraceId, 17)))) AS Low FROM traces
+                WHERE Version >= {version:UInt64} ORDER BY Version DESC LIMIT {limit:UInt64}
+                """,
+                {"version": max(version, 0), "limit": MAX_REMEMBERED_TRACES},
+            )
+        return np.unique(table.column("Low").to_numpy().astype(np.uint64))
 
     # What was learned
 

@@ -350,7 +350,9 @@ def _migrate(client: Client, address: Address, retention: Retention | None) -> N
         run(client, statement)
     run(
         client,
-        "INSERT INTO schema_version (Version, Retention) SELECT {version:UInt32}, {retention:String}",
+        # The newest row counts, after a clock was set back as well.
+        "INSERT INTO schema_version (Version, Retention, AppliedAt) SELECT {version:UInt32}, {retention:String}, "
+        "greatest(now64(6), (SELECT max(AppliedAt) FROM schema_version) + INTERVAL 1 MICROSECOND)",
         {"version": VERSION, "retention": dumps(asdict(retention))},
     )
     if found != VERSION:

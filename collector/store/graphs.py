@@ -46,6 +46,10 @@ def _edge(edge: Edge) -> GraphEdge:
         wait_p50_ns=wait_ns,
         wait_p95_ns=None,
         injected=round(edge.injected),
+        own_failed=round(edge.own_failed),
+        blamed=round(edge.blamed),
+        blamed_injected=round(edge.blamed_injected),
+        said=edge.said,
         waited=round(edge.waited),
         mean_ns=edge.mean_ns,
     )

@@ -18,6 +18,7 @@ from collector.core.objectives import Burn, Standing
 from collector.core.population.regressions import Level, State
 from collector.store.arrow import stream
 from collector.store.engine import Store
+from collector.store.versions import Versions
 
 STALE_AFTER_S = 600
 """Standings that are older say nothing about now: the judge has stopped, or the store was copied."""
@@ -42,27 +43,28 @@ class Judgements:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._versions = Versions(store, ("findings", "standings", "edge_verdicts", "call_path_levels"))
 
-    def save_findings(self, tracked: Sequence[Tracked], version: int) -> None:
+    def save_findings(self, tracked: Sequence[Tracked], now_ns: int) -> None:
         """Write findings, each replacing the row of its id."""
         if not tracked:
             return
         rows = [_finding_row(one) for one in tracked]
         columns: dict[str, object] = {name: [row[name] for row in rows] for name in rows[0]}
-        self._insert("findings", {**columns, "Version": [version] * len(rows)})
+        self._insert("findings", {**columns, "Version": [self._versions.next(now_ns)] * len(rows)})
 
-    def save_standings(self, standings: Mapping[str, Sequence[Standing]], version: int) -> None:
+    def save_standings(self, standings: Mapping[str, Sequence[Standing]], now_ns: int) -> None:
         """Write how the promises of journeys stand."""
         if not standings:
             return
         columns = {
             "Journey": list(standings),
             "Facts": [_json([asdict(one) for one in each]) for each in standings.values()],
-            "Version": [version] * len(standings),
+            "Version": [self._versions.next(now_ns)] * len(standings),
         }
         self._insert("standings", columns)
 
-    def save_verdicts(self, verdicts: Mapping[tuple[str, int], EdgeVerdict], version: int) -> None:
+    def save_verdicts(self, verdicts: Mapping[tuple[str, int], EdgeVerdict], now_ns: int) -> None:
         """Write verdicts by journey and edge."""
         if not verdicts:
             return
@@ -72,11 +74,11 @@ class Judgements:
             "Verdict": [one.verdict for one in verdicts.values()],
             "Before": [one.before for one in verdicts.values()],
             "SinceNs": [one.since_unix_nano for one in verdicts.values()],
-            "Version": [version] * len(verdicts),
+            "Version": [self._versions.next(now_ns)] * len(verdicts),
         }
         self._insert("edge_verdicts", columns)
 
-    def save_levels(self, journey: str, states: Mapping[int, State], version: int) -> None:
+    def save_levels(self, journey: str, states: Mapping[int, State], now_ns: int) -> None:
         """Write how call paths of a journey stand against their past, by id."""
         if not states:
             return
@@ -85,7 +87,7 @@ class Judgements:
             "PathId": np.array(list(states), np.uint64),
             "Level": [str(state.level) for state in states.values()],
             "Beyond": np.array([state.beyond for state in states.values()], np.uint8),
-            "Version": [version] * len(states),
+            "Version": [self._versions.next(now_ns)] * len(states),
         }
         self._insert("call_path_levels", columns)
 

@@ -17,6 +17,7 @@ from collector.store.engine import Store, run
 from collector.store.judgements import read_findings
 from collector.store.lookup import FIVE_MINUTES_S, HERE, MINUTE_S, REPAIR_S, find_places, pairs
 from collector.store.pins import Pins
+from collector.store.versions import newest_version
 
 PINNED_UNTIL_S = 4_291_747_200
 """2106-01-01: as far as DateTime goes, and a partition of its own."""
@@ -52,6 +53,11 @@ class Keeping:
         """Return the newest version of a row of `traces` that was chosen ever, 0 where none was."""
         with self._store.client() as client:
             return int(client.query("SELECT max(Version) FROM kept_traces").result_rows[0][0])
+
+    def newest(self) -> int:
+        """Return the newest version of a row of `traces`, 0 where there is none."""
+        with self._store.client() as client:
+            return newest_version(client, ("traces",))
 
     def interesting(self, after: int, until: int) -> list[Choice]:
         """Choose among the traces that were analyzed in versions (after, until].

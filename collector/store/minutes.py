@@ -136,6 +136,7 @@ EDGE_COUNTS = (
     "OwnFailed",
     "Blamed",
     "Injected",
+    "BlamedInjected",
 )
 """Columns that `traces` has as `Edge.…` and `edge_minutes` as weighted sums."""
 EDGE_SQUARES = {f"{name}Squares": name for name in ("Alone", "AloneWell", "Quiet", "QuietWell")}

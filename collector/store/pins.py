@@ -11,6 +11,7 @@ import orjson
 
 from collector.store.engine import Store, run
 from collector.store.schema import PINS
+from collector.store.versions import newest_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Pins:
     def pin(self, trace_id: str, author: str, note: str = "") -> Pin:
         """Pin a trace (32 hex digits); durable when this returns. A second pin has its own author and note."""
         pin = Pin(trace_id.lower(), author, note, self._now_ns())
-        self._write(pin, pin.at_unix_nano)
+        self._write(pin)
         return pin
 
     def release(self, trace_id: str) -> bool:
@@ -45,8 +46,7 @@ class Pins:
         pin = next((pin for pin in self.pinned() if pin.trace_id == trace_id.lower()), None)
         if pin is None:
             return False
-        now = max(self._now_ns(), pin.at_unix_nano + 1)
-        self._write(Pin(pin.trace_id, pin.author, pin.note, pin.at_unix_nano, now), now)
+        self._write(Pin(pin.trace_id, pin.author, pin.note, pin.at_unix_nano, self._now_ns()))
         return True
 
     def pinned(self) -> list[Pin]:
@@ -64,14 +64,14 @@ class Pins:
             for trace, author, note, at, released in rows
         ]
 
-    def _write(self, pin: Pin, version: int) -> None:
-        row = {
+    def _write(self, pin: Pin) -> None:
+        row: dict[str, object] = {
             "TraceId": pin.trace_id,
-            "Version": version,
             "Author": pin.author,
             "Note": pin.note,
             "AtNs": pin.at_unix_nano,
             "ReleasedNs": pin.released_unix_nano,
         }
         with self._store.client() as client:
+            row["Version"] = max(self._now_ns(), newest_version(client, ("pins",)) + 1)
             self._store.insert(client, "pins", list(row), [orjson.dumps(row)], "JSONEachRow")

@@ -15,9 +15,12 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
+from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.population.difference import Compared, compare_sums
 from collector.core.population.regressions import CallPathHours
+from collector.core.said import NOTHING_SAID
+from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
 from collector.store.bands import aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, EdgeEnds, Edges, PathStep
@@ -29,7 +32,9 @@ from collector.store.judgements import read_findings, read_standings
 from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.pins import Pins
+from collector.store.recent import said_of_marks
 from collector.store.replacements import replacements, with_fallbacks
+from collector.store.sessions import tries_of
 from collector.store.values import (
     BandDetail,
     CallPath,
@@ -48,9 +53,12 @@ from collector.store.values import (
     TraceQuery,
     TraceSummary,
     Window,
+    mark_of,
 )
 
 MAX_FOUND = 10_000
+SAID_S = 300
+"""What marks say stands in the code: the last minutes of a window say it all."""
 _BEFORE_NS = 300 * 1_000_000_000
 """How much earlier than its trace a span may start: clocks differ."""
 _BEHIND_NS = 3600 * 1_000_000_000
@@ -227,6 +235,13 @@ class Reader:
             ]
         return CellExamples(*(each[0] if each else None for each in found))
 
+    def sessions(self, journey: Journey, window: Window) -> Whole:
+        """Return how the sessions of a journey of several steps fared, those that were over in the window."""
+        first_s, last_s = window.start_unix_nano // 1_000_000_000, window.end_unix_nano // 1_000_000_000
+        with self._store.client() as client:
+            tries = tries_of(client, journey, first_s, last_s)
+        return join_sessions(journey, tries, window.end_unix_nano)
+
     def services(self) -> list[str]:
         with self._store.client() as client:
             rows = client.query("SELECT DISTINCT Service FROM known_operations ORDER BY Service").result_rows
@@ -385,8 +400,15 @@ class Reader:
             for row in rows
             if int(row[1]) in ends
         ]
-        edges = with_fallbacks(edges, replaced, ends)
+        edges = _with_said(client, with_fallbacks(edges, replaced, ends), minutes.last_s)
         return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
+
+
+def _with_said(client: Client, edges: Sequence[Edge], last_s: int) -> list[Edge]:
+    """Add what the spans around calls said of them lately."""
+    marks = {mark for edge in edges if (mark := mark_of(edge))}
+    said = said_of_marks(client, marks, last_s - SAID_S, last_s)
+    return [replace(edge, said=said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge for edge in edges]
 
 
 def _edge_rows(client: Client, minutes: Minutes, journey: str | None = None) -> Sequence[Sequence[Any]]:
@@ -547,6 +569,7 @@ def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvi
         own_failed=sums["OwnFailed"],
         blamed=sums["Blamed"],
         injected=sums["Injected"],
+        blamed_injected=sums["BlamedInjected"],
     )
 
 

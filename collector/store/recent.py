@@ -6,12 +6,14 @@ Minute rows wherever they will do; nothing here reads spans but for a few exampl
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from clickhouse_connect.driver.client import Client
 
 from collector.core.assemble import assemble
 from collector.core.kernels import bits
+from collector.core.said import FALLBACKS, NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
 from collector.store.journeys import WHICH_MINUTES
 from collector.store.lookup import read_spans
@@ -217,30 +219,35 @@ def queue_waits(
     }
 
 
-def deadlines(client: Client, marks: Collection[tuple[str, str]], first_s: int) -> dict[tuple[str, str], int]:
-    """Return how long callers wait at most, in ns, as the spans of their marks said since `first_s`.
-
-    Args:
-        marks: services and names of INTERNAL spans.
-    """
+def said_of_marks(client: Client, marks: Collection[Mark], first_s: int, last_s: int) -> dict[Mark, Said]:
+    """Return what the spans of these marks said in [first, last): how long callers wait, what they have instead."""
     if not marks:
         return {}
     rows = client.query(
         """
-        SELECT ServiceName, SpanName, max(toUInt64OrZero(SpanAttributes['cpdd.call.deadline_ms'])) AS deadline_ms
+        SELECT
+            ServiceName, SpanName,
+            max(toUInt64OrZero(SpanAttributes['cpdd.call.deadline_ms'])) AS deadline_ms,
+            groupUniqArray(5)(SpanAttributes['cpdd.call.fallback']) AS fallbacks
         FROM otel_traces
         WHERE ServiceName IN {services:Array(String)} AND SpanName IN {names:Array(String)}
-            AND Timestamp >= toDateTime({first:UInt32})
-        GROUP BY ServiceName, SpanName HAVING deadline_ms > 0
+            AND Timestamp >= toDateTime({first:UInt32}) AND Timestamp < toDateTime({last:UInt32})
+        GROUP BY ServiceName, SpanName
         """,
         {
             "services": sorted({service for service, _ in marks}),
             "names": sorted({name for _, name in marks}),
             "first": max(first_s, 0),
+            "last": max(last_s, 0),
         },
     ).result_rows
-    found = {(str(service), str(name)): int(deadline_ms) * 1_000_000 for service, name, deadline_ms in rows}
-    return {mark: found[mark] for mark in marks if mark in found}
+    found = {
+        (str(service), str(name)): reduce(
+            Said.joined, (Said(0, word) for word in sorted(fallbacks) if word in FALLBACKS), Said(int(ms) * 1_000_000)
+        )
+        for service, name, ms, fallbacks in rows
+    }
+    return {mark: found[mark] for mark in marks if found.get(mark, NOTHING_SAID) != NOTHING_SAID}
 
 
 @dataclass(frozen=True, slots=True)

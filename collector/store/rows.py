@@ -263,7 +263,7 @@ def _follows_from(table: pa.Table) -> NDArray[np.uint8]:
 
 
 def _first_links(table: pa.Table) -> dict[str, NDArray[np.generic]]:
-    """The link that counts of each span: the first to another attempt, else the first."""
+    """The link that counts of each span: the first with a `cpdd.link.type` we know, else the first."""
     ids = np.zeros((3, table.num_rows), np.uint64)
     types = np.zeros(table.num_rows, np.int8)
     links = _chunk(table, "Links.SpanId")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cpdd.errors import CpddError
 
-VERSION = 3
+VERSION = 4
 """Of the tables. A store of a newer cpdd is refused, an older one is brought here by `MIGRATIONS`."""
 
 DAY_S = 86_400
@@ -111,7 +111,7 @@ CREATE TABLE IF NOT EXISTS otel_traces (
 ) ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
 ORDER BY (ServiceName, toStartOfFiveMinutes(Timestamp), TraceId)
-SETTINGS index_granularity = 1024, {_COMPACT}
+SETTINGS index_granularity = 2048, {_COMPACT}
 """
 
 TIMES = f"""
@@ -591,6 +591,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     3: (
         "ALTER TABLE traces ADD COLUMN IF NOT EXISTS `Edge.Injected` Array(UInt32)",
         "ALTER TABLE edge_minutes ADD COLUMN IF NOT EXISTS Injected Float64",
+    ),
+    4: (
+        "ALTER TABLE traces ADD COLUMN IF NOT EXISTS `Edge.BlamedInjected` Array(UInt32)",
+        "ALTER TABLE edge_minutes ADD COLUMN IF NOT EXISTS BlamedInjected Float64",
     ),
 }
 """Statements that lead from version n - 1 to n. Each may run twice: a crash between two of them repeats all."""

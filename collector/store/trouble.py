@@ -1,11 +1,23 @@
 """What the engine says of the machine, in words for whoever is on call. Knows texts alone; nothing is raised here."""
 
 import errno
+import re
 from pathlib import Path
 
 _FULL = ("no space left on device", "not_enough_space", "cannot reserve", "disk quota exceeded")
 _READ_ONLY = ("read-only file system",)
-_AWAY = ("connection refused", "max retries exceeded", "name or service not known", "timed out", "connection reset")
+_AWAY = (
+    *("connection refused", "max retries exceeded", "name or service not known", "timed out", "connection reset"),
+    *("connection aborted", "connection broken", "remote end closed", "broken pipe", "failed to establish"),
+)
+_CAUSE = re.compile(r"\[Errno \d+\] [\w ]+|(?:read|connect)? ?timed out|[Rr]emote end closed connection|IncompleteRead")
+"""Among the names of classes and the whole address of a query."""
+
+
+def is_trouble(error: Exception) -> bool:
+    """Tell whether the machine or the store is at fault, so that a traceback would say nothing."""
+    text = str(error).lower()
+    return isinstance(error, OSError) or any(word in text for word in (*_FULL, *_READ_ONLY, *_AWAY))
 
 
 def explain(error: Exception, folder: Path, store: str) -> str:
@@ -23,5 +35,6 @@ def explain(error: Exception, folder: Path, store: str) -> str:
     if number == errno.EROFS or any(word in text for word in _READ_ONLY):
         return f"the disk of {folder} is read-only; look for its errors with dmesg, and mount it for writing"
     if any(word in text for word in _AWAY):
-        return f"the store does not answer: {store}: {said[:300]}"
+        cause = _CAUSE.search(said)
+        return f"the store does not answer: {store}: {cause[0] if cause else said[:300]}"
     return said[:600]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from collector.core.population.difference import Compared
 from collector.core.requirement import NO_EVIDENCE, Evidence
+from collector.core.said import NOTHING_SAID, Mark, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +140,20 @@ class Edge:
     weighted_traces: float = 0.0
     """Traces with the call."""
     own_failed: float = 0.0
-    """Failed calls whose callee was not taken down by a failed call below it."""
+    """Failed calls whose callee was taken down neither by a failed call below it nor by an injected fault."""
     blamed: float = 0.0
     """Failed traces that this call has the blame for: the deepest failed call that nobody above it survived."""
     injected: float = 0.0
     """Of the failed calls, those that somebody made fail, by an injected fault or delay."""
+    said: Said = NOTHING_SAID
+    """Of a span around a call: how long its caller waits at most, and what it has instead."""
+    blamed_injected: float = 0.0
+    """Of the failed traces that this call has the blame for, those in which somebody made it fail."""
+
+
+def mark_of(edge: Edge) -> Mark | None:
+    """Return the span around a call that an edge leads to, None of other edges."""
+    return (edge.callee.service, edge.callee.operation) if edge.kind == "internal" else None
 
 
 @dataclass(frozen=True, slots=True)

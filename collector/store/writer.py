@@ -327,7 +327,7 @@ class _Lane:
         error = _tried(insert, group, delays_s)
         if error is None:
             return group
-        if not isinstance(error, DatabaseError) or error.code in _MACHINE_ERRORS:
+        if not isinstance(error, DatabaseError) or error.code is None or error.code in _MACHINE_ERRORS:
             self.failed += 1
             reason = explain(error, self._store.data_dir, self._store.address.shown)
             if reason != self._trouble:  # once for each kind of trouble, however long it lasts

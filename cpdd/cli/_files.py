@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from collector.core.rejections import Rejection
 from collector.core.spans import SpanBatch, concatenate
 from collector.receive.files import STDIN, FileSpans, UnreadableFile, read_spans
+from collector.receive.many_files import read_many
 from cpdd.cli._progress import progress_of_bytes
 from cpdd.cli._terminal import say
 from cpdd.errors import CpddError
@@ -30,17 +31,17 @@ def read_files(paths: Sequence[str], max_bytes: int) -> SpanBatch:
     """
     batches = []
     failures = []
-    read_before = 0
-    for path in paths:
-        try:
-            with progress_of_bytes(f"reading {os.path.basename(name_of(path))}") as progress:
-                found = read_spans(path, progress, max_bytes, read_before)
-        except UnreadableFile as error:
-            failures.append(error)
+
+    def alone(path: str, read_before: int) -> FileSpans:
+        with progress_of_bytes(f"reading {os.path.basename(name_of(path))}") as progress:
+            return read_spans(path, progress, max_bytes, read_before)
+
+    for read in read_many(paths, max_bytes, alone):
+        if isinstance(read.found, UnreadableFile):
+            failures.append(read.found)
             continue
-        read_before += os.path.getsize(path) if path != STDIN else 0
-        tell_left_out(path, found)
-        batches.append(found.batch)
+        tell_left_out(read.paths[0], read.found)
+        batches.append(read.found.batch)
     if sum(map(len, batches)) == 0:
         raise failures[0] if failures else NoSpans(paths)
     for failure in failures:

@@ -1,26 +1,13 @@
-"""Findings for the report: of the traces that it reads, or those of the cpdd that they come from."""
+"""Findings of the running cpdd that the traces of a report come from."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from collector.core.findings.model import Fact, Finding
-from collector.core.findings.of_graph import deadlines_in, findings_of
 from collector.core.graph import DependencyGraph
-from collector.core.journeys import JourneyBook
-from collector.core.population.columns import Population
-from collector.core.spans import SpanBatch
 from cpdd.cli._jaeger import Fetch, QueryError, fetch_over_http, root_of
-
-
-def findings_here(
-    population: Population, graph: DependencyGraph, batch: SpanBatch, book: JourneyBook
-) -> tuple[Finding, ...]:
-    """Return what the traces themselves say."""
-    traces = Counter(population.journeys[number] for number in population.journey.tolist())
-    return findings_of(graph, traces, deadlines_in(batch), book)
 
 
 def findings_at(base: str, graph: DependencyGraph, fetch: Fetch = fetch_over_http) -> tuple[Finding, ...] | None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
 from collector.core.mandatory import JourneyNeed
 from collector.core.requirement import MANDATORY, NO_STATUS, OPTIONAL, UNDETERMINED
+from collector.core.said import FALLBACKS
 from cpdd.cli._terminal import FAILED_STYLE, PATH_STYLE, QUIET_STYLE, Look, printable
 from ui.draw.units import duration
 
@@ -129,10 +130,12 @@ def _calls(edge: GraphEdge) -> str:
 
 
 def _requirement(edge: GraphEdge) -> str:
-    """The verdict with the fallback, and the declaration where it differs."""
+    """The verdict with the fallback (as seen, else as said), and the declaration where it differs."""
     word = "?" if edge.verdict.verdict == UNDETERMINED else edge.verdict.verdict
     if edge.fallbacks:
         word += f", else {printable(edge.fallbacks[0][0].service or edge.fallbacks[0][0].operation)}"
+    elif edge.said.has_fallback:
+        word += f", else {FALLBACKS[edge.said.fallback]}"
     if edge.declared and edge.declared != edge.verdict.verdict:
         return f"{word} (declared {edge.declared})"
     return word

@@ -1,12 +1,13 @@
 """A line of a load balancer's log to one exchange: a request, and the attempts to get it answered. Values only.
 
-The lines are those that `cpdd lb-config` sets up. Clocks of balancers count milliseconds; times here are ns.
+The lines are those that `cpdd lb-config` sets up. Clocks of balancers count whole milliseconds; times here are ns, and
+what was over in a millisecond ended with it, so that the application's span, by a finer clock, fits in.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cpdd.errors import CpddError
@@ -15,6 +16,7 @@ _IDS = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _TIMING = re.compile(r"\btrace;desc=00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\b")
 _CACHED = ("HIT", "STALE", "UPDATING", "REVALIDATED")
 _MS = 1_000_000
+_LAST_OF_MS = _MS - 1
 
 
 class BadLine(CpddError):
@@ -74,10 +76,11 @@ class Exchange:
 def nginx_exchange(line: str) -> Exchange:
     """Return the exchange of a line. Raises BadLine."""
     said = _object(line, "nginx")
-    end_ns = _seconds(said["end"])
-    start_ns = end_ns - _seconds(said["took"])
+    start_ns = _seconds(said["end"]) - _seconds(said["took"])
+    attempts = _nginx_attempts(said, start_ns)
+    # nginx times attempts by another clock than requests
+    end_ns = max(_seconds(said["end"]) + _LAST_OF_MS, *(attempt.end_ns for attempt in attempts[-1:]), 0)
     cache = str(said["cache"])
-    attempts = _nginx_attempts(said, start_ns, end_ns)
     answered = attempts and cache not in _CACHED
     return Exchange(
         "nginx",
@@ -95,19 +98,15 @@ def nginx_exchange(line: str) -> Exchange:
     )
 
 
-def _nginx_attempts(said: Mapping[str, Any], start_ns: int, until_ns: int) -> tuple[Attempt, ...]:
-    """One behind the other from the start of the request: nginx tells how long each took, and not when it began.
-
-    None outlives the request: nginx takes the time of an attempt and of its request from two clocks in whole
-    milliseconds, so that their sum may be one more.
-    """
+def _nginx_attempts(said: Mapping[str, Any], start_ns: int) -> tuple[Attempt, ...]:
+    """One behind the other from the start of the request: nginx tells how long each took, and not when it began."""
     columns = [re.split(r"\s*[,:]\s+", str(said[name])) for name in ("statuses", "connects", "headers", "responses")]
     attempts = []
     for place, address in enumerate(re.split(r"\s*,\s*|\s+:\s+", str(said["upstreams"]))):
         if not address or address == "-":
             continue
         status, connect, header, response = (column[place] if place < len(column) else "-" for column in columns)
-        end_ns = min(start_ns + (_offset(response) or 0), until_ns)
+        end_ns = start_ns + (_offset(response) or 0)
         attempts.append(
             Attempt(
                 address,
@@ -119,7 +118,7 @@ def _nginx_attempts(said: Mapping[str, Any], start_ns: int, until_ns: int) -> tu
             )
         )
         start_ns = end_ns
-    return tuple(attempts)
+    return (*attempts[:-1], *(replace(last, end_ns=last.end_ns + _LAST_OF_MS) for last in attempts[-1:]))
 
 
 def haproxy_exchange(line: str) -> Exchange:
@@ -128,7 +127,7 @@ def haproxy_exchange(line: str) -> Exchange:
     head_ns = max(int(said["head_ms"]), 0) * _MS
     start_ns = int(said["started_ms"]) * _MS - head_ns
     queued_ns = int(said["queue_ms"]) * _MS if int(said["queue_ms"]) >= 0 else None
-    end_ns = start_ns + max(int(said["took_ms"]), 0) * _MS
+    end_ns = start_ns + max(int(said["took_ms"]), 0) * _MS + _LAST_OF_MS
     attempts = _haproxy_attempts(said, start_ns + head_ns + (queued_ns or 0), end_ns)
     return Exchange(
         "haproxy",

@@ -75,9 +75,12 @@ def _attempt_spans(exchange: Exchange, server: SpanContext, resource: Resource) 
     found: list[ReadableSpan] = []
     for turn, attempt in enumerate(exchange.attempts):
         is_last = turn == len(exchange.attempts) - 1
-        links = [Link(found[-1].context, {"cpdd.link.type": "retry"})] if found and found[-1].context else []
+        links = []
         if is_last and exchange.learned and not exchange.incoming and not exchange.started:
+            # before the other one: of a span's links one goes to the analyzer, and this one makes the trace a tree
             links.append(Link(_remote(exchange.learned), {"cpdd.link.type": "adopted"}))
+        if found and found[-1].context:
+            links.append(Link(found[-1].context, {"cpdd.link.type": "retry"}))
         span_id = exchange.request_id[16:] if is_last else _id_of(exchange.request_id, turn)
         context = SpanContext(server.trace_id, int(span_id, 16), False, _SAMPLED, server.trace_state)
         found.append(_attempt_span(exchange, attempt, turn, context, server, links, resource))

@@ -152,7 +152,9 @@ def _edges(journey: JourneyReport, look: Look) -> Iterator[Text]:
         word = "?" if edge.verdict.verdict == UNDETERMINED else edge.verdict.verdict
         cells.append(
             (
-                printable(f"{edge.caller.service} → {edge.callee.service} {edge.callee.operation}".rstrip()),
+                printable(
+                    f"{edge.caller.service or '?'} → {edge.callee.service or '?'} {edge.callee.operation}".rstrip()
+                ),
                 part(row.blocked),
                 f"{edge.calls:,}",
                 "" if edge.p95_ns is None else duration(edge.p95_ns),

@@ -10,6 +10,7 @@ import click
 from cpdd.cli._control import ControlClient, author, clock_of, length_of, share_of
 from cpdd.cli._proposals_text import proposal_lines
 from cpdd.cli._settings import read_settings, setting_flags
+from cpdd.detail_letters import DETAILS
 from cpdd.settings import parse_duration_ns
 
 
@@ -58,6 +59,12 @@ def read_length(ctx: click.Context, param: click.Parameter, text: str) -> float:
 @click.option("--max-traces", type=click.IntRange(min=1), metavar="N", help="Add at most N traces, in all.")
 @click.option("--attribute", "attributes", multiple=True, metavar="KEY=VALUE", help="Only spans that start with it.")
 @click.option("--here", is_flag=True, help="Sample from this service down, whatever callers decided: partial traces.")
+@click.option(
+    *("--detail", "details"),
+    multiple=True,
+    type=click.Choice([*DETAILS, "all"]),
+    help="What these traces tell besides: values of queries, extra attributes, spans of functions.",
+)
 @click.option("--reason", default="", help="Why, for the log: a ticket, an incident.")
 @click.option("--id", "policy_id", metavar="ID", help="A name of your own; a boost of that name is replaced.")
 @click.option("--end", metavar="ID", help="End a boost early.")
@@ -76,6 +83,7 @@ def command(
     max_traces: int | None,
     attributes: tuple[str, ...],
     here: bool,
+    details: tuple[str, ...],
     reason: str,
     policy_id: str | None,
     end: str | None,
@@ -95,6 +103,7 @@ def command(
     \b
       cpdd boost checkout --op 'POST /pay' --to 100% --for 5m --max-traces 500 --reason INC-42
       cpdd boost stock --op reserve --from cart
+      cpdd boost checkout --to 10% --detail function_spans
       cpdd boost --end boost-3f2a1c
       cpdd boost --proposed
     """
@@ -126,6 +135,7 @@ def command(
             "max_traces": max_traces,
             "attributes": dict(_attribute(text) for text in attributes) or None,
             "here": here or None,
+            "detail": (DETAILS if "all" in details else details) or None,
             "id": policy_id,
             **who,
         }
@@ -142,10 +152,11 @@ def _attribute(text: str) -> tuple[str, str]:
 
 def words_of(answer: Mapping[str, Any]) -> str:
     """Return what a boost does, for people."""
+    more = f", with {' and '.join(word.replace('_', ' ') for word in answer['detail'])}" if answer["detail"] else ""
     limit = f", at most {answer['max_traces']} traces more" if answer["max_traces"] else ""
     lines = [
         f"{answer['id']}: {share_of(answer['percentage'])} until {clock_of(answer['expires_unix_ms'])} "
-        f"({length_of(answer['duration_s'])}){limit}"
+        f"({length_of(answer['duration_s'])}){limit}{more}"
     ]
     if answer["found"]:
         lines.append("by the root operations that reach it:")

@@ -133,8 +133,9 @@ class Part:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Folder to keep spans and logs in; else they are deleted."
 )
+@click.option("--nginx", "through_nginx", is_flag=True, help="Visitors come through an nginx, whose log is spans.")
 @click.option("--json", "as_json", is_flag=True, help="When ready, one line on stdout: addresses and folders.")
-def command(rate: float, duration_s: float | None, data: Path | None, as_json: bool) -> None:
+def command(rate: float, duration_s: float | None, data: Path | None, through_nginx: bool, as_json: bool) -> None:
     """A shop of real services under load, and its critical paths on a page.
 
     Starts cpdd serve (on free ports where the usual ones are taken) and eleven small services; prints where to look
@@ -143,11 +144,13 @@ def command(rate: float, duration_s: float | None, data: Path | None, as_json: b
     \b
       cpdd demo
       cpdd demo --rate 5 --duration 60 --data ./demo
+      cpdd demo --nginx
     """
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
     check_packages()
+    nginx = find_nginx() if through_nginx else None
     root, package = find_shop()
     settings, _ = read_settings()
     with kept_or_deleted(data) as folder:
@@ -160,6 +163,7 @@ def command(rate: float, duration_s: float | None, data: Path | None, as_json: b
                 return
             shop = [sys.executable, "-m", f"{package}.run", "--json", "--rate", str(rate)]
             shop += ["--endpoint", addresses["otlp_http"], "--folder", str(folder / "shop")]
+            shop += ["--nginx", nginx] if nginx else []
             _say("starting the shop")
             with Part("the shop", shop, folder / "shop.log", root, sampled_by(addresses)) as services:
                 opened = services.facts(ending)
@@ -177,7 +181,7 @@ def sampled_by(addresses: Mapping[str, Any]) -> dict[str, str]:
     sampling = addresses.get("sampling_http")
     if sampling is None:
         return {}
-    return {"OTEL_TRACES_SAMPLER": "cpdd", "OTEL_TRACES_SAMPLER_ARG": f"endpoint={sampling},cache=off"}
+    return {"OTEL_TRACES_SAMPLER": "cpdd", "OTEL_TRACES_SAMPLER_ARG": f"endpoint={sampling},cache=off,detail=all"}
 
 
 def check_packages() -> None:
@@ -195,6 +199,14 @@ def _is_installed(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:
         return False
+
+
+def find_nginx() -> str:
+    """Return nginx's program; Debian keeps it where users do not look. Raises ClickException where there is none."""
+    found = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"]))
+    if found is None:
+        raise click.ClickException("nginx is not installed\nhint: apt-get install nginx-light, or leave out --nginx")
+    return found
 
 
 def find_shop() -> tuple[Path, str]:
@@ -261,6 +273,7 @@ def announcement(facts: Mapping[str, Any], rate: float, kept: bool) -> str:
         [
             f"the shop is open, {rate:g} journeys a second; the first traces are there in a few seconds",
             f"  pages   {facts['ui']}; what the traces say: {facts['ui']}/findings; sampling: {facts['ui']}/sampling",
+            f"  shop    {facts['shop']}",
             f"  spans   {facts['otlp_http']} (OTLP/HTTP)",
             f"  folder  {shlex.quote(facts['folder'])} ({'kept' if kept else 'deleted at the end'}): spans and logs",
             "break something, in another terminal:",

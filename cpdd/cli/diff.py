@@ -13,6 +13,7 @@ from cpdd.cli._selection import select, split
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.cli._terminal import Printer
 from cpdd.cli._weights import counted
+from cpdd.cli._where import Condition, those, where_option
 from cpdd.errors import CpddError
 from cpdd.settings import Settings
 
@@ -33,9 +34,17 @@ class NoSuchJourney(CpddError):
 @click.option("--journey", metavar="NAME", help="Only traces of this journey, as cpdd report names it.")
 @click.option("--all", "all_rows", is_flag=True, help="Every change, not only those that matter most.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@where_option
 @setting_flags("overflow", "max_skew_ns", "max_file_bytes")
 def command(
-    a: str, b: str, journey: str | None, all_rows: bool, as_json: bool, config: str | None, **flags: str | None
+    a: str,
+    b: str,
+    journey: str | None,
+    all_rows: bool,
+    as_json: bool,
+    where: tuple[Condition, ...],
+    config: str | None,
+    **flags: str | None,
 ) -> None:
     """Show what changed from A to B: which operation's own time, and the way between which two.
 
@@ -49,7 +58,7 @@ def command(
       cpdd diff traces.json@service.version=1.4 traces.json@service.version=1.5
     """
     settings, _ = read_settings(config, **flags)
-    difference = compare(*(_read(path, journey, settings) for path in (a, b)))
+    difference = compare(*(_read(path, journey, where, settings) for path in (a, b)))
     if as_json:
         click.echo(orjson.dumps(difference.to_json()))
         return
@@ -57,10 +66,10 @@ def command(
     printer.print(*diff_lines(difference, _label(a), _label(b), printer.look, all_rows))
 
 
-def _read(text: str, journey: str | None, settings: Settings) -> Population:
+def _read(text: str, journey: str | None, where: tuple[Condition, ...], settings: Settings) -> Population:
     path, selection = split(text)
     policy = PathPolicy(settings.overflow, settings.max_skew_ns)
-    batch, weight = counted(read_files([path], settings.max_file_bytes), policy)
+    batch, weight = counted(those(read_files([path], settings.max_file_bytes), where), policy)
     population = population_of(batch, policy, weight)
     if journey is not None:
         if journey not in population.journeys:

@@ -15,6 +15,7 @@ from cpdd.cli._progress import progress_of_traces
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.cli._terminal import QUIET_STYLE, Printer
 from cpdd.cli._traces import Numbers, Traces
+from cpdd.cli._where import Condition, those, where_option
 from cpdd.errors import CpddError
 
 DEFAULT_LIMIT = 10
@@ -42,6 +43,7 @@ class NotFound(CpddError):
 @click.option("--slowest", is_flag=True, help="Slowest traces first; otherwise they come in the order of the file.")
 @click.option("--limit", type=click.IntRange(min=0), help="How many traces; 0: all.  [default: 10, with --json all]")
 @click.option("--all", "all_rows", is_flag=True, help="Every span of a trace, not only those that matter most.")
+@where_option
 @setting_flags("overflow", "max_skew_ns", "max_file_bytes")
 def command(
     files: tuple[str, ...],
@@ -51,6 +53,7 @@ def command(
     slowest: bool,
     limit: int | None,
     all_rows: bool,
+    where: tuple[Condition, ...],
     config: str | None,
     **flags: str | None,
 ) -> None:
@@ -64,7 +67,7 @@ def command(
       curl -s 'http://localhost:16686/api/traces?service=shop' | cpdd path -
     """
     settings, _ = read_settings(config, **flags)
-    batch = read_files(files, settings.max_file_bytes)
+    batch = those(read_files(files, settings.max_file_bytes), where)
     traces = Traces(batch, PathPolicy(settings.overflow, settings.max_skew_ns), target)
     chosen = traces.matching(trace_id) if trace_id else traces.numbers
     if not len(chosen):

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
+from collector.core.findings.of_graph import findings_of
 from collector.core.graph_build import dependency_graph
 from collector.core.journeys import JourneyBook
 from collector.core.policy import PathPolicy
@@ -18,12 +19,13 @@ from collector.core.population.report import Report, report_on
 from collector.core.spans import SpanBatch
 from cpdd.cli._book import load_book
 from cpdd.cli._files import name_of, read_files
-from cpdd.cli._findings import findings_at, findings_here
+from cpdd.cli._findings import findings_at
 from cpdd.cli._jaeger import Asked, choose_service, traces_at
 from cpdd.cli._report_text import report_lines
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.cli._terminal import Printer, say
 from cpdd.cli._weights import counted
+from cpdd.cli._where import Condition, those, where_option
 from cpdd.errors import CpddError
 from cpdd.settings import Settings
 
@@ -65,6 +67,7 @@ class _Ago(click.ParamType[str]):
 )
 @click.option("--html", metavar="OUT", help="Write one HTML page that needs nothing else; - is stdout.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@where_option
 @setting_flags("overflow", "max_skew_ns", "max_file_bytes")
 def command(
     files: tuple[str, ...],
@@ -75,6 +78,7 @@ def command(
     limit: int,
     html: str | None,
     as_json: bool,
+    where: tuple[Condition, ...],
     config: str | None,
     **flags: str | None,
 ) -> None:
@@ -95,7 +99,7 @@ def command(
         batch, title = _asked(base, service, operation, last, limit)
     else:
         batch, title = read_files(files, settings.max_file_bytes), _title(files)
-    report = _report(batch, settings, load_book(config), base)
+    report = _report(those(batch, where), settings, load_book(config), base)
     if as_json:
         click.echo(orjson.dumps(report.to_json()))
     elif html:
@@ -113,7 +117,7 @@ def _report(batch: SpanBatch, settings: Settings, book: JourneyBook, base: str |
     graph = dependency_graph(batch, policy, weight, book)
     findings = findings_at(base, graph) if base else None
     if findings is None:
-        findings = findings_here(population, graph, batch, book)
+        findings = findings_of(graph, population, batch, book)
     return report_on(population, graph, len(batch), findings)
 
 

@@ -128,6 +128,7 @@ def state_text(state: Mapping[str, Any]) -> str:
             client["instance"],
             "pushed" if client["pushed"] else "polls",
             "current" if client["is_current"] else "behind",
+            lost_of(client["spans_sent"], client["spans_lost"]),
             client["problem"].partition("\n")[0],
         )
         for client in state["clients"][:MAX_ROWS]
@@ -136,10 +137,24 @@ def state_text(state: Mapping[str, Any]) -> str:
         ("live boosts", ("id", "share", "of", "for", "added", "why"), boosts),
         ("policies", ("id", "kind", "of"), policies),
         ("rates", ("service", "operation", "seen/s", "kept/s", "share", "by"), rates),
-        ("clients", ("service", "instance", "how", "policies", "problem"), clients),
+        ("clients", ("service", "instance", "how", "policies", "spans lost", "problem"), clients),
     )
+    if state["unweighted"]:
+        parts.append(
+            f"\ntraces of {', '.join(state['unweighted'])} come without their weights, and count once each: "
+            "is there a tail sampler on the way?"
+        )
     parts += [f"\n{title}\n{table(heads, rows)}" if rows else f"\nno {title}" for title, heads, rows in sections]
     return "\n".join(parts)
+
+
+def lost_of(sent: int, lost: int) -> str:
+    """Return how many spans a program lost, by which its traces are undercounted.
+
+    >>> lost_of(990, 10), lost_of(5, 0)
+    ('10 (1 %)', '')
+    """
+    return f"{lost} ({share_of(100 * lost / (sent + lost))})" if lost else ""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.cli._terminal import Printer
 from cpdd.cli._weights import counted
 from cpdd.cli._whatif_text import prediction_lines, ranking_lines
+from cpdd.cli._where import Condition, those, where_option
 
 
 @click.command()
@@ -25,9 +26,16 @@ from cpdd.cli._whatif_text import prediction_lines, ranking_lines
 )
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many are ranked.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@where_option
 @setting_flags("overflow", "max_skew_ns", "max_file_bytes")
 def command(
-    files: tuple[str, ...], wishes: tuple[str, ...], top: int, as_json: bool, config: str | None, **flags: str | None
+    files: tuple[str, ...],
+    wishes: tuple[str, ...],
+    top: int,
+    as_json: bool,
+    where: tuple[Condition, ...],
+    config: str | None,
+    **flags: str | None,
 ) -> None:
     """Predict how long traces take if an operation takes another time; without --set, rank what to make faster first.
 
@@ -42,7 +50,7 @@ def command(
     read = [read_wish(text) for text in wishes]
     settings, _ = read_settings(config, **flags)
     policy = PathPolicy(settings.overflow, settings.max_skew_ns)
-    batch, weight = counted(read_files(files, settings.max_file_bytes), policy)
+    batch, weight = counted(those(read_files(files, settings.max_file_bytes), where), policy)
     population = WhatIf(batch, policy, weight)
     prediction = population.predict(read) if read else None
     saturations = [population.saturation(wish) for wish in read]

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from opentelemetry.sdk.resources import Resource
 
+from cpdd.detail_letters import DETAILS, Detail, letters_of
 from cpdd.errors import CpddError
 from cpdd.failures import tell
 from cpdd.names import SAMPLERS
@@ -49,6 +50,8 @@ class Argument:
     maxBoostMs: float = 3_600_000
     maxTracesPerSecond: float = 0
     """0: no cap."""
+    detail: str = "attributes+function_spans"
+    """What boosts may turn up here: words joined by `+`, `all` or `off`."""
     cache: str = ""
     """File of the last good policy; `off` for none, empty for one in the user's cache."""
 
@@ -92,7 +95,21 @@ def parse_argument(text: str, default: Argument = Argument()) -> Argument:
     for key in ("initialSamplingRate", "maxSamplingRate"):
         if not 0 <= getattr(argument, key) <= 1:
             raise ArgumentError("a share from 0 to 1 is expected", f"{key}={getattr(argument, key)}")
+    granted_detail(argument.detail)
     return argument
+
+
+def granted_detail(text: str) -> str:
+    """Return the letters of what boosts may turn up.
+
+    >>> granted_detail("attributes+query_text"), granted_detail("all"), granted_detail("off")
+    ('qa', 'qaf', '')
+    """
+    words = {"all": DETAILS, "off": ()}.get(text) or [word for word in text.split("+") if word != "off"]
+    unknown = [word for word in words if word not in DETAILS]
+    if unknown:
+        raise ArgumentError(f"{unknown[0]!r} is none of all, off, {', '.join(DETAILS)}", f"detail={text}")
+    return letters_of(cast("list[Detail]", words))
 
 
 def _number(text: str, part: str) -> float:
@@ -117,7 +134,12 @@ def configured(
     except ArgumentError as error:
         tell(f"sampler {name!r} of OTEL_TRACES_SAMPLER", error)
         asked = default
-    ceilings = Ceilings(asked.maxSamplingRate, asked.maxBoostMs / 1000, round(asked.maxTracesPerSecond) or None)
+    ceilings = Ceilings(
+        asked.maxSamplingRate,
+        asked.maxBoostMs / 1000,
+        round(asked.maxTracesPerSecond) or None,
+        granted_detail(asked.detail),
+    )
     sampler = ConfiguredSampler(
         service,
         baseline=asked.initialSamplingRate,

@@ -7,11 +7,12 @@ number of policies, plain comparisons of bounded texts instead of regular expres
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from cpdd.sampling.fields import MAX_TEXT_CHARS, Fields, PolicyError
+from cpdd.detail_letters import DETAILS, Detail
+from cpdd.sampling.fields import MAX_TEXT_CHARS, Fields, PolicyError, short
 
 MAX_BYTES = 4 << 20
 MAX_POLICIES = 4_000
@@ -113,6 +114,8 @@ class Policy:
     """Boosts that share `max_traces`; the policy's own id where it is empty."""
     here: bool = False
     """A boost that samples from this service down, whatever the caller decided; such traces are partial."""
+    detail: tuple[Detail, ...] = ()
+    """What spans of the traces that a boost keeps tell beside what they always do."""
     local_traces_per_second: float | None = None
     """What one instance may keep of a budget before it slows down by itself; worked out by the server."""
     name: str = ""
@@ -188,8 +191,7 @@ def parse_policy(value: object, place: str = "policy") -> Policy:
     """Return the policy that a JSON value means. Raises PolicyError, which names fields below `place`."""
     fields = Fields(value, place)
     policy_id = fields.text("id")
-    if not policy_id or not policy_id.isprintable():
-        raise PolicyError(f"{policy_id!r} is no id: printable characters are expected", fields.at("id"))
+    check_id(policy_id, fields.at("id"))
     name = fields.text("name", default="")
     fields.text("description", default="")
     trace = Fields(fields.take("trace", dict), fields.at("trace"))
@@ -211,6 +213,7 @@ def parse_policy(value: object, place: str = "policy") -> Policy:
         max_traces=ours.integer("max_traces", 1, 10**9, default=None),
         group=ours.text("group", default=""),
         here=ours.take("here", bool, default=False),
+        detail=parse_detail(ours),
         local_traces_per_second=ours.number("local_traces_per_second", 0, 1e9, default=None),
         name=name,
         author=ours.text("author", default=""),
@@ -220,6 +223,12 @@ def parse_policy(value: object, place: str = "policy") -> Policy:
     ours.finish()
     _check_kind(policy, place)
     return policy
+
+
+def check_id(text: str, place: str) -> None:
+    """Raise PolicyError for what is no id."""
+    if not text or not text.isprintable():
+        raise PolicyError(f"{text!r} is no id: printable characters are expected", place)
 
 
 def _parse_keep(trace: Fields, kind: Kind) -> float | None:
@@ -275,13 +284,20 @@ def _parse_matcher(value: object, place: str) -> Matcher:
     return Matcher(where, how, text, key, negate is not flipped, folded)
 
 
+def check_key(key: object, place: str) -> None:
+    """Raise PolicyError for what is no key of an attribute."""
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_TEXT_CHARS:
+        raise PolicyError(f"{short(key)} is no key of 1 to {MAX_TEXT_CHARS} characters", place)
+
+
 def _parse_where(fields: Fields, said: str) -> tuple[Where, str]:
     if said == "trace_field":
         fields.word("trace_field", ("NAME",))
         return "name", ""
     path = fields.take(said, list)
-    if len(path) != 1 or not isinstance(path[0], str) or not 0 < len(path[0]) <= MAX_TEXT_CHARS:
-        raise PolicyError(f"{path!r} is no list of one key", fields.at(said))
+    if len(path) != 1:
+        raise PolicyError(f"{short(path)} is no list of one key", fields.at(said))
+    check_key(path[0], f"{fields.at(said)}[0]")
     return cast("Where", said), path[0]
 
 
@@ -298,6 +314,15 @@ def _parse_how(fields: Fields) -> tuple[How, str, bool]:
     if how == "exists":
         return how, "", not fields.take("exists", bool)
     return how, fields.text(how), False
+
+
+def parse_detail(fields: Fields) -> tuple[Detail, ...]:
+    """Return the field `detail`, a list of words. Raises PolicyError."""
+    words = fields.take("detail", list, default=[])
+    for index, word in enumerate(words):
+        if word not in DETAILS:
+            raise PolicyError(f"{short(word)} is none of {', '.join(DETAILS)}", f"{fields.at('detail')}[{index}]")
+    return tuple(detail for detail in DETAILS if detail in words)
 
 
 def _parse_operations(ours: Fields) -> dict[str, float]:
@@ -328,6 +353,7 @@ def _check_kind(policy: Policy, place: str) -> None:
         "expires_unix_ms": policy.expires_unix_ms,
         "max_traces": policy.max_traces,
         "here": policy.here or None,
+        "detail": policy.detail or None,
     }
     for name, value in only_boosts.items():
         if value is not None and policy.kind != "boost":
@@ -346,15 +372,21 @@ def _check_kind(policy: Policy, place: str) -> None:
 
 
 def _check_together(policies: tuple[Policy, ...]) -> None:
-    """Raise for an id that comes twice, and for more predicates than one decision may evaluate."""
+    """Raise for an id that comes twice, and for what one decision may not evaluate."""
     seen: dict[str, int] = {}
-    shared: dict[str, int] = {}
     for index, policy in enumerate(policies):
         if policy.id in seen:
             raise PolicyError(
                 f"{policy.id!r} is the id of policies[{seen[policy.id]}] too", f"policies[{index}].id", "ids are unique"
             )
         seen[policy.id] = index
+    check_predicates(policies, [f"policies[{index}]" for index in range(len(policies))])
+
+
+def check_predicates(policies: Sequence[Policy], places: Sequence[str]) -> None:
+    """Raise PolicyError, with the place of the first that is too many, where one decision would evaluate too much."""
+    shared: dict[str, int] = {}
+    for policy, place in zip(policies, places, strict=True):
         if any(matcher.where in ("span_attribute", "baggage", "kind") for matcher in policy.matchers):
             operation = exact_name(policy.matchers) or ""
             shared[operation] = shared.get(operation, 0) + 1
@@ -362,7 +394,7 @@ def _check_together(policies: tuple[Policy, ...]) -> None:
                 whom = f"operation {operation!r}" if operation else "operations that are not named exactly"
                 raise PolicyError(
                     f"more than {MAX_SHARED_PREDICATES} policies look at attributes of {whom}",
-                    f"policies[{index}]",
+                    place,
                     "each is evaluated for every root span; name the operation, or match fewer",
                 )
 
@@ -390,6 +422,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "max_traces": policy.max_traces,
         "group": policy.group or None,
         "here": policy.here or None,
+        "detail": list(policy.detail) or None,
         "local_traces_per_second": policy.local_traces_per_second,
         "author": policy.author or None,
         "reason": policy.reason or None,

@@ -29,7 +29,7 @@ class Fields:
         self.place = place or "the document"
         self._prefix = f"{place}." if place else ""
         if not isinstance(value, dict):
-            raise PolicyError(f"{_short(value)} is no object", self.place)
+            raise PolicyError(f"{short(value)} is no object", self.place)
         self._left = dict(value)
         self._known: list[str] = []
 
@@ -47,7 +47,7 @@ class Fields:
                 raise PolicyError("missing", self.at(name))
             return default
         if not isinstance(value, kind):
-            raise PolicyError(f"{_short(value)} is no {_WORDS[kind]}", self.at(name))
+            raise PolicyError(f"{short(value)} is no {_WORDS[kind]}", self.at(name))
         return value
 
     def text(self, name: str, default: Any = _REQUIRED) -> str:
@@ -65,16 +65,16 @@ class Fields:
     def number(self, name: str, least: float, most: float, default: Any = _REQUIRED) -> Any:
         value = self._left.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | None):
-            raise PolicyError(f"{_short(value)} is no number", self.at(name))
+            raise PolicyError(f"{short(value)} is no number", self.at(name))
         value = self.take(name, object, default)
         if value is not None and value is not default and not least <= value <= most:
-            raise PolicyError(f"{_short(value)} is not between {least:g} and {most:g}", self.at(name))
+            raise PolicyError(f"{short(value)} is not between {least:g} and {most:g}", self.at(name))
         return value
 
     def integer(self, name: str, least: int, most: int = 10**18, default: Any = _REQUIRED) -> Any:
         value = self._left.get(name)
         if isinstance(value, bool) or not isinstance(value, int | None):
-            raise PolicyError(f"{_short(value)} is no whole number", self.at(name))
+            raise PolicyError(f"{short(value)} is no whole number", self.at(name))
         return self.number(name, least, most, default)
 
     def finish(self) -> None:
@@ -88,6 +88,7 @@ class Fields:
 _WORDS: dict[type, str] = {str: "text", list: "list", dict: "object", bool: "true or false", object: "value"}
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

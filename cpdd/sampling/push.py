@@ -41,12 +41,19 @@ class NoStream(Exception):
 class PushProvider:
     """Follows one server from `start` to `stop`."""
 
-    def __init__(self, address: str, keeper: Keeper, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        address: str,
+        keeper: Keeper,
+        clock: Callable[[], float] = time.monotonic,
+        silence_s: float = SILENCE_S,
+    ) -> None:
         """Raises ValueError for an address that is none."""
         self._address = address
         self._keeper = keeper
         self._clock = clock
-        self._listening = Server(address, SILENCE_S)
+        self._silence_s = silence_s
+        self._listening = Server(address, silence_s)
         self._stream_from_s = 0.0
         self.instance = ""
         self._workers = (Worker("cpdd-sampling", self._listen), Worker("cpdd-sampling-status", self._report))
@@ -65,7 +72,7 @@ class PushProvider:
 
     def _listen(self, stopped: threading.Event) -> None:
         self.instance = new_instance()
-        self._listening = Server(self._address, SILENCE_S)
+        self._listening = Server(self._address, self._silence_s)
         retry_s = FIRST_RETRY_S
         while not stopped.is_set():
             begun = self._clock()
@@ -176,6 +183,7 @@ def _lines(response: HTTPResponse, stopped: threading.Event) -> Iterator[str]:
 
 def report_of(sampler: DynamicSampler, interval_s: float) -> dict[str, object]:
     """Return what a sampler did since the last report."""
+    sent, lost = sampler.span_losses()
     counts = sorted(sampler.harvest(interval_s), key=lambda count: -count.seen)
     return {
         "mode": sampler.mode,
@@ -186,6 +194,8 @@ def report_of(sampler: DynamicSampler, interval_s: float) -> dict[str, object]:
             for count in counts[:MAX_TOLD]
         ],
         "leases": sampler.leases(),
+        "spans_sent": sent,
+        "spans_lost": lost,
     }
 
 

@@ -6,6 +6,7 @@ a drop that matches wins; else  p = min(limits, max(b, live boosts)),  b the mos
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cpdd.detail_letters import LETTERS, letters_of
 from cpdd.names import JOURNEY
 from cpdd.sampling.document import Policy
 
@@ -25,6 +26,8 @@ class Resolved:
     lease: str = ""
     """Under which id the traces are counted that the boost adds."""
     local_traces_per_second: float | None = None
+    detail: tuple[tuple[float, str], ...] = ()
+    """Shares of traces that tell more, the smallest first, with all the letters of `cpdd.detail_letters` for them."""
 
 
 def specificity(policy: Policy) -> int:
@@ -81,7 +84,28 @@ def resolve(
     if limit < best:
         rule = limiting
         lease = lease if limit > plain else ""
-    return Resolved(min(limit, best), rule, min(limit, plain), lease, local)
+    telling = [
+        (min(limit, -negative), letters_of(policy.detail))
+        for negative, _, policy in boosts
+        if policy.detail and (policy.max_traces is None or has_room(policy.lease))
+    ]
+    return Resolved(min(limit, best), rule, min(limit, plain), lease, local, _steps(telling))
+
+
+def _steps(telling: Iterable[tuple[float, str]]) -> tuple[tuple[float, str], ...]:
+    """Of shares and their letters, what each trace tells: a trace of a small share is in the larger ones, too.
+
+    >>> _steps([(1.0, "q"), (0.1, "f")])
+    ((0.1, 'qf'), (1.0, 'q'))
+    """
+    steps: list[tuple[float, str]] = []
+    letters = ""
+    for part, more in sorted(telling, reverse=True):
+        letters = "".join(letter for letter in LETTERS.values() if letter in letters or letter in more)
+        if steps and steps[-1][0] == part:
+            steps.pop()
+        steps.append((part, letters))
+    return tuple(reversed(steps))
 
 
 _BASES = ("fixed", "budget", "adaptive")

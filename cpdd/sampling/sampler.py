@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
+from cpdd.detail_letters import common, letters_of, with_detail
 from cpdd.failures import tell
 from cpdd.propagation.trace_state import with_member
 from cpdd.sampling.cap import Cap
@@ -46,6 +47,8 @@ class Ceilings:
     """How long a boost may last from when it comes here."""
     traces_per_second: int | None = None
     """Root spans that are kept in a second; those above are dropped, and no count is claimed for what is kept then."""
+    detail: str = "af"
+    """The letters of what a boost may turn up, by `cpdd.detail_letters`; not what people's queries say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,10 @@ class DynamicSampler(Sampler):
         self._document = EMPTY
         self._retired: list[Snapshot] = []
         self._lock = threading.RLock()
+        self.detail = ""
+        """The letters of what live boosts turn up, of any service, as far as this program grants it."""
+        self.span_losses: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        """How many spans of this program arrived and how many were lost, since its start; for the report."""
         self.is_short = threading.Event()
         """Set when a boost could add more than was granted; whoever can have more granted clears it."""
         self._snapshot = self._compile()
@@ -193,7 +200,10 @@ class DynamicSampler(Sampler):
             cap = self._cap
             if cap is not None and cap.is_biting:
                 return SamplingResult(_KEEP, attributes)
-            return SamplingResult(_KEEP, attributes, level.state)
+            state = level.state
+            if level.detail and state is not None and (letters := level.letters(randomness)):
+                state = with_detail(state, letters)
+            return SamplingResult(_KEEP, attributes, state)
         except Exception as error:
             tell("deciding on a span", error)
             return _DROP
@@ -233,7 +243,10 @@ class DynamicSampler(Sampler):
                     randomness = trace_id & RANDOMNESS_MASK if explicit is None else explicit
                     if threshold is None or (randomness >= threshold) is not is_sampled:  # not what the caller did
                         state = _with(state, member, None)
-        return _followed(is_sampled, attributes, state)
+        # as `_followed`, whose call would be a twentieth of the decision
+        if is_sampled:
+            return SamplingResult(_KEEP, attributes, state)
+        return SamplingResult(Decision.DROP, None, state) if state else _DROP
 
     def _independent(
         self, outcome: Outcome, state: TraceState, trace_id: int, attributes: Attributes
@@ -249,7 +262,10 @@ class DynamicSampler(Sampler):
             return SamplingResult(Decision.DROP, None, _with(state, member, None)) if state else _DROP
         cap = self._cap
         claimed = None if cap is not None and cap.is_biting else level.threshold
-        return SamplingResult(_KEEP, attributes, _with(state, member, claimed))
+        written = _with(state, member, claimed)
+        if level.detail and (letters := level.letters(randomness)):
+            written = with_detail(written, letters)
+        return SamplingResult(_KEEP, attributes, written)
 
     def _may_keep(self, outcome: Outcome, level: Level, randomness: int) -> bool:
         """Take the trace, which R lets through, from its boost's lease, its budget's pace and the process's cap."""
@@ -306,6 +322,8 @@ class DynamicSampler(Sampler):
             if policy.expires_unix_ms is None or self._deadlines[policy.id, policy.expires_unix_ms] > now
         )
         ends_s = {policy_id: end for (policy_id, _), end in self._deadlines.items()}
+        letters = letters_of(detail for policy in live for detail in policy.detail)
+        self.detail = common(letters, self._ceilings.detail)
         document = replace(self._document, policies=live)
         return Snapshot(
             document, self._resource, self.baseline, self._leases, self._ceilings.probability, ends_s, self._clock

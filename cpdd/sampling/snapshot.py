@@ -63,7 +63,7 @@ def state_of(threshold: int) -> TraceState:
 class Level:
     """What a decision compares with and writes: read as one, so that no decision is torn."""
 
-    __slots__ = ("ends_s", "floor", "lease", "local_traces_per_second", "rule", "state", "threshold")
+    __slots__ = ("detail", "ends_s", "floor", "lease", "local_traces_per_second", "rule", "state", "threshold")
 
     def __init__(self, resolved: Resolved, ceiling: float, lease: Lease | None, ends_s: float | None = None) -> None:
         self.threshold = threshold_of(min(resolved.probability, ceiling))
@@ -71,14 +71,22 @@ class Level:
         self.rule = resolved.rule
         self.lease = lease
         self.ends_s = ends_s
-        """When the boost that it rests on is over, on the sampler's clock: whoever keeps by it has to look."""
+        """When the first boost that it rests on is over, on the sampler's clock: whoever keeps by it has to look."""
         self.local_traces_per_second = resolved.local_traces_per_second
+        self.detail = tuple((threshold_of(min(part, ceiling)), letters) for part, letters in resolved.detail)
+        """From which randomness on a trace tells more, the highest first; mostly empty."""
         self.state = state_of(self.threshold) if self.threshold < ALL else None
 
     def slower(self) -> "Level":
         """Return the level that keeps half as much."""
         half = probability_of(self.threshold) / 2
-        return Level(Resolved(half, self.rule, half, "", self.local_traces_per_second), 1.0, None)
+        level = Level(Resolved(half, self.rule, half, "", self.local_traces_per_second), 1.0, None, self.ends_s)
+        level.detail = self.detail
+        return level
+
+    def letters(self, randomness: int) -> str:
+        """Return what a trace tells beside what all do, as `cpdd.detail_letters` has it."""
+        return next((letters for threshold, letters in self.detail if randomness >= threshold), "")
 
 
 class Outcome:
@@ -278,7 +286,9 @@ class Snapshot:
             live = [policy for policy in matching if self._ends_s.get(policy.id, now + 1) > now]
             resolved = resolve(live, operation, self._baseline, self._has_room)
             lease = self._leases.get(resolved.lease) if resolved.lease else None
-            return Level(resolved, self._ceiling, lease, self._ends_s.get(resolved.rule))
+            boosts = [resolved.rule, *(policy.id for policy in live if policy.detail)]
+            ends_s = min((self._ends_s[each] for each in boosts if each in self._ends_s), default=None)
+            return Level(resolved, self._ceiling, lease, ends_s)
 
         return Outcome(shown, level)
 

@@ -16,7 +16,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -52,11 +53,16 @@ class Shop:
         endpoint: base address of the collector, over OTLP/HTTP.
         folder: for logs and databases; made if need be.
         variables: more environment for every service.
+        nginx: program of an nginx for visitors to come through; None for none.
     """
 
-    def __init__(self, endpoint: str, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, endpoint: str, folder: Path, variables: Mapping[str, str] | None = None, nginx: str | None = None
+    ) -> None:
         self.folder = folder
         self.ports = free_ports()
+        self._nginx = nginx
+        self._edge_port = free_port_numbers(1)[0]
         self._endpoint = endpoint
         self._variables = dict(variables or {})
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -64,7 +70,12 @@ class Shop:
     @property
     def url(self) -> str:
         """Where users come in."""
-        return f"http://{HOST}:{self.ports['shop'].port}"
+        return f"http://{self.entrance}"
+
+    @property
+    def entrance(self) -> str:
+        """Host and port of the same."""
+        return f"{HOST}:{self.ports['shop'].port if self._nginx is None else self._edge_port}"
 
     def pids(self) -> dict[str, int]:
         """Return the process of each child."""
@@ -76,6 +87,9 @@ class Shop:
             for service in SERVICES:
                 self.start(service.name, PACKAGE + "." + service.name, resource=service.resource_attributes())
             self._wait_until_ready()
+            if self._nginx is not None:
+                self.start("edge", PACKAGE + ".edge", "--nginx", self._nginx, "--port", str(self._edge_port))
+                self._wait_for("edge", partial(listens, self._edge_port))
         except BaseException:
             self._end()
             raise
@@ -119,23 +133,26 @@ class Shop:
 
     def check(self) -> None:
         """Raise ServiceDied where a service has ended."""
-        for service in SERVICES:
-            status = self._children[service.name].poll()
-            if status is not None:
-                raise ServiceDied(service.name, status, self._log(service.name))
+        for name, child in self._children.items():
+            status = child.poll()
+            if status is not None and name != "load":
+                raise ServiceDied(name, status, self._log(name))
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
     def _wait_until_ready(self) -> None:
         """Return when all answer; they start at the same time and take a second or two of a core each."""
-        until_s = time.monotonic() + READY_WITHIN_S
         for service in SERVICES:
-            while not is_ready(self.ports[service.name].control):
-                self.check()
-                if time.monotonic() > until_s:
-                    raise TimeoutError(f"{service.name} is not ready after {READY_WITHIN_S:g} s")
-                time.sleep(0.05)
+            self._wait_for(service.name, partial(is_ready, self.ports[service.name].control))
+
+    def _wait_for(self, name: str, holds: Callable[[], bool]) -> None:
+        until_s = time.monotonic() + READY_WITHIN_S
+        while not holds():
+            self.check()
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"{name} is not ready after {READY_WITHIN_S:g} s")
+            time.sleep(0.05)
 
     def _end(self, *names: str) -> None:
         """End children: asked first, all at once, and after a while killed."""
@@ -163,8 +180,24 @@ def is_ready(control: int) -> bool:
         return False
 
 
+def listens(port: int) -> bool:
+    """Return whether somebody takes connections there."""
+    try:
+        socket.create_connection((HOST, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def free_ports() -> dict[str, Ports]:
     """Return ports that nobody listens on. Somebody may take one before its service does, which then says so."""
+    found = free_port_numbers(2 * len(SERVICES))
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {service.name: Ports(*pair) for service, pair in zip(SERVICES, pairs, strict=True)}
+
+
+def free_port_numbers(count: int) -> list[int]:
+    """Return so many ports that nobody listens on."""
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe:
@@ -174,10 +207,9 @@ def free_ports() -> dict[str, Ports]:
             except OSError:
                 continue
         found.append(port)
-        if len(found) == 2 * len(SERVICES):
+        if len(found) == count:
             break
-    pairs = zip(found[::2], found[1::2], strict=True)
-    return {service.name: Ports(*pair) for service, pair in zip(SERVICES, pairs, strict=True)}
+    return found
 
 
 @click.command()
@@ -185,8 +217,11 @@ def free_ports() -> dict[str, Ports]:
 @click.option("--rate", type=click.FloatRange(min=0), default=20.0, show_default=True, help="Journeys a second.")
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0), help="Seconds to run; until Ctrl-C without it.")
 @click.option("--folder", type=click.Path(path_type=Path), help="For logs and databases; a temporary one without it.")
+@click.option("--nginx", metavar="PROGRAM", help="Put this nginx in front: visitors come through it, its log is spans.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when the shop is open.")
-def command(endpoint: str, rate: float, duration_s: float | None, folder: Path | None, as_json: bool) -> None:
+def command(
+    endpoint: str, rate: float, duration_s: float | None, folder: Path | None, nginx: str | None, as_json: bool
+) -> None:
     """Run the shop under load until Ctrl-C."""
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -194,9 +229,9 @@ def command(endpoint: str, rate: float, duration_s: float | None, folder: Path |
     end_with_parent(ending.set)
     folder = folder or Path(tempfile.mkdtemp(prefix="cpdd-shop-"))
     try:
-        with Shop(endpoint, folder) as shop:
+        with Shop(endpoint, folder, nginx=nginx) as shop:
             if rate:
-                shop.start("load", f"{PACKAGE}.load", "--rate", str(rate))
+                shop.start("load", f"{PACKAGE}.load", "--rate", str(rate), "--host", shop.entrance)
             announce(shop, as_json)
             serve(shop, ending, duration_s)
     except (ServiceDied, TimeoutError) as error:

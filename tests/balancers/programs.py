@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.resources import Resource
@@ -96,6 +97,14 @@ class Balancer:
         return Answer(response.status, response.headers, *seen, spans_of(READERS[self._format](line), RESOURCE))
 
 
+def program(name: str, package: str) -> str:
+    """Where a program is; the test is skipped where it is not installed."""
+    found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if found is None:
+        pytest.skip(f"{name} is not installed: apt-get install {package}")
+    return found
+
+
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
         """Balancers hang up on connections that they keep."""
@@ -115,9 +124,7 @@ def application() -> Iterator[ThreadingHTTPServer]:
 
 @contextmanager
 def nginx(folder: Path, decide: Fraction | None, app: ThreadingHTTPServer) -> Iterator[Balancer]:
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        pytest.skip("nginx is not installed: apt-get install nginx-light")
+    nginx = program("nginx", "nginx-light")
     port, dead = free_port(), free_port()
     (folder / "cpdd.conf").write_text(nginx_config(decide, str(folder / "log.json")))
     temporary = "".join(
@@ -134,15 +141,13 @@ def nginx(folder: Path, decide: Fraction | None, app: ThreadingHTTPServer) -> It
         f"location /down {{ proxy_pass http://127.0.0.1:{dead}; }} }} }}\n"
     )
     log = folder / "log.json"
-    with running([program, "-c", str(folder / "nginx.conf")], port):
+    with running([nginx, "-c", str(folder / "nginx.conf")], port):
         yield Balancer(port, "nginx-json", lambda enough: logged(log, enough), app)
 
 
 @contextmanager
 def haproxy(folder: Path, decide: Fraction | None, app: ThreadingHTTPServer) -> Iterator[Balancer]:
-    program = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        pytest.skip("haproxy is not installed: apt-get install haproxy")
+    haproxy = program("haproxy", "haproxy")
     port, dead, log = free_port(), free_port(), folder / "log.json"
     live = f"server live 127.0.0.1:{app.server_port}"
     (folder / "haproxy.cfg").write_text(
@@ -157,14 +162,14 @@ def haproxy(folder: Path, decide: Fraction | None, app: ThreadingHTTPServer) -> 
         f"backend retried\n    balance roundrobin\n    server dead 127.0.0.1:{dead} weight 100\n    {live} weight 100\n"
         f"backend down\n    server dead 127.0.0.1:{dead}\n    retries 0\n"
     )
-    with log.open("wb") as output, running([program, "-f", str(folder / "haproxy.cfg")], port, output):
+    with log.open("wb") as output, running([haproxy, "-f", str(folder / "haproxy.cfg")], port, stdout=output):
         yield Balancer(port, "haproxy-json", lambda enough: logged(log, enough), app)
 
 
 @contextmanager
-def running(command: list[str], port: int, output: object = None) -> Iterator[None]:
+def running(command: list[str], port: int, **options: Any) -> Iterator[None]:
     """A program, once it listens; it is ended with the block."""
-    process = subprocess.Popen(command, stdout=output)
+    process = subprocess.Popen(command, **options)
     try:
         _until(lambda: _listens(port, process))
         yield

@@ -65,7 +65,7 @@ def test_what_the_critical_path_asks_for_is_listed_with_its_cost_and_accepted():
         server.ask("POST", "/v1/status", report)
         run = runner(server)
 
-        first, roots, cost, next_step = run("boost", "--proposed").output.splitlines()
+        first, roots, cost, known, next_step = run("boost", "--proposed").output.splitlines()
         (listed,) = map(json.loads, run("boost", "--proposed", "--json").output.splitlines())
         accepted = run(*next_step.split()[1:])
         left = run("boost", "--proposed").output
@@ -73,6 +73,7 @@ def test_what_the_critical_path_asks_for_is_listed_with_its_cost_and_accepted():
     assert first == f"{listed['id']}  {listed['why']}"
     assert roots.startswith("    shop GET /: 1 % to ")
     assert cost.startswith(f"    costs {listed['max_traces']} traces, {20 * listed['max_traces']} spans (")
+    assert known == "    known in about 5 min, without it in 15 min"
     assert accepted.output.startswith(f"{listed['id']}: ")
     assert left.startswith("nothing is proposed")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ needs_pidfd = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this sys
 ANY_PORTS = {f"CPDD_{name.upper()}": "0" for name in demo._PORTS}
 PAUSE = threading.Event()
 """Never set: between two looks at a server that has better things to do."""
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+THROUGH_NGINX = ["--nginx"] if NGINX else []
 SERVICES = {"shop", "catalog", "pricing", "stock", "shipping", "cart", "recommendations", "payment", "bank", "mailer"}
 
 
@@ -64,25 +67,27 @@ def services_seen(facts: dict[str, Any]) -> set[str]:
 
 @needs_pidfd
 def test_the_demo_shows_the_shop_and_ends_on_ctrl_c_without_leaving_anything(tmp_path):
-    with running_demo(tmp_path) as (program, facts):
+    wanted = SERVICES | ({"nginx"} if NGINX else set())
+    with running_demo(tmp_path, *THROUGH_NGINX) as (program, facts):
         seen: set[str] = set()
         until_s = time.monotonic() + 120
-        while not seen >= SERVICES and time.monotonic() < until_s and program.poll() is None:
+        while not seen >= wanted and time.monotonic() < until_s and program.poll() is None:
             seen = services_seen(facts)
             PAUSE.wait(0.1)
         program.send_signal(signal.SIGINT)
         status = program.wait(timeout=60)
         left = left_of(facts)
 
-    assert seen >= SERVICES
+    assert seen >= wanted
     assert (status, left) == (0, [])
     assert not Path(facts["folder"]).exists()
 
 
 @needs_pidfd
-@pytest.mark.slow  # its two halves are quick: a supervisor that is killed in tests/examples/test_run.py, and guards below
 def test_a_demo_that_is_killed_leaves_no_process(tmp_path):
-    with running_demo(tmp_path, "--rate", "2", "--data", str(tmp_path / "kept")) as (program, facts):
+    nginx = tmp_path / "kept/shop/edge/nginx.pid"
+    with running_demo(tmp_path, "--rate", "2", "--data", str(tmp_path / "kept"), *THROUGH_NGINX) as (program, facts):
+        facts["pids"] |= {"nginx": int(nginx.read_text())} if NGINX else {}
         program.kill()
         program.wait()
 
@@ -171,6 +176,15 @@ def test_a_package_that_is_missing_is_named_with_what_to_install(monkeypatch):
     assert 'pip install "cpdd[collector,examples]"' in error.value.message
 
 
+def test_nginx_that_is_missing_is_said_with_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
+
+    with pytest.raises(click.ClickException, match="nginx is not installed") as error:
+        demo.find_nginx()
+
+    assert "apt-get install nginx-light" in error.value.message
+
+
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(tmp_path):
     program = [sys.executable, "-c", "import sys; sys.exit('the port is taken')"]
 
@@ -227,7 +241,13 @@ def test_a_folder_of_our_own_is_deleted_unless_a_message_names_a_log_in_it(tmp_p
 
 def test_what_people_are_told_has_a_line_to_paste_for_each_fault():
     control = {name: f"http://127.0.0.1:{port}" for port, name in enumerate(SERVICES, 20000)}
-    facts = {"ui": "http://u", "otlp_http": "http://o", "folder": "/srv/my demo", "control": control}
+    facts = {
+        "ui": "http://u",
+        "shop": "http://s",
+        "otlp_http": "http://o",
+        "folder": "/srv/my demo",
+        "control": control,
+    }
 
     told = demo.announcement(facts, 20.0, kept=False)
 

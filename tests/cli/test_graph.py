@@ -116,6 +116,19 @@ def test_people_and_programs_are_told_what_a_journey_needs(declared):
     ]
 
 
+def test_a_declared_fallback_is_known_of_its_edge(tmp_path):
+    path = tmp_path / "fallback.json"
+    said = {"cpdd.call.requirement": "optional", "cpdd.call.fallback": "cache"}
+    spans = [_span(1, 0, "buy", 2, {}), _span(2, 1, "tips", 1, said)]
+    service = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+    path.write_text(json.dumps({"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": spans}]}]}))
+
+    (edge,) = json.loads(run(str(path), "--json").stdout)["edges"]
+
+    assert edge["requirement"]["declared_fallback"] == "cache"
+    assert "?, else an older answer (declared optional)" in run(str(path)).stdout
+
+
 def test_where_nothing_is_known_to_be_mandatory_it_is_said(hotrod):
     result = run(hotrod, "--mandatory")
 

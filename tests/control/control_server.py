@@ -2,13 +2,14 @@
 
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
-from collector.control.api import ControlApp
+from collector.control.api import BODY_S, ControlApp
 from collector.control.guard import Guard
 from collector.control.proposals import Proposer
 from collector.control.service import SamplingService
@@ -89,13 +90,23 @@ def control_server(
     seen: Sequence[JourneySeen] = (),
     costs: Mapping[Root, Cost] | None = None,
     ceiling: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+    wall_clock: Callable[[], float] = time.time,
+    body_s: float = BODY_S,
 ) -> Iterator[ControlServer]:
     """Serve while the context lasts; `seen` and `costs` are what the judge and the store would say."""
     loop, workers = LoopThread(), ThreadPoolExecutor(1)
     loop.start()
 
     async def begin() -> SamplingService:
-        service = SamplingService(log or MemoryLog(), roots or KnownRoots(), workers, read_costs=lambda: costs or {})
+        service = SamplingService(
+            log or MemoryLog(),
+            roots or KnownRoots(),
+            workers,
+            clock=clock,
+            wall_clock=wall_clock,
+            read_costs=lambda: costs or {},
+        )
         await service.begin()
         return service
 
@@ -103,7 +114,7 @@ def control_server(
     listener: socket.socket = bind(Endpoint("sampling_http", "sampling"), "127.0.0.1", port)
     bound = port_of(listener)
     proposer = Proposer(service, lambda: seen, ceiling)
-    app = ControlApp(service, Guard("127.0.0.1", Tokens("control_token", token)), proposer)
+    app = ControlApp(service, Guard("127.0.0.1", Tokens("control_token", token)), proposer, body_s)
     running = loop.serve(uvicorn_config(app, Limits(), 1), listener)
     try:
         yield ControlServer(service, proposer, loop, bound)

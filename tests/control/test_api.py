@@ -1,9 +1,11 @@
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from collector.core.sampling.roots import Root
+from cpdd.testing import FakeClock
 from tests.control.control_server import ControlServer, KnownRoots, MemoryLog, control_server
 from tests.cpdd.sampling.policies import policy
 
@@ -139,6 +141,41 @@ def test_a_boost_on_an_inner_operation_becomes_boosts_on_the_roots_that_reach_it
     assert stock["policies"] == after["policies"] == []
 
 
+def test_a_boost_with_detail_is_announced_to_every_service_and_samples_only_its_own(server: ControlServer):
+    server.boost(service="shop", operation="GET /", id="inc", detail=["function_spans", "query_text"], max_traces=9)
+
+    _, shop = server.ask("GET", "/v1/policies?service=shop")
+    _, stock = server.ask("GET", "/v1/policies?service=stock")
+    _, jaeger = server.ask("GET", "/sampling?service=stock")
+
+    assert shop["policies"][0]["cpdd"]["detail"] == ["query_text", "function_spans"]
+    (announced,) = stock["policies"]
+    assert announced["trace"]["match"] == [{"resource_attribute": ["service.name"], "exact": "shop"}]
+    assert announced["cpdd"]["detail"] == ["query_text", "function_spans"]
+    assert "max_traces" not in announced["cpdd"]
+    assert jaeger["probabilisticSampling"] == {"samplingRate": 1.0}
+    assert "operationSampling" not in jaeger
+
+
+def test_an_announced_boost_says_nothing_of_whom_else_it_concerns(server: ControlServer):
+    soon_ms = server.service.now_ms() + 60_000
+    boost = policy("b", 100, service="shop", attributes={"tenant": "acme"}, kind="boost", expires_unix_ms=soon_ms)
+    boost["cpdd"]["detail"] = ["attributes"]
+    boost["trace"]["match"].reverse()
+    server.ask("POST", "/v1/policies", {"policies": [boost]})
+
+    _, stock = server.ask("GET", "/v1/policies?service=stock")
+
+    assert stock["policies"][0]["trace"]["match"] == [{"resource_attribute": ["service.name"], "exact": "shop"}]
+
+
+def test_detail_that_nobody_knows_is_refused_by_its_place(unchanged: ControlServer):
+    code, answer = unchanged.ask("POST", "/v1/boosts", {"service": "shop", "detail": ["attributes", "heap"]})
+
+    assert (code, answer["place"]) == (400, "detail[1]")
+    assert "query_text, attributes, function_spans" in answer["error"]
+
+
 def test_a_boost_on_an_edge_finds_the_roots_that_use_it_or_says_that_there_are_none():
     roots = KnownRoots({("stock", "reserve", "cart"): [Root("shop", "POST /buy")]})
     with control_server(roots=roots) as server:
@@ -183,6 +220,23 @@ def test_leases_never_exceed_what_a_boost_may_add_though_servers_come_and_go():
     assert 0 < granted <= 40
     assert granted + lease <= 40
     assert granted + lease >= 20, "a server that comes back hands out the rest"
+
+
+def test_what_a_jaeger_client_was_told_weighs_its_traces_and_what_a_program_lost_is_said(server: ControlServer):
+    server.ask("POST", "/v1/policies", policy("a", 25, service="stock"))
+    told = server.service._told
+
+    before = told.rate("stock", "reserve", server.service.now_ms() * 1_000_000)
+    server.ask("GET", "/sampling?service=stock")
+    report = status(operations=[count("GET /", 30, 3)], spans_sent=990, spans_lost=10)
+    server.ask("POST", "/v1/status", report)
+
+    now_ns = server.service.now_ms() * 1_000_000
+    assert (before, told.rate("stock", "reserve", now_ns)) == (None, 0.25)
+    assert told.drops("shop", now_ns)
+    assert not told.drops("stock", now_ns)
+    (client,) = server.ask("GET", "/v1/state")[1]["clients"]
+    assert (client["spans_sent"], client["spans_lost"]) == (990, 10)
 
 
 def test_reports_make_rates_and_clients(server: ControlServer):
@@ -230,6 +284,26 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/v1/boosts", {"servce": "a"}, 400, "service"),
     ("POST", "/v1/boosts", {"service": "a", "ops": "b"}, 400, "ops"),
     ("POST", "/v1/status", {"service": "a"}, 400, "instance"),
+    ("POST", "/v1/policies", {"policies": [policy("a", 1), policy("a", 2)]}, 400, "policies[1].id"),
+    (
+        "POST",
+        "/v1/policies",
+        policy("a", 1, kind="boost", expires_unix_ms=1 << 53),
+        400,
+        "policies[0].cpdd.expires_unix_ms",
+    ),
+    (
+        "POST",
+        "/v1/policies",
+        {"policies": [policy(f"p{n:02}", 1, attributes={"tenant": str(n)}) for n in range(33)]},
+        400,
+        "policy 'p32'",
+    ),
+    ("POST", "/v1/policies", {"policies": [policy(str(n), 1) for n in range(2001)]}, 409, "policies"),
+    ("POST", "/v1/boosts", {"service": "a", "id": "\0"}, 400, "id"),
+    ("POST", "/v1/boosts", {"service": "a", "attributes": {"": "x"}}, 400, "attributes."),
+    ("GET", "/v1/policies?service=a&wait=nan", None, 400, "wait"),
+    ("GET", "/v1/policies?service=" + 300 * "a", None, 400, "service"),
 ]
 
 
@@ -238,6 +312,44 @@ def test_a_refusal_names_the_field(unchanged: ControlServer, method: str, path: 
     found, answer = unchanged.ask(method, path, value)
 
     assert (found, answer["place"]) == (code, place)
+
+
+def test_what_clients_would_refuse_with_all_the_rest_is_refused_by_the_server():
+    """Roots come from spans, whose names may be longer than a policy may say."""
+    roots = KnownRoots({("stock", "reserve", ""): [Root("shop", "POST /buy"), Root("shop", "x" * 300)]})
+    with control_server(roots=roots) as server:
+        code, answer = server.ask("POST", "/v1/boosts", {"service": "stock", "operation": "reserve", "id": "inc"})
+        boosts = server.ask("GET", "/v1/state")[1]["boosts"]
+
+    assert (code, answer["place"]) == (400, "policy 'inc.2'.trace.match[1].exact")
+    assert boosts == []
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_for_ever():
+    head = (
+        b"POST /v1/boosts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    with control_server(body_s=0.05) as server, socket.create_connection(("127.0.0.1", server.port), 10) as stalled:
+        stalled.sendall(head)
+        answer = stalled.recv(1 << 16)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_clock_that_is_set_back_lets_no_boost_last_longer():
+    wall_s = [1_700_000_000.0]
+    with control_server(wall_clock=lambda: wall_s[0]) as server:
+        server.boost(service="shop", duration_s=100)
+        wall_s[0] -= 3_600
+        _, document = server.ask("GET", "/v1/policies?service=shop")
+        wall_s[0] += 3_600 + 101
+        _, later = server.ask("GET", "/v1/policies?service=shop&instance=b")
+        ended = server.ask("GET", "/v1/state")[1]["ended"]
+
+    (boost,) = document["policies"]
+    assert boost["cpdd"]["expires_unix_ms"] - document["sent_unix_ms"] <= 100_000
+    assert later["sent_unix_ms"] > boost["cpdd"]["expires_unix_ms"]
+    assert len(ended) == 1
 
 
 @pytest.mark.parametrize(
@@ -268,8 +380,12 @@ def test_changes_need_the_token_where_there_is_one():
     assert (without, wrong, right, read) == (401, 401, 200, 200)
 
 
-def test_changes_are_limited_in_their_rate(server: ControlServer):
-    codes = [server.ask("POST", "/v1/boosts", {"service": "shop", "id": "same"})[0] for _ in range(70)]
+def test_changes_are_limited_in_their_rate():
+    clock = FakeClock()
+    with control_server(clock=clock.now_s) as server:
+        codes = [server.ask("POST", "/v1/boosts", {"service": "shop", "id": "same"})[0] for _ in range(51)]
+        clock.advance(s=0.2)
+        later, _ = server.ask("POST", "/v1/boosts", {"service": "shop", "id": "same"})
 
-    assert codes[:50] == [200] * 50
-    assert 429 in codes
+    assert codes == [200] * 50 + [429]
+    assert later == 200, "5 a second"

@@ -12,8 +12,8 @@ One span a statement; `;` or a new line ends it, a word that begins with `#` sta
     internal, server, client, producer, consumer, unspecified       the kind, `internal` unless said
     ok, error                  the status
     not-awaited, outcome NAME, mandatory, optional                  cpdd.call.outcome and cpdd.call.requirement
-    links LABEL                a span link, as often as needed (then the batch has a body); `retry` or `hedge` says that
-                               it leads to the first attempt, `link_trace_id_low=2` that it leads to another trace
+    links LABEL                a span link, as often as needed (then the batch has a body); its type is `retry`, `hedge`
+                               or `adopted`, `link_trace_id_low=2` says that it leads to another trace
     on HOST, on KEY=VALUE      where it ran: `host.name`, or any key of HOST_KEYS; or `service.version`
     calls SERVICE              service.peer.name
     id 7                       the span id; by default 1, 2, 3 in order of first appearance
@@ -281,7 +281,7 @@ class _Statement:
                 return "requirement", REQUIREMENTS.index(word)
             case "not-awaited":
                 return "outcome", OUTCOME_NOT_AWAITED
-            case "retry" | "hedge":
+            case "retry" | "hedge" | "adopted":
                 return "link_type", LINKS.index(word)
             case "outcome":
                 return "outcome", OUTCOMES.index(self._next())

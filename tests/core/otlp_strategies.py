@@ -277,6 +277,7 @@ def spans(draw: st.DrawFn) -> Span:
                         [follows_from(), *draw(attributes(1))],
                         [link_type("retry")],
                         [link_type("none"), link_type("hedge")],
+                        [link_type("adopted")],
                     ]
                 )
             ),

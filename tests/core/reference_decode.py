@@ -227,7 +227,7 @@ def _follows_parent(link: Span.Link, span: Span) -> bool:
 
 
 def _link_that_counts(span: Span) -> tuple[int, str, str]:
-    """Type, trace id and span id of the first link to another attempt, else of the first link."""
+    """Type, trace id and span id of the first link with a type we know, else of the first link."""
     usable = [link for link in span.links if len(link.trace_id) == 16 and len(link.span_id) == 8 and any(link.span_id)]
     typed = [(_link_type(link), link.trace_id.hex(), link.span_id.hex()) for link in usable]
     return next((link for link in typed if link[0] > 1), typed[0] if typed else (0, "0" * 32, "0" * 16))
@@ -235,7 +235,7 @@ def _link_that_counts(span: Span) -> tuple[int, str, str]:
 
 def _link_type(link: Span.Link) -> int:
     named = [_usable_text(pair.value) for pair in link.attributes if pair.key == "cpdd.link.type"]
-    return next((LINKS.index(text) for text in named if text in ("retry", "hedge")), 1)
+    return next((LINKS.index(text) for text in named if text in ("retry", "hedge", "adopted")), 1)
 
 
 def readable(batch: SpanBatch) -> list[dict[str, Any]]:

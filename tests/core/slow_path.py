@@ -15,6 +15,7 @@ Parents
  5. A span whose parent is its own id is cut at itself, shared ids or not.
  6. "Earliest-starting" means as sent. Only the member at which a cycle is cut is flagged, and becomes a head.
  7. "Smallest id": as an unsigned number; of two halves the client is smaller.
+ 7a. A SERVER without a parent that an `adopted` link of its trace leads to is the child of whoever links to it.
 Target
  8. Fragments are all nodes without parent and all children that nobody waited for, except the target itself;
     also when the target is one span or the whole trace.
@@ -75,6 +76,7 @@ from collector.core.spans import (
     KIND_CONSUMER,
     KIND_PRODUCER,
     KIND_SERVER,
+    LINKS,
     OUTCOME_NOT_AWAITED,
     STRING_COLUMNS,
     SpanBatch,
@@ -115,6 +117,8 @@ class Node:
     sent_start: int
     sent_end: int
     linked: frozenset[int]
+    adopts: int
+    """The root that it called by an `adopted` link, 0 for none."""
     start: int
     end: int
     shift: int = 0
@@ -262,9 +266,16 @@ def _node(batch: SpanBatch, rows: list[int], is_server_half: bool, links: LinksO
         sent_start=start,
         sent_end=end,
         linked=frozenset(int(link.span_id, 16) for link in linked if link.trace_id == trace_id),
+        adopts=_adopts(batch, row),
         start=start,
         end=end,
     )
+
+
+def _adopts(batch: SpanBatch, row: int) -> int:
+    link = int(batch.link_trace_id_high[row]), int(batch.link_trace_id_low[row])
+    own = int(batch.trace_id_high[row]), int(batch.trace_id_low[row])
+    return int(batch.link_span_id[row]) if LINKS[batch.link_type[row]] == "adopted" and link == own else 0
 
 
 # Rule 2. Parent.
@@ -273,6 +284,10 @@ def _node(batch: SpanBatch, rows: list[int], is_server_half: bool, links: LinksO
 def rule_2_parents(nodes: list[Node]) -> None:
     """Tie each node to its parent; say of those without one why."""
     by_id = {node.order: node for node in nodes}
+    adopters = {node.adopts: node.span_id for node in sorted(nodes, key=lambda node: -node.row)}
+    for node in nodes:
+        if node.parent_id == 0 and node.kind == KIND_SERVER:
+            node.parent_id = adopters.get(node.span_id, 0)
     for node in nodes:
         node.parent = _parent(node, by_id)
         if node.parent is None:

@@ -154,6 +154,17 @@ def test_a_journey_that_fails_for_no_reason_in_its_calls_does_worse_than_implied
     assert found.difference_interval[1] < 0
 
 
+def test_injected_faults_count_as_measured_and_in_nothing_that_is_said_of_the_calls():
+    # 300 of 1000 were made to fail; without them, 20 of 700 failed as the call explains
+    found = availability(Outcome(1000, 320, 0, 1000, injected=300), [edge("shop", "a", own=20, calls=700)])
+
+    assert found is not None
+    assert (found.measured.share, found.injected) == pytest.approx((0.68, 0.3))
+    assert found.implied == pytest.approx(1 - 0.7 * 20 / 700)
+    low, high = found.difference_interval
+    assert low <= 0 <= high
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_implied_availability_of_a_simulated_journey_is_the_simulated_one(seed: int):
     draws = np.random.default_rng(seed)

@@ -87,3 +87,15 @@ def test_a_message_that_is_dealt_with_badly_later_blames_nobody():
     """
 
     assert blame_of(trace)[0] == []
+
+
+def test_a_failure_that_somebody_made_has_the_blame_and_is_not_the_callees_own():
+    made = CHAIN.replace("bank/authorize 40-60 server error", "bank/authorize 40-60 server error outcome injected")
+    forest = assemble(read_trace(made))
+    found = find_dependencies(forest, critical_paths(forest))
+
+    blame = assign_blame(forest, found)
+
+    of_bank = [forest.batch.text(int(index)) for index in found.calls.callee_service].index("bank")
+    assert (blame.blamed[of_bank], blame.injected[of_bank], blame.own[of_bank]) == (1, 1, 0)
+    assert blame.own.sum() == 0

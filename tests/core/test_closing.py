@@ -23,16 +23,16 @@ class Arriving:
         rows = len(batch)
         self.traces.add(
             batch,
-            np.full(rows, EPOCH_NS + int(at_s * SECOND)),
             ("",) * rows,
             np.zeros(rows, np.int64),
             np.arange(self.sequence + 1, self.sequence + rows + 1),
+            int(at_s * SECOND),
             self.seen_before,
         )
         self.sequence += rows
 
     def close(self, at_s: float) -> Closing | None:
-        return self.traces.close(EPOCH_NS + int(at_s * SECOND))
+        return self.traces.close(int(at_s * SECOND))
 
 
 def both() -> SpanBatch:
@@ -128,6 +128,28 @@ def test_a_trace_that_began_before_the_process_may_have_been_seen_before():
     arriving.add(both(), at_s=5)
 
     closing = arriving.close(at_s=8)
+
+    assert closing is not None
+    assert closing.incomplete.all()
+
+
+def test_a_trace_whose_root_comes_after_a_later_span_may_have_been_seen_before():
+    arriving = Arriving(seen_before_unix_nano=EPOCH_NS + 5)
+    arriving.add(both().take(np.array([1])), at_s=5)
+    arriving.add(both().take(np.array([0])), at_s=6)
+
+    closing = arriving.close(at_s=8)
+
+    assert closing is not None
+    assert closing.incomplete.all()
+
+
+def test_traces_of_another_life_are_known_again():
+    arriving = Arriving()
+    arriving.traces.remember(np.unique(both().trace_id_low))
+    arriving.add(both(), at_s=0)
+
+    closing = arriving.close(at_s=2)
 
     assert closing is not None
     assert closing.incomplete.all()

@@ -3,6 +3,7 @@
 from collector.core.assemble import assemble
 from collector.core.critical_path import critical_paths
 from collector.core.dependencies import EDGE_KINDS, NODE_KINDS, Dependencies, edge_ids, find_dependencies
+from collector.core.kernels.bits import CALLEE_MISSING
 from collector.core.spans import SpanBatch
 from tests.core.drawing import read_trace
 
@@ -448,6 +449,22 @@ def test_the_version_of_the_caller_is_known():
     calls = dependencies_of(batch).calls
 
     assert batch.text(int(calls.caller_version[0])) == "7"
+
+
+def test_who_names_its_own_service_as_the_peer_calls_none_of_that_name_and_misses_none():
+    batch = read_trace(
+        """
+        auth/login 0-100 server
+        auth/by_id 10-40 client in auth/login calls auth db_system=cassandra db_namespace=users
+        auth/blacklist 50-90 client in auth/login calls auth
+        """
+    )
+
+    assert edges_of(batch) == [
+        "auth/login -> /blacklist external rpc",
+        "auth/login -> cassandra/users database database",
+    ]
+    assert not (assemble(batch).flags & CALLEE_MISSING).any()
 
 
 def test_a_fault_that_a_proxy_injected_is_marked_and_is_evidence_like_all_others():

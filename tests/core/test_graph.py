@@ -178,6 +178,24 @@ def test_a_service_needs_what_a_span_around_it_cannot_replace_well_enough():
     assert (tips.verdict.verdict, tips.declared, tips.failed, tips.survived) == ("mandatory", "optional", 40, 0)
 
 
+def test_of_two_calls_to_a_service_the_harder_one_to_do_without_says_what_is_declared():
+    trace = """
+        shop/home 0-100 server ok
+        shop/GET-best 10-20 client optional in shop/home peer_service=catalog
+        shop/GET-all 30-40 client mandatory in shop/home
+        catalog/all 31-39 server ok in shop/GET-all
+        shop/GET-top 50-60 client optional in shop/home
+        catalog/top 51-59 server ok in shop/GET-top
+    """
+
+    edges = service_graph(dependency_graph(read_trace(trace))).edges
+
+    assert {edge.callee.id: edge.declared for edge in edges} == {
+        "catalog (external)": "optional",
+        "catalog": "mandatory",
+    }
+
+
 def test_what_is_only_called_after_a_failure_is_named_as_its_fallback():
     graph = population(ALL_WELL, TIPS_FAIL)
 

@@ -38,6 +38,56 @@ def test_everything_that_a_journey_may_say_is_read():
     assert browse == Journey("browse")
 
 
+def test_a_journey_of_several_steps_is_read():
+    buy, pay = parse_journeys(
+        """
+        [[journey]]
+        name = "buy"
+        steps = ["cart", "pay"]
+        session = "enduser.session"
+        within = "10m"
+        availability = "99 %"
+
+        [[journey]]
+        name = "pay"
+        availability = "99.9 %"
+        """
+    ).journeys
+
+    assert (buy.steps, buy.session, buy.within_ns, buy.availability) == (
+        ("cart", "pay"),
+        "enduser.session",
+        600_000_000_000,
+        0.99,
+    )
+    assert (pay.steps, pay.session, pay.within_ns) == ((), "session.id", 1_800_000_000_000)
+
+
+def test_what_has_steps_has_no_match():
+    with pytest.raises(SettingsError) as caught:
+        parse_journeys('[[journey]]\nname = "buy"\nsteps = ["a", "b"]\nmatch = [{ service = "x" }]')
+
+    assert "match of a journey with steps" in str(caught.value)
+    assert "line 4" in str(caught.value)
+
+
+def test_a_step_that_has_steps_itself_is_an_error_with_its_line():
+    text = '[[journey]]\nname = "a"\nsteps = ["b", "c"]\n[[journey]]\nname = "b"\nsteps = ["x", "y"]\n'
+
+    with pytest.raises(SettingsError) as caught:
+        parse_journeys(text)
+
+    assert "step 'b' is a journey of several steps itself" in str(caught.value)
+    assert "line 3" in str(caught.value)
+
+
+def test_a_trace_belongs_to_a_step_and_never_to_the_whole():
+    book = parse_journeys('[[journey]]\nname = "buy"\nsteps = ["cart", "pay"]\navailability = 0.9')
+
+    assert book.name("shop", "POST /pay", "pay") == "pay"
+    assert (book.with_objective, [one.name for one in book.of_steps]) == ((), ["buy"])
+
+
 def test_a_file_without_journeys_has_none():
     assert parse_journeys("ui_port = 8080").journeys == ()
 
@@ -57,6 +107,9 @@ def test_a_file_without_journeys_has_none():
         ("failed_when = { slower_than = 10 }", "slower_than: 10 has no unit", "10s"),
         ("failed_when = { http_status = 999 }", "http_status: 999 is no HTTP status", "4xx"),
         ("failed_when = { rpc_status = 17 }", "rpc_status: 17 is no gRPC status from 0 to 16", "DEADLINE"),
+        ('steps = ["cart"]', "steps: ['cart'] is no list of at least two names", "add to cart"),
+        ('steps = ["cart", "cart"]', "steps: 'cart' is there twice", "add to cart"),
+        ('within = "5m"', "within of a journey without steps", "has steps, session and within"),
         ('criticality = "urgent"', "'urgent' is none of critical, high, medium, low", ""),
         ("owner = 3", "owner: 3 is no text", ""),
         ("ui_port = 80", "unknown key 'ui_port' of a journey", "settings stand above the first [[journey]]"),

@@ -1,4 +1,4 @@
-"""Compiled kernels in the cache are those of the sources at hand, of all that a kernel calls."""
+"""Compiled kernels in the cache are those of the sources at hand, of all that a kernel calls; one form of each."""
 
 import importlib
 from pathlib import Path
@@ -50,3 +50,13 @@ def test_cache_of_a_kernel_goes_by_its_stamp() -> None:
     index = interning.intern._cache._cache_file
 
     assert index._source_stamp == kernels.source_stamp(Path(kernels.__file__).parent, "interning")
+
+
+def test_a_constant_gives_a_kernel_no_second_compiled_form() -> None:
+    types = importlib.import_module("numba").types
+    size = importlib.import_module("collector.core.kernels.texts").varint_size
+
+    for number in (types.int64, types.literal(0), types.literal(300)):
+        size.get_call_template((number,), {})
+
+    assert [signature.args for signature in size.nopython_signatures] == [(types.int64,)]

@@ -1,8 +1,10 @@
 """The collector stopped, silent, answering 503 or garbage: no request fails or waits, and what is lost is counted."""
 
+import gc
 import logging
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -203,3 +205,29 @@ def test_the_handle_tells_what_was_sent_and_what_was_lost(run_program):
     )
 
     assert printed == "0 1\n"
+
+
+def test_memory_is_bounded_by_the_queue_however_many_spans_are_lost(hasty, silent):
+    processor = PromptBatchProcessor(FastOTLPExporter(silent.address, timeout=1))
+    provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("x")
+
+    def serve(requests: int) -> int:
+        for number in range(requests):
+            tracer.start_span("GET", attributes={"url.full": f"http://stock/items/{number}" * 20}).end()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        with_a_full_queue = serve(2 * QUEUE)
+        after_many_more = serve(8 * QUEUE)
+    finally:
+        tracemalloc.stop()
+    silent.may_answer.set()
+    provider.shutdown()
+
+    assert processor.losses.counts.queue_full > 8 * QUEUE
+    assert with_a_full_queue > QUEUE * 400
+    assert after_many_more < with_a_full_queue + QUEUE * 200

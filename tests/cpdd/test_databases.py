@@ -1,7 +1,9 @@
 """Database clients of a program that called `init`, against the real thing: a span a query, in its trace."""
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +43,49 @@ with trace.get_tracer("x").start_as_current_span("ask"), cpdd.optional("cache"):
     client.set("a", 1)
     client.get("a")
 """
+PSYCOPG = """
+import asyncio
+import psycopg
+with psycopg.connect("host=FOLDER user=postgres") as database, trace.get_tracer("x").start_as_current_span("ask"):
+    with cpdd.optional("rates"):
+        database.execute("SELECT 1")
+    with cpdd.mandatory(), database.cursor() as cursor:
+        cursor.executemany("SELECT %s::int", [(1,), (2,)])
+        try:
+            database.execute("INSERT INTO nothing VALUES (1)")
+        except psycopg.Error:
+            pass
+    async def ask():
+        async with await psycopg.AsyncConnection.connect("host=FOLDER user=postgres") as database:
+            await database.execute("SELECT 3")
+    asyncio.run(ask())
+"""
+
+
+@pytest.fixture
+def postgres_folder() -> Iterator[Path]:
+    """Where a server of its own has its socket, on no port; Debian's postgresql, which does not run as root."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    user = "postgres" if os.getuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="cpdd-"))  # and not of pytest's, into which no other user may look
+    if user:
+        shutil.chown(folder, user)
+    setup = [programs / "initdb", "--pgdata", folder / "data", "--username", "postgres", "--auth", "trust", "--no-sync"]
+    server = [programs / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
+    try:
+        subprocess.run(setup, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(server, user=user, cwd=folder, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        try:
+            assert any("ready to accept connections" in line for line in process.stderr)
+            yield folder
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -74,3 +119,14 @@ def test_commands_to_a_real_redis_are_spans_that_say_whether_they_matter(run_pro
     printed = run_program(PROGRAM.replace("QUERIES", REDIS).replace("SOCKET", str(redis_socket))).splitlines()
 
     assert printed == ["redis SET UNSET optional", "redis GET UNSET optional"]
+
+
+def test_queries_to_a_real_postgresql_are_spans_that_say_whether_they_matter(run_program, postgres_folder: Path):
+    printed = run_program(PROGRAM.replace("QUERIES", PSYCOPG).replace("FOLDER", str(postgres_folder)))
+
+    assert printed.splitlines() == [
+        "postgresql SELECT UNSET optional",
+        "postgresql SELECT UNSET mandatory",
+        "postgresql INSERT ERROR mandatory",
+        "postgresql SELECT UNSET None",
+    ]

@@ -81,3 +81,11 @@ def test_the_clock_stands_still_until_it_is_moved_and_never_goes_back():
     assert (clock.now_ns(), clock.now_s()) == (1_502_000_006, 1.502000006)
     with pytest.raises(ValueError, match="-1000000000 ns"):
         clock.advance(s=-1)
+
+
+def test_a_clock_can_be_set_back_as_that_of_a_machine():
+    clock = FakeClock(now_ns=5)
+
+    clock.set(3)
+
+    assert clock.now_ns() == 3

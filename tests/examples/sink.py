@@ -30,6 +30,8 @@ class Span:
     failed: bool
     attributes: dict[str, object]
     resource: dict[str, object]
+    links: tuple[tuple[str, object], ...]
+    """Span id and `cpdd.link.type` of each."""
     children: list["Span"] = field(default_factory=list)
 
     @property
@@ -127,6 +129,9 @@ def _spans(request: ExportTraceServiceRequest) -> Iterable[Span]:
                     failed=span.status.code == ERROR,
                     attributes=_values(span.attributes),
                     resource=resource,
+                    links=tuple(
+                        (link.span_id.hex(), _values(link.attributes).get("cpdd.link.type")) for link in span.links
+                    ),
                 )
 
 

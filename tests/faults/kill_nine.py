@@ -24,10 +24,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from collector.store.engine import open_store
-from collector.store.reader import Reader
-from collector.store.values import Window
-from tests.load import SERVICES, SPANS_PER_TRACE, trace_ids
+from tests.faults.accounts import differences, found_in, tell
+from tests.load import trace_ids
 from tests.sender import Plan, Sent, send
 
 CONNECTIONS = 32
@@ -36,8 +34,6 @@ SPANS_PER_S = 40_000
 LIVES_S = (0.2, 6.0)
 """A server is killed after a time between these, counted from its first request."""
 PATIENCE_S = 180.0
-CALLS_PER_TRACE = len(SERVICES)
-"""Each service calls the next one, the last something that sends no spans."""
 
 
 @dataclass
@@ -162,63 +158,10 @@ def _is_analyzed(metrics: dict[str, float]) -> bool:
 
 def _compare(folder: Path, notes: Notes, code: int) -> int:
     """Compare the store with the notes and print what was found."""
-    found = _read(folder)
-    acknowledged = notes.acknowledged
-    spans, traces = found.spans, found.traces
-    lost = [trace for trace in acknowledged if spans.get(trace, 0) != SPANS_PER_TRACE]
-    not_analyzed = [trace for trace in acknowledged if trace not in traces]
-    wrong = [trace for trace, (rows, analyzed) in traces.items() if rows != 1 or analyzed != SPANS_PER_TRACE]
-    findings = {
-        "the last server did not end with 0": int(code != 0),
-        "acknowledged traces with spans missing": len(lost),
-        "acknowledged traces that are not analyzed": len(not_analyzed),
-        "traces with several rows, or analyzed with other than all their spans": len(wrong),
-        "traces counted in minutes beyond or below those analyzed": found.counted_traces - len(traces),
-        "calls counted on edges beyond or below those made": found.counted_calls - CALLS_PER_TRACE * len(traces),
-    }
-    print(
-        f"{len(acknowledged):,} traces ({len(acknowledged) * SPANS_PER_TRACE:,} spans) acknowledged, "
-        f"{notes.sent_again} requests sent again; the store has {found.rows:,} rows of "
-        f"{sum(spans.values()):,} spans in {len(spans):,} traces"
-    )
-    for finding, count in findings.items():
-        print(f"{count:8,}  {finding}")
-    return int(any(findings.values()))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What lies in the store."""
-
-    rows: int
-    spans: dict[str, int]
-    """Distinct spans by trace id."""
-    traces: dict[str, tuple[int, int]]
-    """Rows and spans by trace id, of the analyzed ones."""
-    counted_traces: int
-    counted_calls: int
-    """From a service to another, over all edges."""
-
-
-def _read(folder: Path) -> _Found:
-    with open_store("chdb://", folder) as store:
-        with store.client() as client:
-            stored = client.query("SELECT TraceId, uniqExact(SpanId), count() FROM otel_traces GROUP BY TraceId")
-            analyzed = client.query("SELECT TraceId, count(), max(Spans) FROM traces FINAL GROUP BY TraceId")
-        reader = Reader(store)
-        now = time.time_ns()
-        window = Window(now - 3_600 * 10**9, now + 3_600 * 10**9)
-        journeys = reader.journeys(window)
-        edges = [
-            edge for journey in journeys if (detail := reader.journey(journey.journey, window)) for edge in detail.edges
-        ]
-    return _Found(
-        rows=sum(row[2] for row in stored.result_rows),
-        spans={row[0]: row[1] for row in stored.result_rows},
-        traces={row[0]: (row[1], row[2]) for row in analyzed.result_rows},
-        counted_traces=sum(journey.traces for journey in journeys),
-        counted_calls=round(sum(edge.calls for edge in edges if edge.callee.service != edge.caller.service)),
-    )
+    found = found_in("chdb://", folder)
+    print(f"{notes.sent_again} requests were sent again")
+    wrong = {"the last server did not end with 0": int(code != 0), **differences(found, notes.acknowledged)}
+    return tell(found, notes.acknowledged, wrong)
 
 
 if __name__ == "__main__":

@@ -118,12 +118,14 @@ class Served:
     limits: Limits
     stop: Callable[[], None]
 
-    def post(self, body: bytes, headers: dict[str, str] | None = None, path: str = PATH) -> Answer:
+    def post(self, body: bytes, headers: dict[str, str] | None = None, path: str = PATH, sender: str = HOST) -> Answer:
         """Send one request on a connection of its own; the answer's body is in `.content`."""
-        return self.request("POST", body, PROTOBUF if headers is None else headers, path)
+        return self.request("POST", body, PROTOBUF if headers is None else headers, path, sender)
 
-    def request(self, method: str, body: bytes | None, headers: dict[str, str], path: str = PATH) -> Answer:
-        connection = HTTPConnection(HOST, self.port, timeout=WAIT_S)
+    def request(
+        self, method: str, body: bytes | None, headers: dict[str, str], path: str = PATH, sender: str = HOST
+    ) -> Answer:
+        connection = HTTPConnection(HOST, self.port, timeout=WAIT_S, source_address=(sender, 0))
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         answer = Answer(response.status, response.headers, response.read())

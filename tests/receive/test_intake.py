@@ -14,6 +14,7 @@ from collector.receive.answers import (
     MalformedBody,
     Refusal,
     RefusedByStore,
+    StoreBehind,
     StoreUnavailable,
     UnderPressure,
 )
@@ -143,7 +144,7 @@ def test_one_large_json_body_is_read_at_a_time_and_others_come_again():
 @pytest.mark.parametrize(
     ("said", "told", "retry_after_s"),
     [
-        (writer.Overloaded(300, 200, 2.2), UnderPressure, 3),
+        (writer.Overloaded(300, 200, 2.2), StoreBehind, 3),
         (writer.CommitterClosed(), StoreUnavailable, 5),
         (writer.StoreUnavailable("no space left", 7.0), StoreUnavailable, 7),
         (writer.BatchRefused(3, "code 26"), RefusedByStore, None),

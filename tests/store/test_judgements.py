@@ -39,7 +39,7 @@ OPEN = Tracked(FINDING, 1_000, 2_000)
 def test_a_finding_comes_back_as_it_was_written(store: Store):
     judgements = Judgements(store)
 
-    judgements.save_findings([OPEN], version=1)
+    judgements.save_findings([OPEN], now_ns=1)
 
     assert judgements.findings() == {FINDING.id: OPEN}
     assert Reader(store).findings() == [OPEN]
@@ -48,9 +48,9 @@ def test_a_finding_comes_back_as_it_was_written(store: Store):
 def test_a_later_state_of_a_finding_replaces_the_earlier_one(store: Store):
     judgements = Judgements(store)
     cleared = replace(OPEN, cleared_unix_nano=3_000, because="its failures are survived")
-    judgements.save_findings([OPEN], version=1)
+    judgements.save_findings([OPEN], now_ns=1)
 
-    judgements.save_findings([cleared], version=2)
+    judgements.save_findings([cleared], now_ns=2)
 
     assert judgements.findings() == {FINDING.id: cleared}
 
@@ -61,18 +61,27 @@ def test_standings_come_back_and_are_left_out_when_nobody_judges_any_more(store:
     now = time.time_ns()
     judgements = Judgements(store)
 
-    judgements.save_standings({"check out": [standing]}, version=now)
-    judgements.save_standings({"old": [standing]}, version=now - (STALE_AFTER_S + 60) * 10**9)
+    judgements.save_standings({"old": [standing]}, now - (STALE_AFTER_S + 60) * 10**9)
+    judgements.save_standings({"check out": [standing]}, now)
 
     assert Reader(store).standings() == {"check out": (standing,)}
+
+
+def test_a_finding_that_is_written_after_the_clock_was_set_back_replaces_the_earlier_one(store: Store):
+    Judgements(store).save_findings([OPEN], now_ns=3_600 * 10**9)
+    cleared = replace(OPEN, cleared_unix_nano=9)
+
+    Judgements(store).save_findings([cleared], now_ns=5)
+
+    assert Judgements(store).findings() == {OPEN.finding.id: cleared}
 
 
 def test_verdicts_come_back_by_journey_and_edge_however_large_its_id(store: Store):
     judgements = Judgements(store)
     verdict = EdgeVerdict("mandatory", "optional", 5)
-    judgements.save_verdicts({("buy", 2**64 - 1): EdgeVerdict("optional", "", 4)}, version=1)
+    judgements.save_verdicts({("buy", 2**64 - 1): EdgeVerdict("optional", "", 4)}, now_ns=1)
 
-    judgements.save_verdicts({("buy", 2**64 - 1): verdict}, version=2)
+    judgements.save_verdicts({("buy", 2**64 - 1): verdict}, now_ns=2)
 
     assert judgements.verdicts() == {("buy", 2**64 - 1): verdict}
 

@@ -146,6 +146,15 @@ def test_a_pin_survives_an_analysis_and_leaves_what_is_kept_for_another_reason(s
 
 
 @embedded
+def test_a_pin_can_be_released_after_the_clock_was_set_back(store: Store) -> None:
+    Pins(store, lambda: NOW).pin("a" * 32, "ann")
+
+    released = Pins(store, lambda: NOW - 3_600 * 10**9).release("a" * 32)
+
+    assert released
+    assert Pins(store).pinned() == []
+
+
 def test_releasing_what_is_not_pinned_says_so(store: Store) -> None:
     assert not Pins(store).release(f"{1:032x}")
 

@@ -25,8 +25,9 @@ def make_old_store(folder: Path, version: int, monkeypatch: pytest.MonkeyPatch) 
         with open_store("chdb://", folder) as store:
             commit(store, [Span(1, 1), Span(1, 2)])
             rows = learned([LearnedTrace(1, edges={CALL: {"Calls": 1, "Failed": 1}})], NOW)
-            if version < 3:
-                del rows.traces["Edge.Injected"]
+            for added, column in ((3, "Edge.Injected"), (4, "Edge.BlamedInjected")):
+                if version < added:
+                    del rows.traces[column]
             Derived(store).write(rows)
 
 

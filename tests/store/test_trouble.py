@@ -19,6 +19,12 @@ from collector.store.trouble import explain
         (OSError(errno.EROFS, "Read-only file system"), "is read-only"),
         (Exception("Code: 481. Cannot open file: , errno: 30, strerror: Read-only file system"), "is read-only"),
         (Exception("HTTPConnectionPool: Max retries exceeded with url: /"), "does not answer: clickhouse://db/cpdd"),
+        (
+            Exception(
+                "Max retries exceeded with url: /?a=1 (Caused by NewConnectionError('[Errno 111] Connection refused'))"
+            ),
+            "does not answer: clickhouse://db/cpdd: [Errno 111] Connection refused",
+        ),
         (Exception("Code: 1.\nsomething\n  else"), "Code: 1. something else"),
     ],
 )

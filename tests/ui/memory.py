@@ -11,10 +11,12 @@ from collector.core.dependencies import NODE_KINDS
 from collector.core.detail import DetailedSpans
 from collector.core.facts import facts_of
 from collector.core.findings.tracking import Tracked
+from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.population.difference import compare_sums
 from collector.core.population.sums import Sums
 from collector.core.requirement import Evidence, Share
+from collector.core.sessions import Try, Whole, join_sessions
 from collector.core.spans import SpanBatch, concatenate
 from collector.store.bands import Wide, aligned, latency_of
 from collector.store.dictionaries import PathStep
@@ -212,6 +214,18 @@ class MemoryReader:
         )  # fmt: skip
         return buckets, sums, ids
 
+    def sessions(self, journey: Journey, window: Window) -> Whole:
+        tries = []
+        for trace in self._traces:
+            rows = [row for row in range(len(trace.spans.batch)) if not trace.spans.batch.parent_span_id[row]]
+            keys = [dict(trace.spans.detail(row).attributes).get(journey.session) for row in rows]
+            if trace.summary.journey in journey.steps and _inside(trace, window) and keys and keys[0]:
+                summary = trace.summary
+                tries.append(
+                    Try(str(keys[0]), summary.journey, summary.start_unix_nano, summary.failed, summary.trace_id)
+                )
+        return join_sessions(journey, tries, window.end_unix_nano)
+
     def services(self) -> list[str]:
         return sorted(set().union(*(trace.services for trace in self._traces)))
 
@@ -360,6 +374,7 @@ class MemoryReader:
                 own_failed=float(s["OwnFailed"]),
                 blamed=float(s["Blamed"]),
                 injected=float(s["Injected"]),
+                blamed_injected=float(s["BlamedInjected"]),
             )
             for id_, s in sums.items()
         ]

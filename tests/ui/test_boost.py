@@ -103,6 +103,19 @@ def test_the_page_says_which_roots_are_kept_and_for_how_long_and_changes_nothing
     assert boosts(server) == []
 
 
+def test_what_the_traces_tell_besides_is_in_the_address_the_sentence_the_command_and_the_boost(server):
+    pages = pages_of(server)
+    asked = ASKED | {"function_spans": "on", "attributes": "on"}
+
+    value = pages.get("/sampling/boost.json", query_string=asked).get_json()
+    said = form(pages, "/sampling/boost", "/sampling/boosts")
+    pages.post("/sampling/boosts", data=said | {"function_spans": "on"})
+
+    assert value["answer"].endswith("for 15m, with extra attributes and spans of functions?")
+    assert value["proposal"]["command"].endswith("--detail attributes --detail function_spans")
+    assert {policy.detail for policy in server.service.book.policies.values()} == {("function_spans",)}
+
+
 def test_one_button_boosts_the_roots_and_another_ends_it(server):
     pages = pages_of(server)
 

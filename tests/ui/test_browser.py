@@ -1,23 +1,30 @@
 """The pages in a real Chromium: what needs eyes, keys and a network."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT as AXE
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from collector.control.state import state_of
 from collector.core.detail import DetailedSpans, SpanDetail
 from collector.store.values import TraceQuery, Window
+from collector.system import system_of
 from collector.web import WebServer
 from tests.control.control_server import control_server
 from tests.core.drawing import EPOCH_NS, read_trace
+from tests.cpdd.sampling.policies import policy
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
 from tests.ui.shop import NOW_NS, Recorder, shop_traces
-from tests.ui.test_boost import Threads
+from tests.ui.test_boost import MemoryPins, Threads
+from tests.ui.test_findings import BURNING, tracked
 from tests.ui.test_hostile import NAMES, addresses, hostile
+from tests.ui.test_system_page import FACTS, metrics_of
 from ui.app import create_app
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -25,6 +32,8 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ALL_TIME = Window(0, 2**62)
 expect.set_options(timeout=30_000)  # a page on a busy machine; the usual 5 s are for an idle one
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+expect.set_options(timeout=30_000)  # ms; a busy machine
 
 pytestmark = [
     pytest.mark.browser,
@@ -53,9 +62,28 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site(shop) -> Iterator[str]:
-    with serving(shop) as address:
-        yield address
+def site() -> Iterator[str]:
+    """Every page with something on it: the shop, a finding, a sampling service with a boost, a collector's metrics."""
+    reader = MemoryReader(shop_traces())
+    reader.judged = [tracked(BURNING)]
+    with control_server() as server, socket.create_server(("127.0.0.1", 0)) as listener:
+        server.ask("POST", "/v1/policies", {"policies": [policy("base", 10, service="shop")], "author": "ann"})
+        server.boost(service="shop", operation="GET /", id="inc", max_traces=500, reason="looking", author="bob")
+        app = create_app(
+            reader,
+            SETTINGS,
+            lambda: NOW_NS,
+            lambda: server.loop.run(state_of(server.service)),
+            Threads(server),
+            lambda: system_of(FACTS, "ready", (), metrics_of().registry),
+            MemoryPins(),
+        )
+        web = WebServer(app, listener)
+        web.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            web.stop()
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +110,34 @@ def opened(browser: Browser, address: str, **context: object) -> Iterator[Page]:
     assert wrong == []
 
 
-def pages_of(trace: str) -> list[str]:
-    return ["/", "/journeys/check%20out", trace, f"{trace}?of=trace", "/search?service=payment", "/nowhere"]
+@pytest.fixture(scope="module")
+def pages(shop, trace) -> list[str]:
+    """Every page once."""
+    whole = shop.latency("check out", ALL_TIME).whole
+    return [
+        "/",
+        "/journeys/check%20out",
+        f"/examples?journey=check%20out&band=all&path={whole.call_paths[0].id}",
+        "/compare?journey=check%20out&last=15m",
+        "/what-if?journey=check%20out&set=cart%3Dx0.5",
+        "/findings",
+        trace,
+        f"{trace}?of=trace",
+        f"{trace}/compare",
+        f"{trace}/escalation",
+        "/search?service=payment",
+        "/services",
+        "/sampling",
+        "/sampling/boost?service=shop",
+        "/system",
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(browser, site, trace, size, scheme):
+def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(browser, site, pages, size, scheme):
     with opened(browser, site, viewport=size, color_scheme=scheme) as page:
-        for address in pages_of(trace)[:-1]:
+        for address in pages:
             page.goto(site + address)
 
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -149,6 +196,7 @@ def test_keys_reach_everything(browser, site, trace):
         page.keyboard.press("k")
         page.keyboard.press("Enter")
         expect(page.locator(".graph")).to_be_visible()
+        page.wait_for_load_state()  # before it, no script hears the key
         page.keyboard.press("?")
         expect(page.locator("#keys")).to_be_visible()
         page.keyboard.press("Escape")
@@ -245,19 +293,53 @@ def test_the_form_of_a_boost_is_taken_from_a_real_browser(browser):
         assert len(server.service.book.boosts(server.service.now_ms())) == 1
 
 
-def test_focus_is_seen_and_every_control_has_a_name(browser, site, trace):
+def test_focus_is_seen_and_every_control_has_a_name(browser, site, pages):
     nameless = """[...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")]
         .filter(e => !(e.textContent.trim() || e.getAttribute("aria-label") || (e.labels && e.labels.length)))
         .map(e => e.outerHTML)"""
 
     with opened(browser, site) as page:
-        for address in pages_of(trace)[:-1]:
+        for address in pages:
             page.goto(site + address)
 
             assert page.evaluate(nameless) == []
             page.keyboard.press("Tab")
             page.keyboard.press("Tab")
             assert page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+
+
+def defects(page: Page, rules: list[str]) -> list[str]:
+    """What axe-core finds on the page that is open: rule, element, why."""
+    page.evaluate(f"{AXE}; 0")
+    found = page.evaluate(
+        "rules => axe.run({runOnly: rules}).then(({violations}) => violations.flatMap(rule => rule.nodes.map("
+        "node => `${rule.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`)))",
+        rules,
+    )
+    return found
+
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.parametrize(("scheme", "rules"), [("light", WCAG), ("dark", ["cat.color"])])
+def test_axe_finds_nothing_on_any_page(browser, site, pages, scheme, rules):
+    with opened(browser, site, color_scheme=scheme) as page:
+        for address in pages:
+            page.goto(site + address)
+
+            assert defects(page, rules) == [], address
+
+
+def test_axe_would_find_a_control_without_a_name_and_a_pale_word(browser, site):
+    with opened(browser, site) as page:
+        page.evaluate("document.querySelector('label[for=q]').remove()")
+        page.evaluate("document.querySelector('#q').removeAttribute('placeholder')")
+        page.evaluate("document.styleSheets[1].insertRule('.answer { color: #ccc }')")
+
+        found = defects(page, WCAG)
+
+        assert {each.partition(":")[0] for each in found} >= {"label", "color-contrast"}
 
 
 def test_the_first_page_opens_by_itself_when_the_first_trace_comes(browser):
@@ -292,6 +374,41 @@ def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
         expect(page.get_by_role("link", name="shop: GET /new")).to_be_visible()
 
 
+def test_a_paused_page_asks_for_nothing(browser):
+    reader = MemoryReader(shop_traces(20))
+    with serving(reader) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.reload()
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        page.get_by_role("button", name="Live: pause").click()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+
+        page.clock.fast_forward(60_000)
+        assert asked == []
+        page.get_by_role("button", name="Paused: go on").click()
+        with page.expect_request("**/.json"):
+            page.clock.fast_forward(15_000)
+
+
+def test_times_are_those_of_the_reader_s_zone_for_who_chose_so_and_stay(browser, site, trace):
+    with opened(browser, site + trace, timezone_id="Asia/Kolkata") as page:
+        began = page.locator(".facts time")
+        assert began.inner_text() != page.evaluate("document.querySelector('.facts time').dateTime")
+        utc = began.get_attribute("datetime")
+        page.get_by_role("button", name="Show Asia").click()
+        expect(page.locator("footer")).to_contain_text("Times are Asia/")
+        hour, minute = int(utc[11:13]), int(utc[14:16])
+        later = (hour * 60 + minute + 330) % 1_440
+        expect(began).to_contain_text(f"{later // 60:02d}:{later % 60:02d}")
+
+        page.goto(f"{site}/search")
+        page.keyboard.press("t")
+        expect(page.locator("input[name=start]")).to_have_value(re.compile(r"\+05:30$"))
+        page.get_by_role("button", name="Show UTC").click()
+        expect(page.locator("footer")).to_contain_text("Times are UTC.")
+
+
 @pytest.mark.parametrize("name", ["script", "attribute", "closing", "template", "bidi"])
 def test_nothing_of_a_hostile_span_runs(browser, name):
     now = EPOCH_NS + 10**9
@@ -322,7 +439,8 @@ SCRIPTS = {
     "keys": "step, nextWanted",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
-    "live": "offer",
+    "live": "offer, count",
+    "times": "local, withOffset",
     "scatter": "chosen",
 }
 
@@ -354,8 +472,24 @@ SCRIPTS = {
         ("sheet", "[scrollFor(3, 0, 600), scrollFor(400, 0, 600)]", [0, 9_372]),
         (
             "live",
-            "[offer(3, 4), offer(3, 1203), offer(4, 3)]",
-            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show"],
+            "[offer(3, 4, 'trace'), offer(3, 1203, 'trace'), offer(4, 3, 'trace'), offer(3, 4, '')]",
+            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show", "Numbers changed: show"],
+        ),
+        (
+            "live",
+            "[count({a: [{n: 2}, {n: 3}], b: {n: 4}}, 'a.n b.n'), count({a: [1, 1, 1]}, 'a'), count({a: null}, 'a.n')]",
+            [9, 3, 0],
+        ),
+        (
+            "times",
+            "['2026-11-18T23:30:05Z', '2026-11-18T11:30:05Z', '2025-11-18T11:30:05Z'].map("
+            "t => local(new Date(t), new Date('2026-11-18T23:45:00Z'), 'Europe/Berlin'))",
+            ["00:30:05", "18\u00a0Nov\u00a012:30", "18\u00a0Nov\u00a02025\u00a012:30"],
+        ),
+        (
+            "times",
+            "[withOffset(new Date('2026-11-18T11:30:05Z'), -330), withOffset(new Date('2026-11-18T11:30:05Z'), 480)]",
+            ["2026-11-18T17:00:05+05:30", "2026-11-18T03:30:05-08:00"],
         ),
     ],
 )

@@ -6,10 +6,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.store.values import CallPath, PathShare, Point
+from collector.store.values import CallPath, PathShare, Point, Window
 from ui.draw.bars import bar_parts, path_bar, sparkline
 from ui.draw.flame import frames
 from ui.draw.graph import GraphBox, GraphRow, GraphWire, dependency_graph
+from ui.draw.scatter import area_of
 from ui.draw.svg import Shape, picture, render, shape
 from ui.draw.waterfall import Axis, Bar, Step, path_line, time_axis, waterfall
 
@@ -246,3 +247,28 @@ def test_an_attribute_cannot_be_left():
 
     assert "<script>" not in markup
     assert markup.count('"') == 2
+
+
+# Scatter
+
+
+def test_a_short_burst_gets_the_width_of_the_plot_for_itself():
+    hour = Window(0, 3_600 * SECOND)
+
+    burst = area_of([1_800 * SECOND, 1_860 * SECOND], [5, 5], hour)
+    spread = area_of([600 * SECOND, 2_400 * SECOND], [5, 5], hour)
+    single = area_of([1_800 * SECOND], [5], hour)
+
+    assert (burst.start_unix_nano, burst.end_unix_nano) == (1_797 * SECOND, 1_863 * SECOND)
+    assert (spread.start_unix_nano, spread.end_unix_nano) == (0, 3_600 * SECOND)
+    assert single.start_unix_nano < 1_800 * SECOND < single.end_unix_nano
+
+
+@given(st.lists(st.integers(0, 999), max_size=5), st.integers(1, 1_000))
+def test_every_trace_of_a_window_is_inside_the_plot(starts, length):
+    window = Window(0, length)
+
+    area = area_of([start for start in starts if start < length], [1] * len(starts), window)
+
+    assert 0 <= area.start_unix_nano < area.end_unix_nano
+    assert all(area.start_unix_nano <= start <= area.end_unix_nano for start in starts if start < length)

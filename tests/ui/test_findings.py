@@ -11,10 +11,11 @@ from collector.core.findings.model import Fact, Finding
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey, JourneyBook
 from collector.core.objectives import Counts, Standing, stand
+from collector.core.spans import KIND_SERVER
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
-from tests.ui.shop import NOW_NS, shop_traces
+from tests.ui.shop import NOW_NS, Recorder, shop_traces
 from ui.app import create_app
 
 NOW_S = NOW_NS // 10**9
@@ -175,6 +176,34 @@ def test_a_journeys_page_shows_promise_budget_availability_and_findings():
     assert "implied" in text
     assert "hidden mandatory" in text
     assert "broken context" not in text
+
+
+def test_a_journey_of_several_steps_stands_with_its_steps_on_the_list():
+    buy = Journey("buy", steps=("browse", "check out"), session="shop.visitor", availability=0.99)
+    reader = MemoryReader(sessions_of_two_steps())
+    reader.promises = {"buy": (standing(0.2),)}
+    client = create_app(reader, replace(SETTINGS, book=JourneyBook((buy,))), clock=lambda: NOW_NS).test_client()
+
+    (row,) = json.loads(client.get("/.json").data)["wholes"]
+    page = ReadPage(client.get("/").text)
+
+    assert (row["kept"].replace("\u00a0", " "), row["completed"]) == ("75 %", 3)
+    assert [(step["name"], step["is_worst"]) for step in row["steps"]] == [("browse", False), ("check out", True)]
+    assert "Journeys of several steps" in page.text
+    assert "4 sessions over, 75 % got through every step, 1 may go on" in page.text.replace("\u00a0", " ")
+    assert any(link.startswith("/journeys/check%20out") for link in page.links)
+
+
+def sessions_of_two_steps():
+    """Five visitors browse and check out; the check-out of the first fails, and the last has only just begun."""
+    for number in range(5):
+        ago_ns = (5 if number == 4 else 40) * MINUTE
+        for step, name in enumerate(("browse", "check out")):
+            recorder = Recorder(trace=2 * number + step + 1, start_ns=NOW_NS - ago_ns + step * MINUTE)
+            failed = "no" if step == 1 and number == 0 else ""
+            visitor = (("shop.visitor", f"visitor {number}"),)
+            recorder.span("shop", name, 0, 50, kind=KIND_SERVER, failed=failed, attributes=visitor, journey=name)
+            yield recorder.finish()
 
 
 def test_the_implied_availability_of_the_shop_is_near_the_measured_one():

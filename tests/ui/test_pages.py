@@ -69,6 +69,8 @@ def addresses(shop, failed_trace):
         f"/traces/{failed_trace}?of=trace&show=path",
         f"/traces/{failed_trace}?show=errors&find=pay",
         f"/traces/{failed_trace}/rows?first=2&count=3",
+        f"/traces/{failed_trace}/compare",
+        f"/traces/{failed_trace}/compare?with=slowest",
         f"/traces/{failed_trace}/escalation",
         "/services",
         "/system",
@@ -597,8 +599,9 @@ def test_every_twin_is_what_openapi_says(client, addresses):
     for address in addresses:
         path = urlsplit(address).path
         named = {"/": "journeys", "/what-if": "what_if", "/sampling/boost": "boost"}
-        name = "escalation" if path.endswith("/escalation") else named.get(path, path.split("/")[1])
-        name = "trace_rows" if path.endswith("/rows") else name.removesuffix("s") if path.count("/") > 1 else name
+        below = {"escalation": "escalation", "rows": "trace_rows", "compare": "trace_pair"}
+        name = below.get(path.rpartition("/")[2] if path.count("/") > 2 else "") or named.get(path, path.split("/")[1])
+        name = name.removesuffix("s") if path.count("/") == 2 else name
         (operation,) = [get["get"] for get in described["paths"].values() if get["get"]["operationId"] == name]
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         check(twin(client, address), schema, schemas, address)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from collector.core.requirement import Evidence, Share
+from collector.core.said import Said
 from collector.store.values import Edge, Node
 from ui.views.requirement import requirement_of
 
@@ -39,6 +40,12 @@ def test_a_call_that_never_failed_is_undetermined():
         "undetermined",
         "none failed, so nobody knows yet",
     )
+
+
+def test_what_a_caller_declares_to_have_instead_is_said():
+    said = requirement_of(replace(EDGE, said=Said(fallback="cache")))
+
+    assert said.words == "none failed, so nobody knows yet; declared with an older answer in its place"
 
 
 def test_many_failures_that_were_survived_make_it_optional():

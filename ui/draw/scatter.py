@@ -17,6 +17,10 @@ from ui.draw.units import duration
 HEIGHT = 160
 SCALE = 8
 """Room above and below the points."""
+SQUEEZED = 1 / 3
+"""Traces that fill less of the window get the width for themselves."""
+LEAST_NS = 10_000_000_000
+"""Of time on the axis, where the window has so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,20 @@ class Area:
         return SCALE + (HEIGHT - 2 * SCALE) * (1 - min(part, 1.0))
 
 
-def area_of(durations_ns: Sequence[int], window: Window) -> Area:
-    """Return an area with room for all durations."""
+def area_of(starts_unix_nano: Sequence[int], durations_ns: Sequence[int], window: Window) -> Area:
+    """Return an area with room for all traces; where they fill little of the window, the part that they fill."""
     known = [max(each, 1) for each in durations_ns] or [1]
-    return Area(window.start_unix_nano, window.end_unix_nano, min(known) / 1.2, max(known) * 1.2)
+    start, end = _fitted(starts_unix_nano, window)
+    return Area(start, end, min(known) / 1.2, max(known) * 1.2)
+
+
+def _fitted(starts: Sequence[int], window: Window) -> tuple[int, int]:
+    whole = window.end_unix_nano - window.start_unix_nano
+    if not starts or max(starts) - min(starts) > SQUEEZED * whole:
+        return window.start_unix_nano, window.end_unix_nano
+    room = max((max(starts) - min(starts)) // 20, min(LEAST_NS, whole) // 20)
+    start = max(min(starts) - room, window.start_unix_nano)
+    return start, max(min(max(starts) + room, window.end_unix_nano), start + 1)
 
 
 def scatter(dots: Sequence[Dot], area: Area, name: str) -> Shape:

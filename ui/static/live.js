@@ -1,14 +1,22 @@
 // Notices what is new without moving the page: asks for the page's JSON twin with its ETag, and offers what changed.
 
-/** How many traces the journeys of a page's JSON have. */
-export function traces(page) {
-  return [...page.needs_you, ...page.others].reduce((sum, row) => sum + row.summary.traces, 0);
+const PAUSED = "cpdd.paused";
+
+/** What a page's JSON has at dotted paths: numbers of all members are summed up, members counted where a path ends. */
+export function count(page, paths) {
+  const at = (value, [name, ...rest]) => {
+    if (Array.isArray(value) && name === undefined) return value.length;
+    if (Array.isArray(value)) return value.reduce((sum, each) => sum + at(each, [name, ...rest]), 0);
+    if (name === undefined) return Number(value) || 0;
+    return value == null ? 0 : at(value[name], rest);
+  };
+  return paths.split(" ").reduce((sum, path) => sum + at(page, path.split(".")), 0);
 }
 
-/** What to offer when a page went from `before` to `after` traces. */
-export function offer(before, after) {
+/** What to offer when a page's count of `what` went from `before` to `after`. */
+export function offer(before, after, what) {
   const more = after - before;
-  return more > 0 ? `${more.toLocaleString("en")} new ${more === 1 ? "trace" : "traces"}: show` : "Numbers changed: show";
+  return more > 0 && what ? `${more.toLocaleString("en")} new ${what}${more === 1 ? "" : "s"}: show` : "Numbers changed: show";
 }
 
 async function ask(address, tag) {
@@ -17,29 +25,49 @@ async function ask(address, tag) {
   return { tag: response.headers.get("ETag"), page: await response.json() };
 }
 
+function paused() {
+  try {
+    return sessionStorage.getItem(PAUSED) === "yes";
+  } catch {
+    return false; // storage is forbidden: never paused
+  }
+}
+
+/** The control in the page's foot: live, or paused. */
+function control(root) {
+  const button = root.querySelector("[data-live-control]");
+  if (!button) return;
+  const show = () => {
+    button.textContent = paused() ? "Paused: go on" : "Live: pause";
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    sessionStorage.setItem(PAUSED, paused() ? "no" : "yes");
+    show();
+  });
+  show();
+}
+
 export function attach(element) {
-  const { live: address, everyS, reload } = element.dataset;
+  const { live: address, everyS, reload, count: paths, what } = element.dataset;
   let first = null;
   let tag = null;
   const look = async () => {
-    if (document.hidden) return;
+    if (document.hidden || (paused() && !reload)) return;
     const seen = await ask(address, tag).catch(() => null);
     if (!seen) return;
     tag = seen.tag;
     element.dataset.ready = "yes";
-    if (first === null) {
-      first = traces(seen.page);
-      if (!(reload && seen.page.journeys)) return;
-    }
     if (reload) {
-      if (seen.page.first_span === null) location.reload();
+      if (seen.page.journeys && seen.page.first_span === null) location.reload();
       return;
     }
-    const after = traces(seen.page);
+    const after = count(seen.page, paths);
+    first ??= after;
     if (after === first) return;
     const button = document.createElement("button");
     button.className = "button strong";
-    button.textContent = offer(first, after);
+    button.textContent = offer(first, after, what);
     button.addEventListener("click", () => location.reload());
     element.replaceChildren(button);
     element.hidden = false;
@@ -48,4 +76,8 @@ export function attach(element) {
   setInterval(look, 1000 * Number(everyS));
 }
 
-if (typeof document !== "undefined") document.querySelectorAll("[data-live]").forEach(attach);
+if (typeof document !== "undefined") {
+  const watched = document.querySelectorAll("[data-live]");
+  watched.forEach(attach);
+  if (watched.length) control(document);
+}

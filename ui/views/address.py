@@ -42,6 +42,10 @@ def rows_address(trace_id: str, parameters: Parameters = NONE) -> str:
     return _with(f"/traces/{quote(trace_id, safe='', errors='replace')}/rows", parameters)
 
 
+def trace_pair_address(trace_id: str, parameters: Parameters = NONE) -> str:
+    return _with(f"/traces/{quote(trace_id, safe='', errors='replace')}/compare", parameters)
+
+
 def findings_address(parameters: Parameters = NONE) -> str:
     return _with("/findings", parameters)
 

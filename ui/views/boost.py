@@ -11,6 +11,8 @@ from collector.control.guard import Caller
 from collector.control.requests import BoostRequest, read_boost
 from collector.control.service import Boosted
 from collector.core.sampling.roots import Root
+from collector.core.sampling.words import DETAIL_WORDS
+from cpdd.detail_letters import DETAILS
 from cpdd.errors import CpddError
 from cpdd.sampling.fields import PolicyError
 from ui.draw.text import count_of, in_a_row, shown
@@ -61,6 +63,8 @@ class BoostPage:
     can_boost: bool
     needs_token: bool
     problem: str
+    detail: tuple[str, ...]
+    """What the traces tell besides, by the words of a policy."""
 
 
 def boost_view(visit: Visit) -> BoostPage:
@@ -80,7 +84,7 @@ def boost_view(visit: Visit) -> BoostPage:
         except CpddError as error:
             problem = str(error)
     return BoostPage(
-        answer=_answer(proposal, roots, problem),
+        answer=_answer(proposal, roots, request, problem),
         proposal=replace(proposal, cost=proposal.cost if not roots else _cost(visit, proposal, roots)),
         caller=request.caller,
         roots=roots,
@@ -88,6 +92,7 @@ def boost_view(visit: Visit) -> BoostPage:
         can_boost=bool(roots),
         needs_token=visit.boosts.needs_token if visit.boosts else False,
         problem=problem,
+        detail=request.detail,
     )
 
 
@@ -101,6 +106,7 @@ def boost_request(said: Mapping[str, str], boosts: Boosts | None) -> BoostReques
         "caller": said.get("caller", "").strip()[:LONGEST_TEXT],
         "percentage": float(share) if share.isascii() and share.isdigit() and len(share) < 4 else float(SHARES[0]),
         "duration_s": float(LENGTHS.get(length, LENGTHS["5m"])),
+        "detail": [word for word in DETAILS if said.get(word)],
         "author": said.get("author", "").strip()[:LONGEST_TEXT],
         "reason": said.get("reason", "").strip()[:LONGEST_TEXT],
     }
@@ -124,14 +130,15 @@ def _cost(visit: Visit, proposal: Proposal, roots: Sequence[RootRow]) -> str:
     return f"about {more:,.3g} traces a second more, {round(more * LENGTHS[proposal.length]):,} in all"
 
 
-def _answer(proposal: Proposal, roots: Sequence[RootRow], problem: str) -> str:
+def _answer(proposal: Proposal, roots: Sequence[RootRow], request: BoostRequest, problem: str) -> str:
     what = f"{shown(proposal.service)} {shown(proposal.operation)}".rstrip()
     if problem:
         return f"{what} cannot be boosted from here."
     names = [f"{shown(root.service)} {shown(root.operation)}".rstrip() for root in roots[:ROOTS_SAID]]
     more = len(roots) - len(names)
     names += [count_of(more, "other")] if more else []
-    return f"Keep {proposal.share}\xa0% of the traces that begin at {in_a_row(names)} for {proposal.length}?"
+    told = f", with {in_a_row([DETAIL_WORDS[word] for word in request.detail])}" if request.detail else ""
+    return f"Keep {proposal.share}\xa0% of the traces that begin at {in_a_row(names)} for {proposal.length}{told}?"
 
 
 PAGE = Page(
@@ -147,6 +154,7 @@ PAGE = Page(
         Parameter("caller", "only where this service calls it"),
         Parameter("to", "share of traces to keep, in percent"),
         Parameter("for", f"how long: {', '.join(LENGTHS)}"),
+        *(Parameter(word, f"on: these traces tell {DETAIL_WORDS[word]}, too") for word in DETAILS),
         Parameter("reason", "for the log of changes"),
     ),
 )

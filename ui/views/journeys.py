@@ -15,6 +15,7 @@ from ui.views.health import RULE, Health, failed_share, health_of
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, UiSettings, Visit
 from ui.views.promises import PromiseRow, promise_row, worst_promise
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.wholes import WholeRow, whole_row
 
 ROWS = 100
 """Journeys on one page."""
@@ -68,6 +69,8 @@ class JourneysPage:
     pages: int
     last_seen: LastSeen | None
     first_span: FirstSpan | None
+    wholes: tuple[WholeRow, ...] = ()
+    """Journeys of several steps, on the first page of the list."""
 
 
 def journeys_view(visit: Visit) -> JourneysPage:
@@ -92,7 +95,12 @@ def journeys_view(visit: Visit) -> JourneysPage:
         pages=pages,
         last_seen=None if rows else last_seen(newest, visit.now_unix_nano),
         first_span=None,
+        wholes=_wholes(visit, judged) if page == 1 else (),
     )
+
+
+def _wholes(visit: Visit, judged: "Judged") -> tuple[WholeRow, ...]:
+    return tuple(whole_row(said, visit, judged.standings.get(said.name, ())) for said in visit.settings.book.of_steps)
 
 
 def last_seen(newest_unix_nano: int, now_unix_nano: int) -> LastSeen:

@@ -78,6 +78,10 @@ def worst_promise(standings: Sequence[Standing]) -> Standing | None:
 def availability_row(found: Availability) -> AvailabilityRow:
     low, high = found.implied_interval
     difference = found.difference
+    injected = (
+        f"{percent(found.injected)} of the traces failed by injected faults, which count as measured, and not in what "
+        "follows; "
+    )
     sign = "−" if difference < 0 else "+"
     return AvailabilityRow(
         measured=percent(found.measured.share),
@@ -85,7 +89,7 @@ def availability_row(found: Availability) -> AvailabilityRow:
         implied=percent(found.implied),
         implied_interval=f"{percent(low)} to {percent(high)}",
         difference=f"{sign}{percent(abs(difference))}",
-        words=found.says,
+        words=f"{injected if found.injected else ''}{found.says}",
         availability=found,
     )
 

@@ -5,7 +5,9 @@ from typing import Protocol
 
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
+from collector.core.journeys import Journey
 from collector.core.objectives import Standing
+from collector.core.sessions import Whole
 from collector.core.spans import SpanBatch
 from collector.store.values import (
     BandDetail,
@@ -54,6 +56,9 @@ class TraceReader(Protocol):
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         """Return the spans of these traces, None where none is stored."""
+
+    def sessions(self, journey: Journey, window: Window) -> Whole:
+        """Return how the sessions of a journey of several steps fared, those that were over in the window."""
 
     def services(self) -> list[str]: ...
 

@@ -6,6 +6,7 @@ The verdict is `collector.core.requirement`'s, so that the page and `cpdd graph`
 from dataclasses import dataclass
 
 from collector.core.requirement import MIXED, NO_STATUS, UNDETERMINED, as_known, judge
+from collector.core.said import FALLBACKS
 from collector.observed import declared_of
 from collector.store.values import Edge, Node
 from ui.draw.text import shown
@@ -35,6 +36,8 @@ def requirement_of(edge: Edge) -> EdgeRequirement:
     declared = declared_of(edge)
     differs = observed != UNDETERMINED and declared not in ("", observed)
     badge = f"declared {declared}, is {observed}" if differs else ""
+    if edge.said.fallback:
+        words += f"; declared with {FALLBACKS[edge.said.fallback]} in its place"
     return EdgeRequirement(observed, declared, words, badge)
 
 

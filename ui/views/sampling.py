@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cpdd.detail_letters import DETAILS
 from ui.draw.text import count_of
 from ui.views.page import Page, Parameter, Visit
 
@@ -69,6 +70,10 @@ class ClientRow:
     applied_s_ago: float | None
     heard_s_ago: float
     problem: str
+    spans_lost: int
+    """Since its start; its traces are undercounted by them."""
+    lost_share: float
+    """Of its spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class SamplingPage:
     rates: tuple[RateRow, ...]
     clients: tuple[ClientRow, ...]
     clients_in_all: int
+    unweighted: tuple[str, ...]
+    """Services whose traces come without the weights that their programs write."""
     changes: tuple[ChangeRow, ...]
     proposal: Proposal
 
@@ -126,6 +133,7 @@ def sampling_view(visit: Visit) -> SamplingPage:
         rates=rates,
         clients=clients,
         clients_in_all=state.get("clients_in_all", 0),
+        unweighted=tuple(state.get("unweighted", ())),
         changes=tuple(_change(row) for row in state.get("log", ())),
         proposal=proposal_of(visit, rates),
     )
@@ -162,6 +170,8 @@ def _client(row: Mapping[str, Any]) -> ClientRow:
         applied_s_ago=row["applied_s_ago"],
         heard_s_ago=row["heard_s_ago"],
         problem=row["problem"],
+        spans_lost=row["spans_lost"],
+        lost_share=row["spans_lost"] / max(1, row["spans_lost"] + row["spans_sent"]),
     )
 
 
@@ -199,7 +209,8 @@ def proposal_of(visit: Visit, rates: Iterable[RateRow]) -> Proposal:
     length = length if length in LENGTHS else "5m"
     caller = visit.query.get("caller", "").strip()
     whose = [*(["--op", operation] if operation else []), *(["--from", caller] if caller else [])]
-    words = [service or "SERVICE", *whose, "--to", f"{share}%", "--for", length]
+    detail = [word for name in DETAILS if visit.query.get(name) for word in ("--detail", name)]
+    words = [service or "SERVICE", *whose, "--to", f"{share}%", "--for", length, *detail]
     concerned = [row for row in rates if row.service == service and operation in ("", row.operation)]
     seen, kept = sum(row.seen_per_s for row in concerned), sum(row.kept_per_s for row in concerned)
     more = max(0.0, seen * share / 100 - kept)

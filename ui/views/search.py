@@ -71,6 +71,9 @@ class SearchPage:
     filters: Filters
     suggestions: tuple[Suggestion, ...]
     traces: tuple[Example, ...]
+    plot_start_unix_nano: int
+    plot_end_unix_nano: int
+    """Edges of the plot: those of the range, or of the traces where they fill little of it."""
     low_ns: float
     high_ns: float
     """Durations at the lower and the upper edge of the plot."""
@@ -100,7 +103,8 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     looked_for = not isinstance(intent, NameWanted) or bool(exact) or _is_filtered(filters)
     found = visit.reader.find(_query(filters, visit.range)) if looked_for else []
     traces = found[: filters.limit]
-    plotted = area_of([trace.duration_ns for trace in traces], visit.range.window)
+    starts, durations = [trace.start_unix_nano for trace in traces], [trace.duration_ns for trace in traces]
+    plotted = area_of(starts, durations, visit.range.window)
     return SearchPage(
         range=visit.range,
         q=words,
@@ -108,6 +112,8 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         filters=filters,
         suggestions=tuple(suggestions[:SUGGESTIONS]),
         traces=tuple(example_of(trace) for trace in traces),
+        plot_start_unix_nano=plotted.start_unix_nano,
+        plot_end_unix_nano=plotted.end_unix_nano,
         low_ns=plotted.low_ns,
         high_ns=plotted.high_ns,
         longest_ns=max((trace.duration_ns for trace in traces), default=0),
@@ -277,8 +283,8 @@ def dots_of(page: SearchPage) -> list[Dot]:
 
 
 def pictures(page: SearchPage) -> Pictures:
-    window, dots = page.range.window, dots_of(page)
-    area = Area(window.start_unix_nano, window.end_unix_nano, page.low_ns, page.high_ns)
+    dots = dots_of(page)
+    area = Area(page.plot_start_unix_nano, page.plot_end_unix_nano, page.low_ns, page.high_ns)
     return {"scatter": scatter(dots, area, "Traces by start and duration")} if dots else {}
 
 

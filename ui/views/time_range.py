@@ -15,7 +15,7 @@ from ui.views.errors import BadAddress
 DEFAULT_LAST = "1h"
 CHOICES = ("15m", "1h", "6h", "24h", "7d", "30d")
 _UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_UNIT_WORDS = {"s": "s", "m": "min", "min": "min", "h": "h", "d": "d", "w": "weeks"}
+_UNIT_WORDS = {"s": "s", "m": "min", "min": "min", "h": "h", "d": "days", "w": "weeks"}
 _LONGEST_S = 3_660 * 86_400
 _STEP_NS = 10_000_000_000
 """Relative windows end at a multiple of this, so that a page asked for twice within it is the same page."""
@@ -43,7 +43,7 @@ def read_range(query: Mapping[str, str], now_unix_nano: int) -> TimeRange:
     end = -(-now_unix_nano // _STEP_NS) * _STEP_NS
     window = Window(end - length_ns, end)
     parameters = {} if last == DEFAULT_LAST else {"last": last}
-    return TimeRange(window, last, f"last {_length_words(last)}", parameters, _absolute_parameters(window))
+    return TimeRange(window, last, f"last {length_words(last)}", parameters, _absolute_parameters(window))
 
 
 def range_of(window: Window, now_unix_nano: int) -> TimeRange:
@@ -114,6 +114,14 @@ def _address_moment(unix_nano: int) -> str:
     return f"{seconds}.{nanoseconds:09d}" if nanoseconds else moment(unix_nano)
 
 
-def _length_words(last: str) -> str:
+def length_words(last: str) -> str:
+    """Return a length of an address in words.
+
+    >>> [length_words(last).replace(NBSP, " ") for last in ("15m", "24h", "1d", "7d", "1w")]
+    ['15 min', '24 h', '1 day', '7 days', '1 week']
+    """
     match = re.match(r"\s*(\d+)\s*([a-z]+)", last)
-    return f"{int(match[1])}{NBSP}{_UNIT_WORDS[match[2]]}" if match else last
+    if match is None:
+        return last
+    number, unit = int(match[1]), _UNIT_WORDS[match[2]]
+    return f"{number}{NBSP}{unit.removesuffix('s') if number == 1 and len(unit) > 1 else unit}"

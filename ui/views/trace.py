@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
 from collector.store.values import TraceSummary
 from ui.draw.text import count_of, shown
@@ -152,13 +153,7 @@ def trace_view(visit: Visit, trace_id: str) -> TracePage:
 
 def open_sheet(visit: Visit, trace_id: str) -> Sheet:
     """Return the rows that the address asks for, as they are now; raises as `trace_view` does."""
-    spans = visit.reader.trace(trace_id)
-    if spans is None or not len(spans.batch):
-        raise NothingThere(
-            f"no span of trace {trace_id} is stored",
-            "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
-            "/search",
-        )
+    spans = stored_spans(visit, trace_id)
     key = key_of(visit, trace_id)
     explained = visit.explain(spans, OF.get(key.of, key.of))
     if explained is None:
@@ -167,6 +162,18 @@ def open_sheet(visit: Visit, trace_id: str) -> Sheet:
     sheet = Sheet(spans, explained, key.show, key.find)
     visit.sheets.put(key, sheet, visit.now_unix_nano)
     return sheet
+
+
+def stored_spans(visit: Visit, trace_id: str) -> DetailedSpans:
+    """Return the spans of a trace; raises NothingThere for an unknown one."""
+    spans = visit.reader.trace(trace_id)
+    if spans is None or not len(spans.batch):
+        raise NothingThere(
+            f"no span of trace {trace_id} is stored",
+            "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
+            "/search",
+        )
+    return spans
 
 
 def asked_show(visit: Visit) -> str:

@@ -24,6 +24,7 @@ FLAGS = {
     "client-gave-up": "Its caller stopped waiting before it ended.",
     "callee-missing": "The callee sends spans, but its span for this call is not in the trace.",
     "trace-cut": "The trace has more spans than are analyzed; the rest was left out.",
+    "unweighted": "Its service samples, but its share is not said: a cap, or a tail sampler on its way. It counts 1.",
     "partly-sampled": "Services decide for themselves, and some may have left out their part: it counts in no figure.",
     "interval-bounded": "The interval of its time on the path is an outer bound.",
 }

@@ -4,6 +4,14 @@ from collections.abc import Iterator
 
 from collector.core.findings.model import BROKEN_CONTEXT, UNBOUNDED_NAMES, Disproved, Fact, Finding, Look, spoken
 
+LEAST_BEGINS = 10
+INNER_CALLS = 50
+"""Calls by others that make an operation an inner one."""
+INNER_TIMES = 2
+"""So many times more often called than begun with; else it is an entry as well."""
+ORPHAN_SHARE = 0.01
+"""Of the traces: from here on spans whose parent never came are worth a finding."""
+
 
 def broken_contexts(look: Look) -> Iterator[Finding | Disproved]:
     """The hop that lost the context is named where one is known to call what the traces begin with."""

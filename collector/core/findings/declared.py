@@ -12,10 +12,12 @@ from collector.core.findings.model import (
     JourneySeen,
     Look,
     calls_made_from,
+    failures_of,
     spoken,
     spoken_callee,
 )
 from collector.core.requirement import MANDATORY, MIXED, OPTIONAL
+from collector.core.said import FALLBACKS
 
 
 def hidden_mandatory(look: Look) -> Iterator[Finding | Disproved]:
@@ -37,16 +39,23 @@ def hidden_mandatory(look: Look) -> Iterator[Finding | Disproved]:
                         f"{spoken(edge.caller)} {often}fails with {spoken_callee(edge, made_from)}, "
                         "which it declares optional"
                     ),
-                    advice=(
-                        f"Give {edge.caller[0]} a fallback that it can go on with, or declare the call mandatory "
-                        "and run what it calls like something that is."
-                    ),
+                    advice=_advice(edge),
                     service=edge.caller[0],
                     caller=edge.caller,
                     callee=edge.callee,
                     edge_id=edge.id,
                     facts=_facts(edge),
                 )
+
+
+def _advice(edge: EdgeSeen) -> str:
+    otherwise = "or declare the call mandatory and run what it calls like something that is."
+    if edge.said.has_fallback:
+        return (
+            f"It declares {FALLBACKS[edge.said.fallback]} in its place, which does not help: see in a failed trace "
+            f"where {edge.caller[0]} gives up all the same, {otherwise}"
+        )
+    return f"Give {edge.caller[0]} a fallback that it can go on with, {otherwise}"
 
 
 def needless_mandatory(look: Look) -> Iterator[Finding | Disproved]:
@@ -81,6 +90,4 @@ def _needless(journey: JourneySeen, edge: EdgeSeen, callee: str) -> Finding:
 
 
 def _facts(edge: EdgeSeen) -> tuple[Fact, ...]:
-    survival = Fact("survival", edge.survival or 0.0, "share", edge.interval)
-    injected = (Fact("of these injected", edge.injected, "count"),) if edge.injected else ()
-    return (Fact("calls", edge.calls, "count"), Fact("failed", edge.failed, "count"), *injected, survival)
+    return (*failures_of(edge), Fact("survival", edge.survival or 0.0, "share", edge.interval))

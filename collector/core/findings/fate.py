@@ -11,6 +11,7 @@ from collector.core.findings.model import (
     JourneySeen,
     Look,
     calls_made_from,
+    failures_of,
     spoken,
     spoken_callee,
 )
@@ -56,8 +57,7 @@ def _finding(journey: JourneySeen, edge: EdgeSeen) -> Finding:
         callee=edge.callee,
         edge_id=edge.id,
         facts=(
-            Fact("calls", edge.calls, "count"),
-            Fact("failed", edge.failed, "count"),
+            *failures_of(edge),
             Fact("survival of the caller", edge.survival or 0.0, "share", edge.interval),
         ),
     )

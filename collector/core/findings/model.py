@@ -11,6 +11,8 @@ from collector.core.naming import Inventor
 from collector.core.objectives import Standing
 from collector.core.queue_promises import QueuePromise
 from collector.core.requirement import MANDATORY, UNDETERMINED, as_known
+from collector.core.said import NOTHING_SAID, Said
+from collector.core.sessions import Whole
 
 HIDDEN_MANDATORY = "hidden mandatory"
 NEEDLESS_MANDATORY = "needless mandatory"
@@ -111,6 +113,11 @@ class ServiceFacts:
     criticality: str = ""
     version: str = ""
 
+    @property
+    def spoken_owner(self) -> str:
+        """Owner and how to reach them, as far as the service says so."""
+        return " ".join(part for part in (self.owner, self.contact) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeSeen:
@@ -134,14 +141,16 @@ class EdgeSeen:
     blamed: float = 0.0
     injected: float = 0.0
     """Of the failed, those that somebody made fail."""
+    blamed_injected: float = 0.0
+    """Of the blamed, those that somebody made fail."""
     journey_verdict: str = UNDETERMINED
     """What its failures did to the journey."""
     attempts: float = 0.0
     """Retries and hedges count here."""
     mean_ns: float = 0.0
     """Of a call, from its first attempt to the end of the one that counts."""
-    deadline_ns: int = 0
-    """How long its caller waits at most, where it says so (`cpdd.call.deadline_ms`); 0: nobody said."""
+    said: Said = NOTHING_SAID
+    """Of a span around a call: how long its caller waits at most, and what it has instead."""
     more_failures: int = 0
     """How many more failures of the call alone would decide; 0 where it is decided, or no number would."""
 
@@ -168,6 +177,11 @@ class EdgeSeen:
         )
 
     @property
+    def deadline_ns(self) -> int:
+        """How long its caller waits at most, where it says so; 0: nobody said."""
+        return self.said.deadline_ns
+
+    @property
     def is_misdeclared(self) -> bool:
         """Whether it was seen to be other than it is declared."""
         return bool(self.declared) and self.verdict not in (UNDETERMINED, self.declared)
@@ -192,6 +206,8 @@ class JourneySeen:
     """Failed traces that no call has the blame for."""
     weight: float = 0.0
     """How many traces these stand for."""
+    whole: Whole | None = None
+    """Of a journey of several steps: how its sessions fared; its traces are those of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +324,12 @@ def calls_made_from(journey: JourneySeen) -> Mapping[Operation, list[EdgeSeen]]:
     for edge in journey.edges:
         found.setdefault(edge.caller, []).append(edge)
     return found
+
+
+def failures_of(edge: EdgeSeen) -> tuple[Fact, ...]:
+    """Return what a verdict on an edge rests on; failures that somebody made are marked."""
+    injected = (Fact("of these injected", edge.injected, "count"),) if edge.injected else ()
+    return (Fact("calls", edge.calls, "count"), Fact("failed", edge.failed, "count"), *injected)
 
 
 def spoken_callee(edge: EdgeSeen, made_from: Mapping[Operation, list[EdgeSeen]]) -> str:

@@ -1,82 +1,82 @@
-"""Findings of a dependency graph: what the traces of files say without a store. Pure; behind `cpdd report`.
+"""Findings of files: what their traces say without a store. Pure; behind `cpdd report`.
 
-Rules that need time (budgets, nines, changes of the graph, lost context) see nothing here and say nothing.
+Rules that need a past beyond the files (changed requirements, slower than its past), or every name that ever began a
+trace (unbounded names), see nothing here and say nothing.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 
-import numpy as np
-
-from collector.core.attributes import detail
-from collector.core.availability import Operation, proportion
+from collector.core.availability import proportion
 from collector.core.findings import KINDS, find
 from collector.core.findings.model import EdgeSeen, Finding, JourneySeen, Look, QueueSeen
-from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
+from collector.core.findings.of_traces import (
+    breaks_in,
+    histories_of,
+    nines_of,
+    operation_of,
+    services_in,
+    standings_of,
+)
+from collector.core.graph import DependencyGraph, GraphEdge
 from collector.core.journeys import JourneyBook
-from collector.core.spans import KIND_INTERNAL, SpanBatch
-from cpdd.names import DEADLINE_MS
-
-Deadlines = Mapping[tuple[str, str], int]
-"""By service and name of the span around a call, how long its caller waits at most, in ns."""
-
-_SPANS_READ = 3
-"""A deadline stands in the code: the spans of one mark say the same."""
+from collector.core.population.columns import Population
+from collector.core.spans import SpanBatch
 
 
 def findings_of(
-    graph: DependencyGraph, traces: Mapping[str, int], deadlines: Deadlines, book: JourneyBook
+    graph: DependencyGraph, population: Population, batch: SpanBatch, book: JourneyBook
 ) -> tuple[Finding, ...]:
-    """Return what a graph of operations says, what matters most first.
+    """Return what the traces of files say, what matters most first.
 
     Args:
-        traces: how many each journey has.
+        graph: of operations, of the same traces as `population` and `batch`.
         book: journeys that somebody named: who owns them, and what they promise.
     """
+    traces = Counter(population.journeys[number] for number in population.journey.tolist())
     edges = {_id(edge): edge for edge in graph.edges}
+    services = services_in(batch)
     look = Look(
-        now_unix_nano=0,
-        journeys=tuple(_journey(name, traces[name], graph, deadlines, book) for name in sorted(traces)),
+        now_unix_nano=int(population.start_unix_nano.max(initial=0)),
+        journeys=tuple(_journey(name, traces[name], graph, population, book) for name in sorted(traces)),
+        services=services,
+        histories=tuple(histories_of(tuple(edges.items()), population)),
+        breaks=tuple(breaks_in(traces, graph.edges, population, batch)),
         queues=tuple(_queue(edge) for edge in graph.edges if edge.promise and edge.delivered),
     )
     found = []
     for finding in find(look):
         if isinstance(finding, Finding):
             journey, edge = book.by_name.get(finding.journey), edges.get(finding.edge_id)
-            owner = journey.owner if journey else ""
-            found.append(replace(finding, owner=owner, examples=edge.examples if edge else ()))
+            owner = look.facts_of(finding.service).spoken_owner or (journey.owner if journey else "")
+            examples = finding.examples or (edge.examples if edge else ())
+            found.append(replace(finding, owner=owner, examples=examples))
     return tuple(sorted(found, key=lambda one: (KINDS.index(one.kind), one.journey, one.title)))
 
 
-def deadlines_in(batch: SpanBatch) -> Deadlines:
-    """Return the deadlines that marks declare (`cpdd.call.deadline_ms`); of each mark only some spans are read."""
-    found: dict[tuple[str, str], int] = {}
-    read: Counter[tuple[int, int]] = Counter()
-    for row in np.flatnonzero((batch.requirement != 0) & (batch.kind <= KIND_INTERNAL)).tolist():
-        mark = int(batch.service[row]), int(batch.name[row])
-        read[mark] += 1
-        if read[mark] > _SPANS_READ or not batch.body:
-            continue
-        said = dict(detail(batch, row).attributes).get(DEADLINE_MS)
-        if isinstance(said, int) and said > 0:
-            names = batch.text(mark[0]), batch.text(mark[1])
-            found[names] = max(found.get(names, 0), said * 1_000_000)
-    return found
+def _journey(name: str, traces: int, graph: DependencyGraph, population: Population, book: JourneyBook) -> JourneySeen:
+    edges = tuple(edge for edge in graph.edges if edge.journey == name)
+    said = book.by_name.get(name)
+    number = population.journeys.index(name)
+    here = population.journey == number
+    known = bool(population.status_known[here].any())
+    return JourneySeen(
+        name=name,
+        traces=traces,
+        edges=tuple(map(_edge, edges)),
+        said=said,
+        standings=standings_of(said, population, number) if said else (),
+        nines=nines_of(said.availability, edges) if said and said.availability is not None and known else (),
+        root_failed=float(population.failed[here].sum() - sum(edge.blamed for edge in edges)),
+    )
 
 
-def _journey(name: str, traces: int, graph: DependencyGraph, deadlines: Deadlines, book: JourneyBook) -> JourneySeen:
-    edges = tuple(_edge(edge, deadlines) for edge in graph.edges if edge.journey == name)
-    return JourneySeen(name, traces, edges, book.by_name.get(name))
-
-
-def _edge(edge: GraphEdge, deadlines: Deadlines) -> EdgeSeen:
-    is_mark = edge.kind == "internal"
+def _edge(edge: GraphEdge) -> EdgeSeen:
     return EdgeSeen(
         id=_id(edge),
-        caller=_operation(edge.caller),
-        callee=_operation(edge.callee),
+        caller=operation_of(edge.caller),
+        callee=operation_of(edge.callee),
         kind=edge.kind,
         calls=edge.calls,
         failed=edge.failed,
@@ -88,9 +88,11 @@ def _edge(edge: GraphEdge, deadlines: Deadlines) -> EdgeSeen:
         interval=edge.verdict.interval,
         journey_verdict=edge.journey_verdict.verdict,
         injected=edge.injected,
+        blamed=edge.blamed,
+        blamed_injected=edge.blamed_injected,
         attempts=edge.attempts,
         mean_ns=edge.mean_ns,
-        deadline_ns=deadlines.get((edge.callee.service, edge.callee.operation), 0) if is_mark else 0,
+        said=edge.said,
     )
 
 
@@ -99,8 +101,8 @@ def _queue(edge: GraphEdge) -> QueueSeen:
     return QueueSeen(
         edge_id=_id(edge),
         journey=edge.journey,
-        queue=_operation(edge.caller),
-        consumer=_operation(edge.callee),
+        queue=operation_of(edge.caller),
+        consumer=operation_of(edge.callee),
         promised=edge.promise,
         kept=proportion(edge.in_time, edge.delivered, edge.delivered),
         late=edge.delivered - edge.in_time,
@@ -108,10 +110,6 @@ def _queue(edge: GraphEdge) -> QueueSeen:
         typical_wait_ns=float(edge.wait_p50_ns or 0),
         waited_for=edge.blocking,
     )
-
-
-def _operation(node: GraphNode) -> Operation:
-    return (node.service, node.operation, node.kind)
 
 
 def _id(edge: GraphEdge) -> int:

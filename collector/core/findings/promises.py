@@ -14,6 +14,7 @@ from collector.core.findings.model import (
     spoken_callee,
 )
 from collector.core.objectives import Standing
+from collector.core.sessions import StepKept
 
 
 def burning_promises(look: Look) -> Iterator[Finding | Disproved]:
@@ -30,14 +31,19 @@ def _finding(journey: JourneySeen, standing: Standing) -> Finding:
     culprit = None if slow else max((e for e in journey.edges if e.blamed), key=lambda e: e.blamed, default=None)
     if culprit is not None and culprit.blamed < journey.root_failed:
         culprit = None
+    injected = 0.0 if slow else sum(edge.blamed_injected for edge in journey.edges)
+    broken = journey.whole.worst if journey.whole else None
     where = f": most of it with {spoken_callee(culprit, calls_made_from(journey))}" if culprit else ""
+    if broken is not None:
+        where = f": most of it at {broken.journey}"
     verb = "is slow" if slow else "fails"
     return Finding(
+        examples=journey.whole.examples if journey.whole else (),
         kind=TOO_SLOW if slow else BUDGET_BURNING,
         journey=journey.name,
         subject=standing.what,
         title=f"{journey.name} {verb} more often than it promises{where}",
-        advice=_advice(slow, culprit.callee[0] if culprit else ""),
+        advice=_advice_on_step(broken) if broken else _advice(slow, culprit.callee[0] if culprit else ""),
         service=culprit.callee[0] if culprit and culprit.callee[0] else "",
         urgency=burn.severity,
         caller=culprit.caller if culprit else None,
@@ -48,10 +54,16 @@ def _finding(journey: JourneySeen, standing: Standing) -> Finding:
             Fact("budget left", standing.budget_left, "share"),
             Fact("kept", standing.kept.share, "share", (standing.kept.low, standing.kept.high)),
             Fact("promised", standing.promise, "share"),
-            Fact("traces that broke it", burn.failures, "count"),
+            Fact("sessions that broke" if journey.whole else "traces that broke it", burn.failures, "count"),
+            *((Fact("of them at this step", broken.sessions - broken.kept, "count"),) if broken else ()),
             *((Fact("blamed on the call", culprit.blamed, "count"),) if culprit else ()),
+            *((Fact("failed by injected faults", injected, "count"),) if injected else ()),
         ),
     )
+
+
+def _advice_on_step(step: StepKept) -> str:
+    return f"See on the page of {step.journey} which of its calls fails, and tell the owner of what it calls."
 
 
 def _advice(slow: bool, service: str) -> str:

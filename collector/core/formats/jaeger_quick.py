@@ -4,8 +4,12 @@ It does the plain documents, as tracers and Jaeger write them; `formats.jaeger` 
 both: tests hold them to the same bytes. See docs/decisions/064.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from collector.core import kernels
 
@@ -16,6 +20,8 @@ WORTH_COMPILING_BYTES = 400 * 2**20
 
 _BEGINNING_BYTES = 512
 _MAX_BYTES = 2**30
+_SMALL_BYTES = 16 * 2**20
+"""Of which every second byte may be a value: the room is not worth counting them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +40,49 @@ def translator(compiled: bool) -> Translator:
     return Translator(kernels.plain("json_tape"), kernels.plain("jaeger"))
 
 
+def is_candidate(text: bytes) -> bool:
+    """Whether a file, or a line, may be Jaeger's JSON as the kernels know it."""
+    return text.startswith(b"{") and b'"data"' in text[:_BEGINNING_BYTES] and len(text) <= _MAX_BYTES
+
+
+def is_worth_it(size: int) -> bool:
+    """Whether so many bytes of JSON are worth loading the kernels, or compiling them."""
+    if not kernels.is_compiled("jaeger") and size < WORTH_BYTES:
+        return False
+    return size >= WORTH_COMPILING_BYTES or kernels.is_cached(translator(compiled=True).jaeger.store_documents)
+
+
 def translate_quickly(body: bytes, read_before: int = 0) -> bytes | None:
     """Return the OTLP protobuf bytes of Jaeger JSON, None where the kernels cannot tell or are not worth loading.
 
     Args:
         read_before: bytes of JSON that were read already: of many small files each is too small to be worth it.
     """
-    if not body.startswith(b"{") or b'"data"' not in body[:_BEGINNING_BYTES] or len(body) > _MAX_BYTES:
+    if not is_candidate(body) or not is_worth_it(read_before + len(body)):
         return None
-    if not kernels.is_compiled("jaeger") and read_before + len(body) < WORTH_BYTES:
-        return None
-    quick = translator(compiled=True)
-    if not kernels.is_cached(quick.jaeger.store_trace) and read_before + len(body) < WORTH_COMPILING_BYTES:
-        return None
-    return translate_with(quick, body)
+    return translate_with(translator(compiled=True), [body])[0]
 
 
-def translate_with(quick: Translator, body: bytes) -> bytes | None:
-    """Do the work of `translate_quickly` with these kernels."""
-    tapes, jaeger = quick.tapes, quick.jaeger
-    room = jaeger.make_room(len(body), int(tapes.most_values(body)))
-    if tapes.scan(body, room.tape) < 0:
-        return None
-    data, at = jaeger.find_traces(body, room), 0
-    if data < 0:
-        return None
-    trace, end = data + 1, int(room.tape[data, tapes.PAST])
-    while trace < end:
-        at = jaeger.store_trace(body, room, trace, at)
-        if at < 0:
-            return None
-        trace = int(room.tape[trace, tapes.PAST])
-    translated: bytes = room.out[:at].tobytes()
-    return translated
+def translate_with(quick: Translator, bodies: Sequence[bytes]) -> list[bytes | None]:
+    """Translate each of some documents with these kernels, all in one call; None for those that they cannot tell.
+
+    Together they are less than 1 GiB.
+    """
+    sizes = [len(body) for body in bodies]
+    edges = np.cumsum([0, *sizes], dtype=np.int64)
+    joined = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+    longest = max(sizes)
+    values = longest // 2 + 1 if longest <= _SMALL_BYTES else int(quick.tapes.most_values(joined))
+    room = quick.jaeger.make_room(len(joined), longest, values)
+    behind = np.empty(len(bodies), np.int64)
+    quick.jaeger.store_documents(joined, edges, room, behind)
+    return _cut(room.out, behind.tolist())
+
+
+def _cut(out: NDArray[np.uint8], behind: Sequence[int]) -> list[bytes | None]:
+    """The bytes of each document: up to a position, from where the one before ended; none at a negative one."""
+    first, pieces = 0, list[bytes | None]()
+    for end in behind:
+        pieces.append(out[first:end].tobytes() if end >= 0 else None)
+        first = max(first, end)
+    return pieces

@@ -194,7 +194,7 @@ def _span(head: _Head, start: int) -> tuple[_Scope, bytes]:
     "".join(scope).encode()
     trace_state = tags.pop(_TRACE_STATE, "")
     status, message = _take_status(tags)
-    attributes: dict[str, AttributeValue] = {**dict(_endpoints(span, kind)), **tags}
+    attributes: dict[str, AttributeValue] = {**dict(_endpoints(span, kind)), **_database(tags), **tags}
     if head.start is None:
         attributes[START_TIME_ABSENT] = True
     return scope, b"".join(
@@ -250,6 +250,14 @@ def _tags(span: _Json) -> _Tags:
     if not isinstance(tags, dict):
         raise Unreadable(f"tags is {shown(tags)}, an object expected")
     return {key: value if type(value) is str else json.dumps(value, ensure_ascii=False) for key, value in tags.items()}
+
+
+def _database(tags: _Tags) -> _Tags:
+    """What a statement says of its database: Brave's instrumentations tag the statement and not the system."""
+    if "cassandra.query" in tags:
+        keyspace = tags.get("cassandra.keyspace")
+        return {"db.system.name": "cassandra", **({"db.namespace": keyspace} if keyspace else {})}
+    return {"db.system.name": "other_sql"} if "sql.query" in tags else {}
 
 
 def _event(annotation: object) -> Event:

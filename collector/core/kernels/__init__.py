@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -58,7 +58,19 @@ def _compiled(function: _Function, **options: bool) -> _Function:
     compiled = compiler(function)
     stamp = source_stamp(Path(__file__).parent, function.__module__.removeprefix(f"{__name__}."))
     compiled._cache._cache_file._source_stamp = stamp
+    compiled.get_call_template = partial(_call_of_plain_types, compiled.get_call_template)
     return cast(_Function, compiled)
+
+
+def _call_of_plain_types(call: Callable[..., Any], args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+    """Resolve a call between kernels without the values of constants.
+
+    Numba would compile the callee for each constant, and for the first value of a loop's variable (`at = 0`) besides
+    the variable itself: every kernel twice, and all below it. Where a constant matters, LLVM puts it in by inlining.
+    """
+    from numba import types  # noqa: PLC0415 - plain copies never import it
+
+    return call(tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()})
 
 
 @cache

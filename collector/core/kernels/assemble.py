@@ -404,7 +404,7 @@ def assemble_traces(
         best = np.int64(-1)
         for node in range(begin, nodes):
             row = node_row[node]
-            if kind[row] == CLIENT and peer[row] >= 0 and reporting[peer[row]]:
+            if kind[row] == CLIENT and peer[row] >= 0 and peer[row] != service[row] and reporting[peer[row]]:
                 served = False
                 for link in range(child_first[node], child_first[node + 1]):
                     child_row = node_row[children[link]]

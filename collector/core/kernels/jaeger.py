@@ -3,6 +3,8 @@
     text --json_tape--> tape --each span--> Span messages, behind one another, each with its group
                              --each trace--> ResourceSpans by process, in them ScopeSpans by scope
 
+Many documents are translated in one call: a small one costs what its bytes cost, and no call from Python.
+
 Only what is plain is done here: for whatever is refused, or rare, the answer is UNUSUAL, and `formats.jaeger` reads
 the document from the beginning. Few layers, because LLVM optimizes whatever a function calls again with it.
 """
@@ -11,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.core.kernels import step
+from collector.core.kernels import inlined, kernel, step
 from collector.core.kernels.jaeger_values import (
     BOOL,
     INT64,
@@ -46,6 +48,7 @@ from collector.core.kernels.json_tape import (
     ESCAPED,
     INTEGER,
     KIND,
+    MAX_DEPTH,
     NULL,
     OBJECT,
     PAST,
@@ -53,6 +56,7 @@ from collector.core.kernels.json_tape import (
     TRUE,
     UNUSUAL,
     Tape,
+    scan,
 )
 from collector.core.kernels.names import find_name, name_table
 from collector.core.kernels.texts import store_bytes, store_varint, store_word, varint_size
@@ -123,6 +127,8 @@ class Room(NamedTuple):
     """What a document is translated in. Sizes that it does not state are bounds which are minded."""
 
     tape: Tape
+    holders: Numbers
+    """Shape (MAX_DEPTH,)."""
     messages: Bytes
     out: Bytes
     spans: Numbers
@@ -142,14 +148,15 @@ class Room(NamedTuple):
     tags: Tags
 
 
-def make_room(size: int, values: int) -> Room:
-    """Return room for a document of so many bytes and values."""
+def make_room(total: int, longest: int, values: int) -> Room:
+    """Return room for documents of so many bytes in all, the longest of so many bytes and values."""
     real = np.empty(1, np.float64)
     tags = Tags(np.empty((MAX_TAGS, 4), np.int64), real, real.view(np.int64), np.empty(3, np.int64))
     return Room(
         tape=np.empty((values, 4), np.int32),
-        messages=np.empty(2 * size + 1024, np.uint8),
-        out=np.empty(2 * size + 1024, np.uint8),
+        holders=np.empty(MAX_DEPTH, np.int64),
+        messages=np.empty(2 * longest + 1024, np.uint8),
+        out=np.empty(2 * total + 1024, np.uint8),
         spans=np.empty((values // _LEAST_VALUES + 1, SPAN_COLUMNS), np.int64),
         groups=np.empty((MAX_GROUPS, GROUP_COLUMNS), np.int64),
         processes=np.empty(MAX_GROUPS, np.int64),
@@ -161,23 +168,44 @@ def make_room(size: int, values: int) -> Room:
     )
 
 
+@kernel
+def store_documents(body: bytes, edges: Numbers, room: Room, behind: Numbers) -> None:
+    """Translate documents that stand behind one another in the body, number i being [edges[i], edges[i + 1]).
+
+    `behind[i]` becomes the position in `room.out` behind its requests, or UNUSUAL; then it stores nothing.
+    """
+    tape = room.tape
+    first = 0
+    for document in range(len(behind)):
+        at, trace, end = first, 0, 0
+        if scan(body, edges[document], edges[document + 1], tape, room.holders) >= 0:
+            trace, end = _find_traces(body, room)
+        if trace == end:
+            at = UNUSUAL
+        while at >= 0 and trace < end:
+            at = _store_trace(body, room, trace, at)
+            trace = int(tape[trace, PAST])
+        behind[document] = at
+        first = max(first, at)
+
+
 @step
-def find_traces(body: bytes, room: Room) -> int:
-    """Return the row of the array of traces, which has some; `room.tape` is filled."""
+def _find_traces(body: bytes, room: Room) -> tuple[int, int]:
+    """Return the row of the first trace, and that behind the last; `room.tape` is filled. Equal where there is none."""
     if room.tape[0, KIND] != OBJECT:
-        return UNUSUAL
+        return 0, 0
     read_fields(body, room.tape, 0, _DOCUMENT_FIELDS, room.fields)
     data = room.fields[DATA]
     for other in range(DATA + 1, len(_DOCUMENT_FIELDS)):
         if room.fields[other] >= 0:
-            return UNUSUAL
-    if data < 0 or room.tape[data, KIND] != ARRAY or room.tape[data, PAST] == data + 1:
-        return UNUSUAL
-    return data
+            return 0, 0
+    if data < 0 or room.tape[data, KIND] != ARRAY:
+        return 0, 0
+    return data + 1, int(room.tape[data, PAST])
 
 
 @step
-def store_trace(body: bytes, room: Room, trace: int, at: int) -> int:
+def _store_trace(body: bytes, room: Room, trace: int, at: int) -> int:
     """Store the resource spans of a trace: processes in order of first use, in each its scopes likewise.
 
     Returns:
@@ -238,7 +266,7 @@ def _list_processes(room: Room, holder: int) -> int:
     return count
 
 
-@step
+@inlined
 def _find_process(body: bytes, room: Room, named: int, known: int) -> int:
     """Return the row of the process that a span names; of several with one key the last counts."""
     if named < 0 or room.tape[named, KIND] != TEXT:
@@ -249,7 +277,7 @@ def _find_process(body: bytes, room: Room, named: int, known: int) -> int:
     return UNUSUAL
 
 
-@step
+@inlined
 def _find_group(body: bytes, room: Room, process: int, name: int, version: int, count: int) -> int:
     """Return the position of a group among the first `count`, or make it the next."""
     for index in range(count):
@@ -266,7 +294,7 @@ def _find_group(body: bytes, room: Room, process: int, name: int, version: int, 
     return count
 
 
-@step
+@inlined
 def _add_to_group(room: Room, index: int, number: int, at: int, size: int) -> None:
     span, group = room.spans[number], room.groups[index]
     span[AT], span[MESSAGE_SIZE], span[NEXT] = at, size, -1
@@ -347,9 +375,7 @@ def _store_scope_spans(body: bytes, room: Room, group: Numbers, at: int) -> int:
     while number >= 0:
         span = room.spans[number]
         at = _store_head(out, at, 0x12, span[MESSAGE_SIZE])
-        for index in range(span[MESSAGE_SIZE]):
-            out[at + index] = room.messages[span[AT] + index]
-        at += span[MESSAGE_SIZE]
+        at = _copy(out, at, room.messages, span[AT], span[MESSAGE_SIZE])
         number = span[NEXT]
     return at
 
@@ -451,12 +477,20 @@ def _is_escaped(tape: Tape, row: int) -> bool:
 
 @step
 def _copy(out: Bytes, at: int, source: Bytes, first: int, size: int) -> int:
-    for index in range(size):
+    """Copy bytes by words where there are words; whoever calls has checked that there is room."""
+    if at < 0 or first < 0:
+        return at
+    done = 0
+    while done + 8 <= size:
+        for index in range(8):
+            out[at + done + index] = source[first + done + index]
+        done += 8
+    for index in range(done, size):
         out[at + index] = source[first + index]
     return at + size
 
 
-@step
+@inlined
 def _read_times(body: bytes, tape: Tape, fields: Numbers) -> tuple[int, int]:
     """Return start and end in ns; negative where `formats.jaeger` has to look at them."""
     start = _read_microseconds(body, tape, fields[_START])
@@ -482,7 +516,7 @@ def _store_count(out: Bytes, at: int, tag: int, count: int) -> int:
     return store_varint(out, at + 1, count)
 
 
-@step
+@inlined
 def _store_status(body: bytes, tape: Tape, code: int, message: int, size: int, out: Bytes, at: int) -> int:
     content = (1 + varint_size(size) + size if size else 0) + (2 if code else 0)
     if content == 0:
@@ -497,7 +531,7 @@ def _store_status(body: bytes, tape: Tape, code: int, message: int, size: int, o
     return at
 
 
-@step
+@inlined
 def _store_flags(body: bytes, tape: Tape, row: int, out: Bytes, at: int) -> int:
     """Store that a span is sampled: bit 0 of a whole number."""
     if row < 0 or (tape[row, KIND] != INTEGER and tape[row, KIND] != TRUE):
@@ -515,7 +549,7 @@ def _store_flags(body: bytes, tape: Tape, row: int, out: Bytes, at: int) -> int:
 # Tags that mean something
 
 
-@step
+@inlined
 def _find_meant(body: bytes, tape: Tape, tags: Tags, count: int, meant: Numbers) -> None:
     """Set the position of the first tag of each name."""
     for name in range(len(meant)):
@@ -527,7 +561,7 @@ def _find_meant(body: bytes, tape: Tape, tags: Tags, count: int, meant: Numbers)
             meant[name] = index
 
 
-@step
+@inlined
 def _take_kind(body: bytes, tape: Tape, room: Room) -> int:
     row = take_text(room.tags, room.meant[_MEANT_KIND])
     if row < 0:
@@ -536,7 +570,7 @@ def _take_kind(body: bytes, tape: Tape, room: Room) -> int:
     return UNUSUAL if tape[row, KIND] == ESCAPED else max(0, kind)
 
 
-@step
+@inlined
 def _take_status(body: bytes, tape: Tape, room: Room, kind: int) -> tuple[int, int]:
     """Return the status code and the row of the message, -1 for none."""
     tags, meant = room.tags, room.meant
@@ -594,7 +628,7 @@ def _failed_by_http(body: bytes, tape: Tape, tags: Tags, index: int, kind: int) 
 # Logs and references
 
 
-@step
+@inlined
 def _store_events(body: bytes, room: Room, logs: int, at: int) -> int:
     tape = room.tape
     if logs < 0 or tape[logs, KIND] == NULL:
@@ -637,7 +671,7 @@ def _store_event(body: bytes, room: Room, log: int, at: int) -> int:
     return _store_count(out, at, 0x20, dropped)
 
 
-@step
+@inlined
 def _read_references(body: bytes, room: Room, holder: int) -> int:
     """Read the references of a span; return how many there are."""
     tape, out = room.tape, room.references
@@ -671,7 +705,7 @@ def _same(out: Bytes, one: int, other: int, size: int) -> bool:
     return index == size
 
 
-@step
+@inlined
 def _store_parent(body: bytes, room: Room, references: int, at: int) -> tuple[int, int]:
     """Store the parent, if there is one: the first CHILD_OF of the trace, else its first FOLLOWS_FROM.
 
@@ -705,7 +739,7 @@ def _store_parent_span_id(body: bytes, room: Room, at: int) -> int:
     return at if found >= 0 else UNUSUAL
 
 
-@step
+@inlined
 def _store_links(room: Room, references: int, parent: int, at: int) -> int:
     """Store every reference but the parent's, and that one too where it is no CHILD_OF."""
     out, known = room.messages, room.references

@@ -28,6 +28,7 @@ from collector.core.kernels.json_tape import (
     Tape,
 )
 from collector.core.kernels.names import find_name, name_table
+from collector.core.kernels.protobuf import load_word
 from collector.core.kernels.texts import SLACK, store_bytes, store_varint, store_word, varint_size
 
 STRING, BOOL, INT64, FLOAT64, TAKEN = range(5)
@@ -46,6 +47,8 @@ _MAX_EXACT_DIGITS = 15
 _POWERS = np.array([10.0**power for power in range(23)])
 """All of them exact, so that a product or quotient of one with 15 digits is rounded once: as it should be."""
 _SEVEN_BYTES = 0x01FF_FFFF_FFFF_FFFF
+_ONES = 0x0101_0101_0101_0101
+_HIGH_BITS = -0x7F7F_7F7F_7F7F_7F80
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -78,7 +81,7 @@ def raw_size(tape: Tape, row: int) -> int:
 
 
 @step
-def read_fields(body: bytes, tape: Tape, holder: int, names: Bytes, fields: Numbers) -> None:
+def read_fields(body: bytes, tape: Tape, holder: int, names: Numbers, fields: Numbers) -> None:
     """Set for each of some names the row of its value in an object, -1 for none; of several the last counts."""
     for name in range(len(names)):
         fields[name] = -1
@@ -100,6 +103,8 @@ def same_text(body: bytes, tape: Tape, one: int, other: int) -> bool:
         return True
     first, second = tape[one, BEGIN], tape[other, BEGIN]
     index = 0
+    while index + 8 <= size and load_word(body, first + index) == load_word(body, second + index):
+        index += 8
     while index < size and body[first + index] == body[second + index]:
         index += 1
     return index == size
@@ -231,6 +236,13 @@ def read_id(body: bytes, tape: Tape, row: int, size: int, out: Bytes, at: int) -
     if digits < 1 or digits > 2 * size:
         return UNUSUAL
     seen = 0
+    if digits == 2 * size:
+        for index in range(0, size, 8):
+            high = _read_hex(load_word(body, first + 2 * index))
+            low = _read_hex(load_word(body, first + 2 * index + 8))
+            seen |= high | low
+            store_word(out, at + index, high | low << 32)
+        return UNUSUAL if seen < 0 else int(seen > 0)
     for index in range(size):
         place = digits - 2 * (size - index)
         high = _nibble(body[first + place] & 0xFF) if place >= 0 else 0
@@ -238,6 +250,30 @@ def read_id(body: bytes, tape: Tape, row: int, size: int, out: Bytes, at: int) -
         seen |= high | low
         out[at + index] = (high << 4 | low) & 0xFF
     return UNUSUAL if seen < 0 else int(seen > 0)
+
+
+@inlined
+def _read_hex(digits: int) -> int:
+    """Return the 4 bytes that 8 hex digits stand for, the first in the lowest place; UNUSUAL for anything else."""
+    letters = digits >> 6 & _ONES
+    nibbles = (digits & _ONES * 15) + letters * 9
+    again = nibbles + _ONES * 48 + (nibbles + _ONES * 6 >> 4 & _ONES) * 39
+    if (nibbles & _ONES * 0x70) != 0 or again != digits | letters << 5:
+        return UNUSUAL
+    pairs = (nibbles << 4 | nibbles >> 8) & 0x00FF_00FF_00FF_00FF
+    pairs = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF
+    return (pairs | pairs >> 16) & 0xFFFF_FFFF
+
+
+@inlined
+def _read_eight_digits(digits: int) -> int:
+    """Return the number that 8 decimal digits stand for, UNUSUAL for anything else."""
+    if ((digits + _ONES * 0x46 | digits - _ONES * 48) & _HIGH_BITS) != 0:
+        return UNUSUAL
+    pairs = digits - _ONES * 48
+    pairs = pairs * 10 + (pairs >> 8)
+    fours = (pairs & 0xFF_0000_00FF) * 0xF_4240_0000_0064 + (pairs >> 16 & 0xFF_0000_00FF) * 0x2710_0000_0001
+    return fours >> 32 & 0xFFFF_FFFF
 
 
 @step
@@ -249,6 +285,12 @@ def read_integer(body: bytes, tape: Tape, row: int) -> tuple[int, bool]:
     if at >= end or end - at > _MAX_DIGITS or (tape[row, KIND] != INTEGER and tape[row, KIND] != TEXT):
         return 0, False
     value = 0
+    while end - at >= 8:
+        eight = _read_eight_digits(load_word(body, at))
+        if eight < 0:
+            return 0, False
+        value = 100_000_000 * value + eight
+        at += 8
     for index in range(at, end):
         digit = (body[index] & 0xFF) - 48
         if digit < 0 or digit > 9:

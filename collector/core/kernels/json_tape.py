@@ -46,12 +46,15 @@ def most_values(body: bytes) -> int:
     return count
 
 
-@kernel
-def scan(body: bytes, tape: Tape) -> int:
-    """Fill a tape of `most_values` rows; return how many there are, or UNUSUAL."""
-    end = len(body)
-    holders = np.empty(MAX_DEPTH, np.int64)
-    depth, count, at, state = 0, 0, 0, _VALUE
+@step
+def scan(body: bytes, at: int, end: int, tape: Tape, holders: NDArray[np.int64]) -> int:
+    """Fill a tape from the text [at, end); return how many values there are, or UNUSUAL.
+
+    Args:
+        tape: a row for each value; where there are too few, the text is UNUSUAL.
+        holders: room for MAX_DEPTH numbers.
+    """
+    depth, count, state = 0, 0, _VALUE
     while True:
         at = skip_space(body, at, end)
         if at >= end:

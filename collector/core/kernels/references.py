@@ -1,5 +1,5 @@
 """Links of a span: how it hangs on its parent (OpenTracing's FOLLOWS_FROM, which Jaeger's SDKs write as links), of
-which call it is another attempt (`cpdd.link.type`), or which message it takes.
+which call it is another attempt or which root it called (`cpdd.link.type`), or which message it takes.
 """
 
 from collector.core.kernels import inlined, step
@@ -11,9 +11,9 @@ _SPAN_LINK = 13 << 3 | BYTES
 _LINK_TRACE_ID, _LINK_SPAN_ID, _LINK_ATTRIBUTE = 1 << 3 | BYTES, 2 << 3 | BYTES, 4 << 3 | BYTES
 _KEY, _VALUE = b"opentracing.ref_type", b"follows_from"
 _TYPE = b"cpdd.link.type"
-_TYPES = name_table([b"retry", b"hedge"])
-NO_LINK, LINK, ATTEMPT = range(3)
-"""Types of link, as `spans.LINKS`; attempts begin at the last one."""
+_TYPES = name_table([b"retry", b"hedge", b"adopted"])
+NO_LINK, LINK, TYPED = range(3)
+"""Types of link, as `spans.LINKS`; those that `cpdd.link.type` names begin at the last one."""
 
 
 @step
@@ -59,10 +59,10 @@ def _is_follows_from(body: bytes, at: int, end: int, trace: int, parent: int) ->
 def find_link(body: bytes, at: int, end: int) -> tuple[int, int, int]:
     """Return type, place of trace id and place of span id of the link that counts of the checked Span [at, end).
 
-    That is the first to an attempt of the same call, else the first. Links whose ids are none do not count.
+    That is the first with a `cpdd.link.type` we know, else the first. Links whose ids are none do not count.
     """
     kind, trace, span = NO_LINK, 0, 0
-    while 0 <= at < end and kind < ATTEMPT:
+    while 0 <= at < end and kind < TYPED:
         tag, value = read_tag(body, at, end)
         at = skip_field(body, value, end, tag)
         if tag == _SPAN_LINK:
@@ -90,7 +90,7 @@ def _read_link(body: bytes, at: int, end: int) -> tuple[int, int, int]:
             key, key_end, type_of, text, text_end = read_key_value(body, content, at)
             if type_of == STRING_VALUE and equals(body, key, key_end, _TYPE):
                 named = find_name(body, text, text_end, _TYPES)
-                kind = ATTEMPT + named if named >= 0 else LINK
+                kind = TYPED + named if named >= 0 else LINK
     return (kind, trace, span) if trace > 0 and span > 0 else (NO_LINK, 0, 0)
 
 

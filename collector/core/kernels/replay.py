@@ -173,10 +173,10 @@ def limit_chain(p, jobs, starts, ends, before, previous, last, tick, slack, low,
 
 
 @kernel
-def replay_target(target, tick, start, end, ids, relation, children, child_first, time):
-    """Return slack (cautious, bold) and drag (cautious, bold) of the nodes of one target.
+def replay_targets(targets, first, ticks, start, end, ids, relation, children, child_first, time):
+    """Return slack (cautious, bold) and drag (cautious, bold) of the nodes of each trace's target.
 
-    Nodes on which the target does not depend have slack -1.
+    Trace t has the nodes first[t]:first[t + 1]. Nodes on which the target does not depend have slack -1.
     """
     nodes = len(start)
     slack = np.full(nodes, -1, np.int64)
@@ -186,35 +186,40 @@ def replay_target(target, tick, start, end, ids, relation, children, child_first
     cap = np.zeros(nodes, np.int64)
     cap_max = np.zeros(nodes, np.int64)
     on_path = np.zeros(nodes, np.uint8)
-    low = start - start[target]  # far below _FAR, which times are not
-    high = end - start[target]
+    low = np.empty(nodes, np.int64)
+    high = np.empty(nodes, np.int64)
     todo = np.empty(nodes, np.int64)
-    todo[0] = target
-    slack[target] = 0
-    slack_max[target] = 0
-    cap[target] = _FAR
-    cap_max[target] = _FAR
-    on_path[target] = 1
-    made = 1
-    done = 0
-    while done < made:
-        p = todo[done]
-        done += 1
-        begin = made
-        for link in range(child_first[p], child_first[p + 1]):
-            child = children[link]
-            low[child] = max(low[child], low[p])
-            high[child] = min(high[child], high[p])
-            if relation[child] == BLOCKING and low[child] < high[child]:
-                todo[made] = child
-                made += 1
-        saved = high[p] - low[p]
-        saved_bold = saved
-        if begin < made:
-            saved, saved_bold = replay_children(
-                p, todo[begin:made], low, high, tick, ids, slack, slack_max, cap, cap_max, on_path
-            )
-        if on_path[p]:
-            drag[p] = max(np.int64(0), min(saved, cap[p], time[p]))
-            drag_max[p] = max(drag[p], min(saved_bold, cap_max[p], time[p]))
+    for trace in range(len(targets)):
+        target = targets[trace]
+        for node in range(first[trace], first[trace + 1]):
+            low[node] = start[node] - start[target]  # far below _FAR, which times are not
+            high[node] = end[node] - start[target]
+        todo[0] = target
+        slack[target] = 0
+        slack_max[target] = 0
+        cap[target] = _FAR
+        cap_max[target] = _FAR
+        on_path[target] = 1
+        made = 1
+        done = 0
+        while done < made:
+            p = todo[done]
+            done += 1
+            begin = made
+            for link in range(child_first[p], child_first[p + 1]):
+                child = children[link]
+                low[child] = max(low[child], low[p])
+                high[child] = min(high[child], high[p])
+                if relation[child] == BLOCKING and low[child] < high[child]:
+                    todo[made] = child
+                    made += 1
+            saved = high[p] - low[p]
+            saved_bold = saved
+            if begin < made:
+                saved, saved_bold = replay_children(
+                    p, todo[begin:made], low, high, ticks[trace], ids, slack, slack_max, cap, cap_max, on_path
+                )
+            if on_path[p]:
+                drag[p] = max(np.int64(0), min(saved, cap[p], time[p]))
+                drag_max[p] = max(drag[p], min(saved_bold, cap_max[p], time[p]))
     return slack, slack_max, drag, drag_max

@@ -43,6 +43,10 @@ class Report:
     rates: Mapping[tuple[str, str], Rate] = field(default_factory=dict)
     """By operation and rule."""
     leases: Mapping[str, int] = field(default_factory=dict)
+    spans_sent: int = 0
+    """That arrived, since the start of the instance."""
+    spans_lost: int = 0
+    """That its queue or its connection lost: what is counted lacks them."""
 
 
 @dataclass(slots=True)

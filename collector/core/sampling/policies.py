@@ -7,9 +7,20 @@ written by people  ->  Book  ->  document_for(service, shares)   what a pushed c
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from cpdd.errors import CpddError
-from cpdd.sampling.document import Document, Policy, exact_name, hash_of
+from cpdd.sampling.document import (
+    MAX_OPERATIONS,
+    Document,
+    Policy,
+    check_predicates,
+    exact_name,
+    hash_of,
+    parse_policy,
+    policy_json,
+)
+from cpdd.sampling.fields import MAX_TEXT_CHARS
 from cpdd.sampling.jaeger import Strategy
 from cpdd.sampling.resolution import resolve
 
@@ -26,6 +37,7 @@ class TooManyPolicies(CpddError):
     def __init__(self, kind: str, found: int, limit: int) -> None:
         self.found = found
         self.limit = limit
+        self.place = "policies"
         super().__init__(f"refused: {found} {kind} would be over the limit of {limit}\nhint: delete some first")
 
 
@@ -54,13 +66,19 @@ class Book:
     policies: Mapping[str, Policy] = field(default_factory=dict)
 
     def put(self, policies: Iterable[Policy], now_ms: int) -> "Book":
-        """Return the book with policies added or, by id, replaced. Raises TooManyPolicies."""
+        """Return the book with policies added or, by id, replaced. Raises TooManyPolicies, PolicyError."""
+        policies = list(policies)
         kept = {policy.id: policy for policy in self.policies.values() if not _is_long_over(policy, now_ms)}
-        return self._next(kept | {policy.id: policy for policy in policies}, now_ms)
+        book = self._next(kept | {policy.id: policy for policy in policies}, now_ms)
+        _check_readable(policies)
+        return book
 
     def replace_all(self, policies: Iterable[Policy], now_ms: int) -> "Book":
         """Return the book with these policies and no others."""
-        return self._next({policy.id: policy for policy in policies}, now_ms)
+        policies = list(policies)
+        book = self._next({policy.id: policy for policy in policies}, now_ms)
+        _check_readable(policies)
+        return book
 
     def without(self, policy_id: str, now_ms: int) -> "Book":
         """Return the book without a policy, and without those of its group. Raises UnknownPolicy."""
@@ -100,6 +118,11 @@ class Book:
     def _of_several(self) -> list[Policy]:
         return [policy for policy in self.policies.values() if _one_service(policy) is None]
 
+    @cached_property
+    def telling(self) -> list[Policy]:
+        """Boosts that carry detail, ended ones included."""
+        return [policy for policy in self.policies.values() if policy.detail]
+
     def live(self, now_ms: int) -> list[Policy]:
         """Return the policies in force."""
         return [policy for policy in self.policies.values() if is_live(policy, now_ms)]
@@ -115,7 +138,16 @@ class Book:
             raise TooManyPolicies("policies", len(policies), MAX_POLICIES)
         if len(book.boosts(now_ms)) > MAX_LIVE_BOOSTS:
             raise TooManyPolicies("live boosts", len(book.boosts(now_ms)), MAX_LIVE_BOOSTS)
+        for own in (*book._of_one.values(), []):
+            together = [policy for policy in (*book._of_several, *own) if is_live(policy, now_ms)]
+            check_predicates(together, [f"policy {policy.id!r}" for policy in together])
         return book
+
+
+def _check_readable(policies: Iterable[Policy]) -> None:
+    """Raise PolicyError for the first that clients would refuse, with all others of its document."""
+    for policy in policies:
+        parse_policy(policy_json(policy), f"policy {policy.id!r}")
 
 
 def is_live(policy: Policy, now_ms: int) -> bool:
@@ -142,20 +174,33 @@ def may_concern(policy: Policy, service: str) -> bool:
 
 
 def document_for(book: Book, service: str, shares: Mapping[str, Shares], now_ms: int) -> Document:
-    """Return what a service's clients sample by: the live policies that may concern it, shares filled in."""
+    """Return what a service's clients sample by: the live policies that may concern it, shares filled in.
+
+    Boosts of other services that carry detail are announced: their traces may come by, and a client turns up only
+    what it knows somebody asked for.
+    """
     policies = tuple(
         _with_shares(policy, shares.get(policy.id)) for policy in book.concerning(service) if is_live(policy, now_ms)
     )
+    elsewhere = [policy for policy in book.telling if is_live(policy, now_ms) and not may_concern(policy, service)]
+    policies += tuple(_announced(policy) for policy in elsewhere)
     return Document(book.version, policies, hash_of(policies), now_ms)
+
+
+def _announced(policy: Policy) -> Policy:
+    """A boost as services that begin none of its traces are told of it."""
+    matchers = tuple(m for m in policy.matchers if m.where == "resource_attribute" and m.key == "service.name")
+    return replace(policy, matchers=matchers, max_traces=None, group="", author="", reason="")
 
 
 def _with_shares(policy: Policy, shares: Shares | None) -> Policy:
     if shares is None:
         return policy
+    operations = ((name, percent(share)) for name, share in shares.operations.items() if len(name) <= MAX_TEXT_CHARS)
     return replace(
         policy,
         percentage=None if shares.probability is None else percent(shares.probability),
-        operations={name: percent(share) for name, share in shares.operations.items()},
+        operations=dict(islice(operations, MAX_OPERATIONS)),
         local_traces_per_second=shares.local_traces_per_second,
     )
 
@@ -176,7 +221,7 @@ def strategy_for(document: Document, service: str, operations: Collection[str], 
         operations: names known of the service; those that policies name come on top.
         baseline: where no policy says more.
     """
-    usable = [policy for policy in document.policies if _is_for_names(policy)]
+    usable = [policy for policy in document.policies if _is_for_names(policy) and may_concern(policy, service)]
     tests = [(policy, [matcher.test() for matcher in policy.matchers if matcher.where == "name"]) for policy in usable]
 
     def probability(operation: str | None) -> float:

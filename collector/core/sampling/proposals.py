@@ -55,6 +55,10 @@ class Proposal:
     """What it may add."""
     traces_needed: int
     """What would answer the question; where it is more than `max_traces`, the boost has to be repeated."""
+    decides_in_s: float
+    """When it would be answered, with the boost and its repetitions."""
+    otherwise_in_s: float | None
+    """When without, by what is kept now; None where nothing is."""
     traces_per_second: float
     """What it adds; likewise below."""
     spans_per_second: float
@@ -156,6 +160,8 @@ class _Asking:
             duration_s=duration_s,
             max_traces=most,
             traces_needed=needed,
+            decides_in_s=float(math.ceil(needed / added)),
+            otherwise_in_s=float(math.ceil(needed / self.rate.kept)) if self.rate.kept else None,
             traces_per_second=round(added, 3),
             spans_per_second=round(added * self.cost.spans_a_trace, 3),
             spans=math.ceil(most * self.cost.spans_a_trace),

@@ -1,7 +1,13 @@
 """Policies in a few words, for the page and the command."""
 
+from cpdd.detail_letters import Detail
 from cpdd.sampling.document import Matcher, Policy
 
+DETAIL_WORDS: dict[Detail, str] = {
+    "query_text": "values of queries",
+    "attributes": "extra attributes",
+    "function_spans": "spans of functions",
+}
 _HOW = {"exact": "", "starts_with": "starting with ", "ends_with": "ending in ", "contains": "containing "}
 
 
@@ -22,7 +28,8 @@ def what(policy: Policy) -> str:
             return f"keeps at most {policy.percentage:.4g} %"
         case "drop":
             return "drops"
-    return f"keeps {policy.percentage:.4g} %"
+    more = f", with {' and '.join(DETAIL_WORDS[detail] for detail in policy.detail)}" if policy.detail else ""
+    return f"keeps {policy.percentage:.4g} %{more}"
 
 
 def _matcher(matcher: Matcher) -> str:

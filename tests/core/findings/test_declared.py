@@ -3,6 +3,7 @@
 import pytest
 
 from collector.core.findings.declared import hidden_mandatory, needless_mandatory
+from collector.core.said import Said
 from tests.core.findings.looks import disproved, edge, found, journey, look, only
 
 
@@ -21,6 +22,14 @@ def test_one_that_its_caller_often_fails_with_is_too_and_says_so():
     finding = only(found(hidden_mandatory, look(journey(edge("shop/x", "pricing/y", "mixed", "optional")))))
 
     assert "often fails with" in finding.title
+
+
+def test_a_declared_fallback_that_does_not_help_is_named():
+    pricing = edge("shop/buy", "shop/discounts", "mandatory", "optional", kind="internal", said=Said(fallback="cache"))
+
+    advice = only(found(hidden_mandatory, look(journey(pricing)))).advice
+
+    assert advice.startswith("It declares an older answer in its place, which does not help")
 
 
 @pytest.mark.parametrize(

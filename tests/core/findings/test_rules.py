@@ -30,6 +30,7 @@ from collector.core.journeys import Journey, Latency
 from collector.core.naming import Inventor
 from collector.core.objectives import Counts, stand
 from collector.core.queue_promises import QueuePromise
+from collector.core.said import Said
 from tests.core.findings.looks import NOW_NS, disproved, edge, found, journey, look, only, op
 
 NOW_S = NOW_NS // 10**9
@@ -76,7 +77,7 @@ def test_between_the_two_thresholds_it_stays_as_it_is():
 
 
 def test_one_with_a_deadline_waits_no_longer_than_that_and_is_told_so():
-    tips = edge("shop/cart", "shop/tips", "optional", critical_share=0.4, deadline_ns=200 * MS)
+    tips = edge("shop/cart", "shop/tips", "optional", critical_share=0.4, said=Said(200 * MS))
 
     finding = only(found(optional_but_blocking, look(journey(tips))))
 
@@ -88,7 +89,7 @@ def test_one_with_a_deadline_waits_no_longer_than_that_and_is_told_so():
 @pytest.mark.parametrize(("deadline_ms", "is_found"), [(50, False), (51, True)])
 def test_a_deadline_of_a_tenth_of_what_the_journey_promises_is_none(deadline_ms: int, is_found: bool):
     promised = Journey("check out", latency=Latency(0.99, 500 * MS))
-    tips = edge("shop/cart", "shop/tips", "optional", critical_share=0.4, deadline_ns=deadline_ms * MS)
+    tips = edge("shop/cart", "shop/tips", "optional", critical_share=0.4, said=Said(deadline_ms * MS))
     what = look(journey(tips, said=promised))
 
     assert (found(optional_but_blocking, what) != []) == is_found
@@ -99,12 +100,12 @@ def test_a_deadline_of_a_tenth_of_what_the_journey_promises_is_none(deadline_ms:
 
 
 def limits(*below: EdgeSeen, deadline_ms: int = 200) -> Look:
-    mark = edge("shop/buy", "shop/price", kind="internal", deadline_ns=deadline_ms * MS)
+    mark = edge("shop/buy", "shop/price", kind="internal", said=Said(deadline_ms * MS))
     return look(journey(mark, *below))
 
 
 def test_a_call_that_may_take_longer_than_somebody_above_waits_is_incoherent():
-    stock = edge("pricing/sum", "pricing/ask stock", kind="internal", deadline_ns=1000 * MS)
+    stock = edge("pricing/sum", "pricing/ask stock", kind="internal", said=Said(1000 * MS))
 
     finding = only(found(incoherent_timeouts, limits(edge("shop/price", "pricing/sum"), stock)))
 
@@ -135,7 +136,7 @@ def test_what_takes_no_longer_or_is_not_waited_for_or_hardly_seen_is_coherent(mo
 
 
 def test_a_deadline_below_is_believed_rather_than_the_mean():
-    inner = edge("shop/price", "shop/ask", kind="internal", deadline_ns=100 * MS, mean_ns=300.0 * MS)
+    inner = edge("shop/price", "shop/ask", kind="internal", said=Said(100 * MS), mean_ns=300.0 * MS)
 
     assert found(incoherent_timeouts, limits(inner)) == []
 
@@ -374,6 +375,15 @@ def test_a_promise_that_burns_names_the_call_that_is_to_blame():
 
     assert (finding.kind, finding.urgency, finding.service) == ("budget burning", "failing", "bank")
     assert finding.title == "check out fails more often than it promises: most of it with bank y"
+
+
+def test_a_promise_that_an_experiment_burns_says_so():
+    standing = stand("availability", 0.99, storm(), NOW_S)
+    burning = journey(edge("shop/buy", "pay/x", blamed=200.0, blamed_injected=180.0), standings=(standing,))
+
+    finding = only(found(burning_promises, look(burning)))
+
+    assert ("failed by injected faults", 180.0) in [(fact.name, fact.value) for fact in finding.facts]
 
 
 def test_where_the_root_fails_by_itself_no_call_is_blamed():

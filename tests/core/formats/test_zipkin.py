@@ -74,6 +74,22 @@ def test_a_missing_duration_is_a_missing_end():
 
 
 @pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"sql.query": "select 1"}, {"db.system.name": "other_sql"}),
+        (
+            {"cassandra.query": "SELECT", "cassandra.keyspace": "auth"},
+            {"db.system.name": "cassandra", "db.namespace": "auth"},
+        ),
+        ({"sql.query": "select 1", "db.system.name": "mysql"}, {"db.system.name": "mysql"}),
+        ({"http.path": "/"}, {}),
+    ],
+)
+def test_a_statement_makes_a_span_a_call_of_a_database(tags: dict[str, str], said: dict[str, str]):
+    assert attributes_of(read(kind="CLIENT", tags=tags)) == {**tags, **said}
+
+
+@pytest.mark.parametrize(
     ("fields", "number"),
     [
         ({"kind": "CLIENT"}, 3),

@@ -42,6 +42,8 @@ def test_an_edge_that_nobody_can_judge_is_proposed_with_its_roots_and_its_cost()
     assert found.duration_s == pytest.approx(2_000 / 6.7, abs=1)
     assert (found.spans, found.spans_per_second) == (60_000, pytest.approx(30 * 6.7))
     assert "20 more failures" in found.why
+    assert found.decides_in_s == pytest.approx(2_000 / 6.7, abs=1)
+    assert found.otherwise_in_s == 2_000, "one a second is kept now"
 
 
 def test_where_the_traffic_is_too_little_all_is_kept_for_longer_and_the_rest_is_said():
@@ -51,6 +53,7 @@ def test_where_the_traffic_is_too_little_all_is_kept_for_longer_and_the_rest_is_
     assert found.duration_s == 3600
     assert found.traces_needed == 200_000
     assert found.max_traces == 3_240
+    assert found.decides_in_s == pytest.approx(200_000 / 0.9, abs=1), "56 boosts of an hour"
 
 
 def test_an_edge_that_never_failed_is_taken_to_fail_as_often_as_that_allows():

@@ -1,9 +1,10 @@
 """The push provider against a real sampling port, and against what may stand in its place."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -46,11 +47,11 @@ class WatchedSampler(DynamicSampler):
 
 
 @contextmanager
-def following(address: str, ttl_s: float = 600.0) -> Iterator[tuple[WatchedSampler, Keeper]]:
+def following(address: str, ttl_s: float = 600.0, silence_s: float = 40.0) -> Iterator[tuple[WatchedSampler, Keeper]]:
     sampler = WatchedSampler("shop", baseline=0.0)
     sampler.changed = threading.Condition()
     keeper = Keeper(sampler, ttl_s=ttl_s)
-    provider = PushProvider(address, keeper)
+    provider = PushProvider(address, keeper, silence_s=silence_s)
     provider.start()
     try:
         yield sampler, keeper
@@ -117,6 +118,69 @@ def test_a_server_that_comes_back_is_found_again_and_the_last_policies_stay_mean
         assert keeper.standing.version == 2
     finally:
         context.__exit__(None, None, None)
+
+
+class Cable:
+    """Carries bytes to a port and back, until it is cut: then connections stay open and nothing comes any more."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_cut = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = [self._listener]
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._is_cut.set()
+
+    def mend(self) -> None:
+        self._is_cut.clear()
+
+    def take_away(self) -> None:
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._port))
+                self._sockets += near, far
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while some := one.recv(1 << 16):
+                if self._is_cut.is_set():
+                    return
+                other.sendall(some)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_where_the_network_is_cut_the_last_policies_stay_the_status_says_why_and_it_is_found_again():
+    with control_server() as server:
+        server.ask("POST", "/v1/policies", policy("all", 100))
+        cable = Cable(server.port)
+        with following(cable.address, silence_s=0.3) as (sampler, keeper):
+            sampler.wait_for(sampler.keeps)
+            lost = threading.Event()
+            lose = keeper.lose
+            keeper.lose = lambda problem: (lose(problem), lost.set())[0]  # type: ignore[method-assign]
+            cable.cut()
+            assert lost.wait(20)
+            kept, problem = sampler.keeps(), keeper.standing.problem
+            server.ask("POST", "/v1/policies", {"policies": [policy("none", 0)], "replace": True})
+            cable.mend()
+            sampler.wait_for(lambda: not sampler.keeps(HIGH), 20)
+        cable.take_away()
+
+    assert kept
+    assert "timed out" in problem
+    assert keeper.standing.version == 2
 
 
 class Answers(BaseHTTPRequestHandler):

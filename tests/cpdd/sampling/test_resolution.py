@@ -68,3 +68,15 @@ def test_a_counted_boost_pays_only_for_what_an_uncounted_one_does_not_add():
     resolved = resolve(policies, "o", 1.0)
 
     assert (resolved.probability, resolved.without_lease) == (0.8, 0.4)
+
+
+def test_the_share_of_a_boost_says_which_traces_tell_more_also_of_those_that_are_kept_anyway():
+    telling = [
+        policy("f", 1, kind="boost", expires_unix_ms=1, detail=["function_spans"]),
+        policy("q", 20, kind="boost", expires_unix_ms=1, detail=["query_text"]),
+    ]
+
+    found = resolve(document(policy("base", 100), *telling).policies, "GET /", 0.0)
+
+    assert (found.probability, found.rule) == (1.0, "base")
+    assert found.detail == ((0.01, "qf"), (0.2, "q"))

@@ -1,0 +1,45 @@
+"""Rounds of background work say what is wrong once, and when it is over."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.exceptions import OperationalError
+
+from collector.background import Rounds
+from collector.store.engine import Address, Store
+from collector.store.lock import DirectoryLock
+
+REFUSED = OperationalError("HTTPConnectionPool(host='db', port=8123): Max retries exceeded (Connection refused)")
+
+
+@pytest.fixture
+def rounds(tmp_path: Path) -> Rounds:
+    return Rounds("analysis", Store(Address("cpdd", None, "clickhouse://me:secret@db:8123"), DirectoryLock(tmp_path)))
+
+
+def failed(rounds: Rounds, error: Exception) -> str:
+    try:
+        raise error
+    except Exception as raised:
+        return rounds.failed(raised, retry_s=1.0)
+
+
+def test_a_store_that_is_away_is_told_once_and_its_return_too(rounds: Rounds, caplog: pytest.LogCaptureFixture) -> None:
+    reasons = [failed(rounds, REFUSED) for _ in range(3)]
+    rounds.succeeded()
+    rounds.succeeded()
+
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["analysis waits for the store", "analysis goes on"]
+    assert all(reason.startswith("the store does not answer: clickhouse://db:8123/cpdd") for reason in reasons)
+    assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_a_fault_of_ours_is_told_each_time_with_its_traceback(rounds: Rounds, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    for _ in range(2):
+        failed(rounds, KeyError("Journey"))
+
+    assert [record.getMessage() for record in caplog.records] == ["analysis failed, trying again"] * 2
+    assert all(record.exc_info for record in caplog.records)

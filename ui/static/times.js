@@ -1,0 +1,60 @@
+// Times of the page in the reader's own zone, for who chose so; the choice is remembered by the browser.
+
+const CHOICE = "cpdd.zone"; // "local", or nothing for UTC
+
+/** A moment as short as the page says it in UTC: today without its date. `zone` is for tests. */
+export function local(moment, now, zone) {
+  const options = { hourCycle: "h23", timeZone: zone };
+  const day = (date) => new Intl.DateTimeFormat("en-CA", { ...options, dateStyle: "short" }).format(date);
+  const time = { ...options, hour: "2-digit", minute: "2-digit" };
+  if (day(moment) === day(now)) return new Intl.DateTimeFormat("en-GB", { ...time, second: "2-digit" }).format(moment);
+  const date = { ...options, day: "numeric", month: "short", ...(moment.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }) };
+  return `${new Intl.DateTimeFormat("en-GB", date).format(moment)} ${new Intl.DateTimeFormat("en-GB", time).format(moment)}`.replaceAll(" ", "\u00a0");
+}
+
+/** ISO 8601 with the offset of a zone: what a form of ours reads. */
+export function withOffset(moment, minutesBehindUtc) {
+  const shifted = new Date(moment.getTime() - minutesBehindUtc * 60_000).toISOString().slice(0, 19);
+  const ahead = Math.abs(minutesBehindUtc);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${shifted}${minutesBehindUtc > 0 ? "-" : "+"}${two(Math.floor(ahead / 60))}:${two(ahead % 60)}`;
+}
+
+function rewrite(root) {
+  const now = new Date();
+  for (const time of root.querySelectorAll("time[datetime]:not([data-ends-ms])")) time.textContent = local(new Date(time.dateTime), now);
+  for (const input of root.querySelectorAll("input[data-moment]")) {
+    const moment = new Date(input.value);
+    if (!Number.isNaN(moment.getTime())) input.value = input.defaultValue = withOffset(moment, moment.getTimezoneOffset());
+  }
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(CHOICE) === "local";
+  } catch {
+    return false; // storage is forbidden: UTC
+  }
+}
+
+export function attach(root) {
+  const button = root.querySelector("[data-zone]");
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const isLocal = remembered();
+  if (isLocal) {
+    rewrite(root);
+    root.querySelector("[data-zone-words]").textContent = `Times are ${name}; sentences that name UTC are UTC.`;
+    new MutationObserver((changes) => {
+      for (const { addedNodes } of changes) for (const node of addedNodes) if (node.querySelectorAll) rewrite(node);
+    }).observe(root.querySelector("main"), { childList: true, subtree: true });
+  }
+  button.hidden = !isLocal && name === "UTC"; // nothing to choose
+  button.textContent = isLocal ? "Show UTC" : `Show ${name}`;
+  button.addEventListener("click", () => {
+    if (isLocal) localStorage.removeItem(CHOICE);
+    else localStorage.setItem(CHOICE, "local");
+    location.reload();
+  });
+}
+
+if (typeof document !== "undefined") attach(document);
