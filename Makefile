@@ -12,11 +12,11 @@ demo: $(STAMP)  ## a shop of real services under load, its critical paths on a p
 
 test: $(STAMP)  ## every test but the slow ones, in under 8 minutes
 	$(BIN)/python -m collector.warm
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-all: $(STAMP)  ## every test
 	$(BIN)/python -m collector.warm
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(STAMP)  ## what CI runs beside the tests
 	$(BIN)/ruff check .

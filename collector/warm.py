@@ -30,7 +30,8 @@ from collector.store.native import arrivals_block, encode
 PATIENCE_CPU_S = 3.0
 """Whoever has worked so long (not: waited for a processor) is compiling: we say so, and get help."""
 
-_ENCODING = "encoding"
+_ENCODING, _FILES = "encoding", "files"
+"""Parts that a process of its own compiles."""
 _START_UNIX_NANO = 1_700_000_000_000_000_000
 
 
@@ -102,8 +103,7 @@ class _Help:
         while not self._done.wait(0.2):
             if time.process_time() > patient_until_s:
                 self._tell("compiling kernels for this machine, once: about a minute")
-                command = [sys.executable, "-m", "collector.warm", _ENCODING]
-                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                self._process = _start(_ENCODING)
                 return
 
 
@@ -166,9 +166,23 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-if __name__ == "__main__":
-    if sys.argv[1:] == [_ENCODING]:
+def _start(part: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "collector.warm", part]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def main(part: str = "") -> int:
+    """Warm everything, or one part; return the exit status."""
+    if part == _ENCODING:
         warm_encoding()
-    else:
-        warm(_tell)
+    elif part == _FILES:
         warm_files()
+    else:
+        with _start(_FILES) as files:
+            warm(_tell)
+        return files.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

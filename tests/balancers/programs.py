@@ -25,6 +25,7 @@ from cpdd.cli._lb_spans import spans_of
 from cpdd.ids import PrivateIds
 from cpdd.propagation import TraceContextPropagator
 from cpdd.server_timing import server_timing
+from tests.ports import free_port
 
 PATIENCE_S = 60.0
 RESOURCE = Resource({"service.name": "edge"})
@@ -102,11 +103,6 @@ def program(name: str, package: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed: apt-get install {package}")
     return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 class _Server(ThreadingHTTPServer):

@@ -162,11 +162,11 @@ def test_an_endpoint_that_never_worked_is_an_error_at_once():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    clock = Clock()
-    sender = OtlpHttpSender(f"http://127.0.0.1:{port}/v1/traces", sleep=clock.sleep, clock=clock)
+        clock = Clock()
+        sender = OtlpHttpSender(f"http://127.0.0.1:{port}/v1/traces", sleep=clock.sleep, clock=clock)
 
-    with pytest.raises(EndpointError) as error:
-        sender.send(b"one")
+        with pytest.raises(EndpointError) as error:
+            sender.send(b"one")
 
     assert clock.slept == []
     assert "Connection refused" in str(error.value)

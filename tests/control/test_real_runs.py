@@ -1,7 +1,6 @@
 """Programs as people run them follow a change of policy: gunicorn with preload, uvicorn, a Celery worker, a script."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.control.control_server import ControlServer, control_server
+from tests.ports import free_port
 
 PROGRAM = "tests.control.real_program"
 LIMIT_S = 60.0
@@ -78,12 +78,6 @@ def follows(server: ControlServer, ask: Callable[[], Answer | None], processes: 
     assert wait_for(ask, True, processes) == before
     server.ask("DELETE", f"/v1/boosts/{boost['id']}")
     assert wait_for(ask, False, processes) == before
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def test_both_workers_of_a_preloaded_gunicorn_follow(server: ControlServer):

@@ -20,14 +20,14 @@ from tests.core.trace_strategies import Trace, batches, traces
 
 CLIP = PathPolicy(overflow="clip")
 STRICT_CLOCKS = PathPolicy(max_skew_ns=30)
-many = settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 some = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 # The judge
 
 
-@many
+@some
 @given(traces())
 def test_fast_and_slow_agree_on_the_path_slack_and_drag(spans: Trace) -> None:
     batch = make_batch(spans)
@@ -36,6 +36,13 @@ def test_fast_and_slow_agree_on_the_path_slack_and_drag(spans: Trace) -> None:
 
     assert paths(fast) == paths(slow)
     assert measures(fast) == measures(slow)
+
+
+@pytest.mark.slow
+@many
+@given(traces())
+def test_fast_and_slow_agree_on_thousands_of_traces(spans: Trace) -> None:
+    test_fast_and_slow_agree_on_the_path_slack_and_drag.hypothesis.inner_test(spans)
 
 
 @some

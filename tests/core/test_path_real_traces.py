@@ -18,7 +18,7 @@ from tests.core.test_path_properties import assert_fills, everything, measures, 
 
 DATA = Path(__file__).parents[2] / "../shared/data/otlp"
 SETS = sorted(DATA.glob("*.otlp.pb.gz"))
-COMPARED = 15
+COMPARED = [5, pytest.param(50, marks=pytest.mark.slow)]
 """Of each set, so many traces are compared, spread over the file; the slow side takes about a millisecond a span."""
 
 pytestmark = pytest.mark.skipif(not SETS, reason=f"no trace data in {DATA}")
@@ -27,11 +27,12 @@ each_set = pytest.mark.parametrize("file", SETS, ids=lambda file: file.name.part
 
 @each_set
 @pytest.mark.parametrize("overflow", ["auto", "clip"])
-def test_fast_and_slow_agree_on_real_traces(file: Path, overflow: str) -> None:
+@pytest.mark.parametrize("compared", COMPARED)
+def test_fast_and_slow_agree_on_real_traces(file: Path, overflow: str, compared: int) -> None:
     traces = [trace for trace in read_traces(file) if len(trace) < 1_500]
     if not traces:
         pytest.skip("its traces are too long for the slow side")
-    some = traces[:: -(-len(traces) // COMPARED)]
+    some = traces[:: -(-len(traces) // compared)]
     batch = make_batch([span for trace in some for span in trace])
 
     fast = explain(batch, PathPolicy(overflow))

@@ -12,6 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.cpdd.test_collector_trouble import ANSWERS, Collector
+from tests.ports import free_port
 
 SERVICE = Path(__file__).parents[2] / "examples/trace_context_service.py"
 REQUESTS = 60
@@ -73,8 +74,7 @@ class Service:
 
 @contextmanager
 def running(endpoint: str) -> Iterator[Service]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     words = [sys.executable, str(SERVICE), "--framework", "flask", "--port", str(port)]
     environ = {**VARIABLES, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint, "PATH": ""}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environ)

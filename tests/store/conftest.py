@@ -1,8 +1,8 @@
 """One contract, two engines: inside this process, and behind ClickHouse's HTTP interface.
 
-To start an engine and make the tables costs a third of a second, most tests are done in less, and there are hundreds.
-So `store` is one that is open already, emptied; a test that closes it, opens it twice or changes a table asks for
-`own_store` or `place`.
+To start an engine and make the tables takes a quarter of a second of work, most tests less, and there are hundreds.
+So `store` is one that is open already, emptied; a test that closes it, opens it twice, changes a table or fills a
+hundred partitions (which take seconds to empty) asks for `own_store` or `place`.
 """
 
 import subprocess

@@ -160,7 +160,7 @@ def test_reading_behind_the_cursor_gives_every_span_once(store: Store, derived: 
 
 
 def test_a_gap_in_the_numbers_is_stepped_over(store: Store, derived: Derived) -> None:
-    commit(store, *([Span(trace_id=n, span_id=1)] for n in range(1, 40)))
+    commit(store, [Span(trace_id=n, span_id=1) for n in range(1, 40)])
     with store.client() as client:
         run(client, "DELETE FROM span_arrivals WHERE Sequence > 2 AND Sequence < 35")
     cursor = derived.read_arrivals({}, limit=2).last()
@@ -429,14 +429,15 @@ def test_minutes_that_no_table_can_hold_are_left_out(derived: Derived) -> None:
     derived.recompute_minutes([-1, 2**32 // 60, 2**40])
 
 
-def test_many_minutes_over_many_days_are_recomputed_at_once(store: Store, derived: Derived) -> None:
+def test_many_minutes_over_many_days_are_recomputed_at_once(own_store: Store) -> None:
+    derived = Derived(own_store)
     traces = [LearnedTrace(n + 1, start=NOON + n * 1440 * MINUTE_NS, path={(SHOP,): 100}) for n in range(130)]
     batch = learned(traces, version=NOW + 1)
     derived.write(batch)
 
     derived.recompute_minutes(batch.minutes)
 
-    (summary,) = Reader(store).journeys(Window(NOON, NOON + 200 * 1440 * MINUTE_NS))
+    (summary,) = Reader(own_store).journeys(Window(NOON, NOON + 200 * 1440 * MINUTE_NS))
     assert summary.traces == 130
 
 

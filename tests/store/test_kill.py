@@ -6,18 +6,19 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from collector.store.derived import Derived
 from collector.store.engine import open_store
 from tests.store.commit_until_killed import SPANS
 
-KILLS = 10
 ROUND = 1_000_000
 """Trace ids of a round begin at a multiple of this."""
 
 
-def test_ten_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    acknowledged = [trace_id for kill in range(KILLS) for trace_id in commit_and_kill(tmp_path, kill)]
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, kills: int) -> None:
+    acknowledged = [trace_id for kill in range(kills) for trace_id in commit_and_kill(tmp_path, kill)]
 
     with open_store("chdb://", tmp_path) as store, store.client() as client:
         low = "reinterpretAsUInt64(reverse(unhex(substring(TraceId, 17, 16))))"
@@ -26,7 +27,7 @@ def test_ten_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         looked_up = {row[0] for row in client.query("SELECT DISTINCT TraceId FROM otel_traces_trace_id_ts").result_rows}
         arrived = read_all(Derived(store))
 
-    assert len(acknowledged) >= KILLS
+    assert len(acknowledged) >= kills
     assert {trace_id: stored.get(trace_id) for trace_id in acknowledged} == dict.fromkeys(acknowledged, SPANS)
     assert {f"{trace_id:032x}" for trace_id in acknowledged} <= looked_up
     assert {trace_id: arrived[trace_id] for trace_id in acknowledged} == dict.fromkeys(acknowledged, SPANS)

@@ -170,14 +170,14 @@ def test_a_batch_at_fault_is_refused_for_good_and_its_neighbours_are_stored(stor
     assert rows(store, "SELECT TraceIdLow FROM span_arrivals ORDER BY TraceIdLow") == good
 
 
-def test_small_batches_of_many_days_are_stored_although_their_group_touches_too_many(store: Store) -> None:
-    committer = Committer(store, lanes=1, linger_ms=60_000, max_rows=10_000, retry_delays_s=())
+def test_small_batches_of_many_days_are_stored_although_their_group_touches_too_many(own_store: Store) -> None:
+    committer = Committer(own_store, lanes=1, linger_ms=60_000, max_rows=10_000, retry_delays_s=())
     stored = [committer.submit(encode([Span(trace_id=n + 1, span_id=1, start=NOON + n * DAY_NS)])) for n in range(101)]
 
     committer.close()
 
     assert [future.exception() for future in stored] == [None] * 101
-    assert counts(store) == (101, 101, 101)
+    assert counts(own_store) == (101, 101, 101)
 
 
 def test_a_store_that_fails_tells_the_senders_to_come_back(own_store: Store) -> None:
