@@ -20,8 +20,10 @@ from tests.core.trace_strategies import Trace, batches, traces
 
 CLIP = PathPolicy(overflow="clip")
 STRICT_CLOCKS = PathPolicy(max_skew_ns=30)
-many = settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-some = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Few random traces have what a test looks for, and a busy machine makes them slowly: neither is a fault.
+PATIENT = (HealthCheck.too_slow, HealthCheck.filter_too_much)
+many = settings(max_examples=5_000, deadline=None, suppress_health_check=PATIENT)
+some = settings(max_examples=300, deadline=None, suppress_health_check=PATIENT)
 
 
 # The judge
