@@ -208,7 +208,9 @@ def test_the_handle_tells_what_was_sent_and_what_was_lost(run_program):
 
 
 def test_memory_is_bounded_by_the_queue_however_many_spans_are_lost(hasty, silent):
-    processor = PromptBatchProcessor(FastOTLPExporter(silent.address, timeout=1))
+    processor = PromptBatchProcessor(
+        FastOTLPExporter(silent.address, timeout=60)
+    )  # one batch is under way all the time
     provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("x")
