@@ -19,7 +19,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -121,7 +121,7 @@ def _await_analysis(server: ServerProcess) -> None:
 
 
 @contextmanager
-def _ingesting(server: ServerProcess, spans_per_s: int):  # type: ignore[no-untyped-def]
+def _ingesting(server: ServerProcess, spans_per_s: int) -> Iterator[None]:
     """Send spans of now at a rate while the context lasts."""
     ended = threading.Event()
 

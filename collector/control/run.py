@@ -19,6 +19,7 @@ from collector.listen import Endpoint
 from collector.loop import LoopThread
 from collector.receive.asgi import Application
 from collector.store.engine import Store
+from collector.store.journey_shares import JourneyShares
 from collector.store.roots import RootFinder
 from collector.store.sampling_log import SamplingLog
 from collector.store.trace_costs import TraceCosts
@@ -64,23 +65,24 @@ class Control:
             seen: journeys as the judge saw them last; boosts are proposed by them.
         """
         settings = self._settings
-        self._service = self._loop.run(self._make(SamplingLog(store), RootFinder(store), TraceCosts(store)))
+        self._service = self._loop.run(self._make(store))
         self._proposer = Proposer(self._service, seen, settings.sampling_auto_traces_per_s)
         self._loop.run(self._proposer.begin())
         if self._manager is not None:
             self._manager.start(self.strategy)
         return ControlApp(self._service, self._guard, self._proposer)
 
-    async def _make(self, log: SamplingLog, roots: RootFinder, costs: TraceCosts) -> SamplingService:
+    async def _make(self, store: Store) -> SamplingService:
         settings = self._settings
         service = SamplingService(
-            log,
-            roots,
+            SamplingLog(store),
+            RootFinder(store),
             self._workers,
             settings.sampling_default,
             settings.sampling_max_boost_s,
-            read_costs=costs.read,
+            read_costs=TraceCosts(store).read,
             told=self.told,
+            read_rarest=JourneyShares(store).read,
         )
         await service.begin()
         return service

@@ -31,6 +31,7 @@ from collector.core.sampling.policies import (
 from collector.core.sampling.roots import Root
 from collector.core.sampling.strategies import strategies_json
 from collector.core.sampling.told import Told
+from collector.core.sampling.words import DETAIL_WORDS
 from collector.store.sampling_log import RESERVED, Change
 from cpdd.detail_letters import Detail
 from cpdd.errors import CpddError
@@ -44,7 +45,7 @@ TICK_S = 0.25
 MAX_DOCUMENTS = 2_000
 MAX_TARGETS = 50
 COSTS_S = 10.0
-"""How old what is known of the costs of traces may be."""
+"""How old what is known of the costs of traces, and of their journeys, may be."""
 
 
 class Log(Protocol):
@@ -127,11 +128,13 @@ class SamplingService:
         wall_clock: Callable[[], float] = time.time,
         read_costs: Callable[[], Costs] = dict,
         told: Told | None = None,
+        read_rarest: Callable[[], Mapping[Root, float]] = dict,
     ) -> None:
         """Args:
         workers: threads for what the store is asked.
         baseline: what Jaeger clients are told where no policy says more.
         read_costs: asks the store what traces have cost lately.
+        read_rarest: asks the store what share the rarest journey of a root operation has.
         told: takes note of what clients are told, for whoever weighs their traces.
         """
         self.baseline = baseline
@@ -146,6 +149,9 @@ class SamplingService:
         self._told = told or Told()
         self._costs: Costs = {}
         self._costs_due_s = clock()
+        self._read_rarest = read_rarest
+        self._rarest: Mapping[Root, float] = {}
+        self._rarest_due_s = clock()
         self._fleet = Fleet()
         self._shares: dict[str, dict[str, Shares]] = {}
         self._leases: dict[str, Lease] = {}
@@ -259,7 +265,7 @@ class SamplingService:
             budget = self._in_traces(policy)
             if budget.traces_per_second is not None:
                 told = self._shares.setdefault(policy.id, {})
-                for scope, shares in self._fleet.shares(budget, told, report).items():
+                for scope, shares in self._fleet.shares(budget, told, report, self._rarest).items():
                     changed |= shares != told.get(scope)
                     told[scope] = shares
         if changed:
@@ -299,6 +305,7 @@ class SamplingService:
         what = ", ".join(f"{target.service} {target.operation or '(all)'}" for target in targets[:5])
         limit = f", at most {request.max_traces} traces" if request.max_traces else ""
         words = f"{request.percentage:g} % of {what} for {request.duration_s:g} s{limit}"
+        words += "".join(f", with {DETAIL_WORDS[detail]}" for detail in request.detail)
         now_ms = self.now_ms()
 
         def edit(book: Book) -> Book:
@@ -429,6 +436,12 @@ class SamplingService:
             return policy
         return replace(policy, traces_per_second=traces_per_second(policy, self._costs))
 
+    async def learn_journeys(self) -> None:
+        """Take note of how rare journeys are, which adaptive policies keep some of."""
+        if self._clock() >= self._rarest_due_s:
+            self._rarest_due_s = self._clock() + COSTS_S
+            self._rarest = await self._outside(self._read_rarest)
+
     async def costs(self) -> Costs:
         """Return what traces have cost lately."""
         if self._clock() >= self._costs_due_s:
@@ -463,6 +476,8 @@ class SamplingService:
                 self._fleet.look(self._clock())
                 if any(policy.budgets.keys() - {"traces_per_second"} for policy in self._book.policies.values()):
                     await self.costs()
+                if any(policy.min_traces_per_minute for policy in self._book.policies.values()):
+                    await self.learn_journeys()
             except Exception:
                 log.exception("sampling service failed to tick")
 

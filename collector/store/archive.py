@@ -23,8 +23,8 @@ from collector.store.schema import VERSION
 from cpdd.errors import CpddError
 
 MANIFEST = "manifest.json"
-NOT_EXPORTED = ("schema_version",)
-"""What the tables look like is said by the store that they go into."""
+NOT_EXPORTED = ("schema_version", "turns")
+"""What the tables look like is said by the store that they go into; whose turn it is, by who is there."""
 FILLED_BY_STARTING = ("lanes", "known_operations")
 """May have rows in a store that nothing was sent to."""
 

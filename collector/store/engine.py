@@ -8,6 +8,7 @@ back, since leaving the interpreter while a thread is inside the engine crashes 
 """
 
 import logging
+import os
 import re
 import shutil
 import threading
@@ -55,6 +56,8 @@ _CLIENT_SETTINGS: dict[str, str] = {
     "do_not_merge_across_partitions_select_final": "1",  # every replaced row has the partition of its successor
     "max_partitions_per_insert_block": "1000",
 }
+_ABORTED = 236
+"""Code of what the embedded engine says after a fatal error."""
 _ENGINE_CONFIG = Path(__file__).with_name("engine.xml")
 
 
@@ -167,6 +170,10 @@ class Store:
         client = self._take()
         try:
             yield client
+        except EngineError as error:
+            if self.embedded and error.code == _ABORTED:
+                _end_process(error)
+            raise
         finally:
             with self._returned:
                 self._idle.append(client)
@@ -281,6 +288,15 @@ def read_arrow(client: Client, sql: str, parameters: Mapping[str, object] | None
 def run(client: Client, sql: str, parameters: Mapping[str, object] | None = None) -> None:
     """Run a statement that has no result."""
     client.command(sql, dict(parameters or {}))
+
+
+def _end_process(error: EngineError) -> None:
+    """End at once, for a supervisor to start anew: an engine that hit a fatal error answers nothing any more, and its
+    handler of signals may keep the process for minutes. What was acknowledged is on disk.
+    """
+    log.critical("the engine has aborted, the process ends", extra={"reason": str(error).partition("\n")[0]})
+    logging.shutdown()
+    os._exit(os.EX_SOFTWARE)
 
 
 def _empty(folder: Path) -> None:

@@ -13,6 +13,7 @@ from cpdd.cli._libraries import Library, libraries
 from cpdd.cli._otlp_http import OtlpHttpSender, parse_headers, traces_address
 from cpdd.cli._probe import Probe, probe
 from cpdd.cli._settings import read_settings, setting_flags
+from cpdd.exporters import DEFAULT_ENDPOINT
 
 _DEFAULTS = {
     "OTEL_SERVICE_NAME": "unknown_service, unless cpdd.init names it",
@@ -42,7 +43,11 @@ def command(ui: str | None, no_probe: bool, as_json: bool, config: str | None, *
     """
     settings, origins = read_settings(config, **flags)
     address = settings.otlp_endpoint
-    address = address if origins["otlp_endpoint"].kind == "environment" else traces_address(address)
+    match origins["otlp_endpoint"].kind:
+        case "default":
+            address = DEFAULT_ENDPOINT  # where init sends, which asks no resolver
+        case "flag" | "file":
+            address = traces_address(address)
     found = libraries(os.environ)
     result: Probe | None = None
     if not no_probe:

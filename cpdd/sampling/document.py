@@ -106,7 +106,7 @@ class Policy:
     bytes_per_second: float | None = None
     scope: Scope = "fleet"
     min_traces_per_minute: float = 0.0
-    """What an adaptive policy leaves to each operation, however seldom it is."""
+    """What an adaptive policy leaves to each journey, however seldom it is."""
     expires_unix_ms: int | None = None
     max_traces: int | None = None
     """How many traces a boost may add, all instances together."""

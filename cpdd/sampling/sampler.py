@@ -231,8 +231,8 @@ class DynamicSampler(Sampler):
                 here = self._snapshot.here.find(name, kind, attributes, context)
                 if here is not None:
                     return self._independent(here, state, trace_id, {**(attributes or {}), PARTIAL: True})
-            if MEMBER in state:
-                text = state[MEMBER]
+            text = state._dict.get(MEMBER)  # its methods are Python, and cost as much as all that follows
+            if text is not None:
                 member = self._members.get(text)
                 if member is None:
                     if is_kept_by_both(text) is is_sampled:

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from cpdd.cli import _probe, cli
-from cpdd.cli._libraries import KNOWN, TRIED, libraries
+from cpdd.cli._libraries import KNOWN, TRIED, _brought_by, libraries
+from cpdd.exporters import DEFAULT_ENDPOINT
 from cpdd.instrumentations import installed
 from tests.cli.endpoint import Endpoint, endpoint, refusal
 
@@ -57,6 +58,15 @@ def test_the_test_span_is_sent_and_found_again(served):
     assert facts["endpoint"] == served.url
 
 
+def test_without_a_word_said_spans_go_where_init_sends_them(monkeypatch):
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+
+    _, facts = doctor("--no-probe")
+
+    assert facts["endpoint"] == DEFAULT_ENDPOINT
+
+
 def test_a_span_that_cannot_be_found_is_a_failure_that_names_the_place(served, monkeypatch):
     monkeypatch.setattr(_probe, "LOOK_FOR_S", 0.3)
     with query_api(404, b"{}") as ui:
@@ -101,13 +111,46 @@ def test_nothing_is_sent_when_told_so(served):
 def test_a_library_without_its_instrumentation_is_missing_and_the_command_to_paste_is_there():
     versions = {"flask": "3.1.3", "requests": "2.32", "opentelemetry-instrumentation-requests": TRIED}
 
-    found = {library.instrumentation: library for library in libraries({}, lambda name: versions.get(name, ""))}
+    here = libraries({}, lambda name: versions.get(name, ""), lambda name: frozenset())
+    found = {library.instrumentation: library for library in here}
 
     assert set(found) == {"flask", "requests", "logging", "sqlite3", "urllib"}
     assert found["flask"].state == "missing"
     assert found["flask"].next_step() == f"pip install opentelemetry-instrumentation-flask=={TRIED}"
     assert (found["requests"].state, found["requests"].next_step()) == ("ready", "")
     assert found["logging"].state == "not needed"
+
+
+@pytest.mark.parametrize(
+    ("by", "state", "next_step"),
+    [
+        ({"cpdd"}, "not needed", "comes with cpdd"),
+        ({"requests", "opentelemetry-exporter-x"}, "not needed", "comes with opentelemetry-exporter-x, requests"),
+        ({"cpdd", "the-shop"}, "missing", f"pip install opentelemetry-instrumentation-urllib3=={TRIED}"),
+        (set(), "missing", f"pip install opentelemetry-instrumentation-urllib3=={TRIED}"),
+    ],
+)
+def test_a_library_that_only_came_along_is_not_needed(by: set[str], state: str, next_step: str):
+    versions = {"urllib3": "2.8", "requests": "2.32", "opentelemetry-instrumentation-requests": TRIED}
+
+    brought = {"urllib3": by}
+    here = libraries({}, lambda name: versions.get(name, ""), lambda name: frozenset(brought.get(name, ())))
+
+    (found,) = [library for library in here if library.library == "urllib3"]
+    assert (found.state, found.next_step()) == (state, next_step)
+
+
+def test_what_came_along_with_something_that_came_along_is_not_needed_either():
+    versions = {"urllib3": "2.8"}
+    brought = {"urllib3": {"clickhouse-connect"}, "clickhouse-connect": {"cpdd", "urllib3"}}
+
+    here = libraries({}, lambda name: versions.get(name, ""), lambda name: frozenset(brought.get(name, ())))
+
+    assert {library.state for library in here} == {"not needed"}
+
+
+def test_what_brought_a_library_along_is_read_from_what_is_installed():
+    assert {"flask", "cpdd"} & _brought_by("werkzeug") == {"flask"}
 
 
 def test_what_the_environment_disables_and_what_was_not_tried_is_said():

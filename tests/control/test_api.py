@@ -148,6 +148,9 @@ def test_a_boost_with_detail_is_announced_to_every_service_and_samples_only_its_
     _, stock = server.ask("GET", "/v1/policies?service=stock")
     _, jaeger = server.ask("GET", "/sampling?service=stock")
 
+    assert server.ask("GET", "/v1/state")[1]["log"][0]["change"] == (
+        "100 % of shop GET / for 300 s, at most 9 traces, with values of queries, with spans of functions"
+    )
     assert shop["policies"][0]["cpdd"]["detail"] == ["query_text", "function_spans"]
     (announced,) = stock["policies"]
     assert announced["trace"]["match"] == [{"resource_attribute": ["service.name"], "exact": "shop"}]

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -104,6 +106,51 @@ def test_a_boost_adds_no_more_traces_than_it_was_given(server: ServerProcess, pr
     assert program.kept_since(raised_ms) <= 30
     (live,) = [boost for boost in json.loads(server_says.stdout)["boosts"] if boost["id"] == answer["id"]]
     assert live["added_traces"] <= 30
+
+
+def span(service: str, name: str, span_id: str, parent_id: str, now_ns: int) -> dict[str, Any]:
+    """One SERVER span of OTLP/JSON, with the resource that it is of."""
+    said = {
+        "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "spanId": span_id,
+        "parentSpanId": parent_id,
+        "name": name,
+        "kind": 2,
+        "startTimeUnixNano": str(now_ns),
+        "endTimeUnixNano": str(now_ns + 1_000_000),
+    }
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+    return {"resource": resource, "scopeSpans": [{"spans": [said]}]}
+
+
+def test_a_boost_of_an_inner_edge_finds_its_root_says_which_and_the_program_behind_it_follows(
+    server: ServerProcess, program: Program
+):
+    trace = [
+        span("shop", "GET /", "1" * 16, "", time.time_ns()),
+        span("stock", "POST /reserve", "2" * 16, "1" * 16, time.time_ns()),
+    ]
+    request = Request(
+        f"{server.addresses['otlp_http']}/v1/traces",
+        json.dumps({"resourceSpans": trace}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=60) as answer:
+        assert answer.status == 200
+    words = ["stock", "--op", "POST /reserve", "--from", "shop", "--for", "30s", "--id", "edge"]
+    command = [CPDD, "boost", *words, "--sampling", server.addresses["sampling_http"]]
+
+    until = time.monotonic() + 60
+    while (done := subprocess.run(command, capture_output=True, text=True)).returncode:
+        assert "no root operation is known that reaches stock POST /reserve from shop" in done.stderr
+        assert time.monotonic() < until, "the trace was never analyzed"
+    program.wait_for_share(1, 1)
+    subprocess.run([CPDD, "boost", "--end", "edge", *command[-2:]], check=True, capture_output=True)
+    program.wait_for_share(0, 0)
+    log = subprocess.run([CPDD, "sampling", "log", *command[-2:]], capture_output=True, text=True, check=True).stdout
+
+    assert done.stdout.splitlines()[1:3] == ["by the root operations that reach it:", "  shop  GET /"]
+    assert "100 % of shop GET / for 30 s" in log
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["server alive", "server killed"])

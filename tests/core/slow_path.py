@@ -50,7 +50,7 @@ Honesty
     the stretch in which that child ran, as divided by the path that the child has as a target of its own. The rest
     stays with the parent. Doubts inside that path are not followed.
 26. Completeness: a section counts once, when its owner is flagged `skew-shifted` or `end-inferred`, or is a CLIENT
-    with a `peer_service` that reports, and has neither a SERVER child nor a child of that service.
+    with a `peer_service` that reports and is not its own, and has neither a SERVER child nor a child of that service.
 27. With T = 0 completeness is 1 and ambiguity 0.
 The whole trace
 28. From the smallest start to the largest end of all nodes. The path begins at the end of the node that ends last
@@ -632,7 +632,8 @@ def _is_incomplete(node: Node, services: frozenset[str]) -> bool:
     if node.flags & {"skew-shifted", "end-inferred"}:
         return True
     is_here = any(c.kind == KIND_SERVER or c.service == node.peer_service for c in node.children)
-    return node.kind == KIND_CLIENT and node.peer_service in services and not is_here
+    is_other = node.peer_service in services and node.peer_service != node.service
+    return node.kind == KIND_CLIENT and is_other and not is_here
 
 
 # The answer

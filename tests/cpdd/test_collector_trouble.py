@@ -208,9 +208,8 @@ def test_the_handle_tells_what_was_sent_and_what_was_lost(run_program):
 
 
 def test_memory_is_bounded_by_the_queue_however_many_spans_are_lost(hasty, silent):
-    processor = PromptBatchProcessor(
-        FastOTLPExporter(silent.address, timeout=60)
-    )  # one batch is under way all the time
+    # patient, so that one batch is under way all the time, however slow the machine
+    processor = PromptBatchProcessor(FastOTLPExporter(silent.address, timeout=60))
     provider = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("x")

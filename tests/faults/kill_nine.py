@@ -1,6 +1,7 @@
 """kill -9 during a load, again and again: nothing acknowledged may be lost, analysis resumes, no count is doubled.
 
     python -m tests.faults.kill_nine --times 10
+    python -m tests.faults.kill_nine --times 3 --signal ABRT      (as the engine aborts)
 
 Each round starts `cpdd serve` on the same data folder, sends to it from a process of its own, and kills the server in
 the middle. Senders note the traces of every request that was answered with 200, and send what was not answered again
@@ -12,6 +13,7 @@ import argparse
 import json
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,17 +53,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--data", default="", help="folder for the data; a temporary one when empty")
+    parser.add_argument("--signal", default="KILL", help="what it is ended by: KILL, ABRT, SEGV")
     parser.add_argument("--be-sender", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.be_sender:
         _be_sender()
         return 0
     with tempfile.TemporaryDirectory(dir=arguments.data or None) as folder:
-        return check(arguments.times, Path(folder))
+        return check(arguments.times, Path(folder), signal.Signals[f"SIG{arguments.signal}"])
 
 
-def check(times: int, folder: Path) -> int:
-    """Kill so often, then compare; the exit code says whether everything is as it should be."""
+def check(times: int, folder: Path, by: signal.Signals = signal.SIGKILL) -> int:
+    """Kill so often, then compare; the exit code says whether everything is as it should be.
+
+    A start after each is what a supervisor does.
+    """
     notes = Notes()
     for number in range(1, times + 1):
         began = time.monotonic()
@@ -69,7 +75,7 @@ def check(times: int, folder: Path) -> int:
             ready_s = time.monotonic() - began
             lives_s = random.uniform(*LIVES_S)
             before = len(notes.acknowledged)
-            _send(addresses, notes, lives_s, process)
+            _send(addresses, notes, lives_s, process, by)
             code = process.wait()
         traces = len(notes.acknowledged) - before
         print(
@@ -108,7 +114,11 @@ def _server(folder: Path) -> Iterator[tuple[dict[str, str], "subprocess.Popen[st
 
 
 def _send(
-    addresses: dict[str, str], notes: Notes, kill_after_s: float | None, process: "subprocess.Popen[str]"
+    addresses: dict[str, str],
+    notes: Notes,
+    kill_after_s: float | None,
+    process: "subprocess.Popen[str]",
+    by: signal.Signals = signal.SIGKILL,
 ) -> None:
     """Send what was not answered before, then new requests until the server is killed; take down what came of it."""
     parts = urlsplit(addresses["otlp_http"])
@@ -131,7 +141,7 @@ def _send(
                 lambda metrics: metrics['cpdd_receiver_requests_in_work{receiver="otlp_http"}'] > 0,
             )
             time.sleep(kill_after_s)
-            process.kill()
+            process.send_signal(by)
         sent: Sent = pickle.loads(ending.result()[0])
     for body in sent.acknowledged:
         notes.acknowledged |= trace_ids(body)

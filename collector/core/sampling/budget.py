@@ -10,6 +10,8 @@ from collections.abc import Mapping
 SURPRISE = 4.0
 """Standard deviations of a Poisson count at which traffic has changed, and is not averaged any more."""
 SMOOTHING = 0.3
+RAREST = 0.05
+"""Share of an operation's traffic below which a journey cannot have an operation keep more for it."""
 WORTH_TELLING = 0.05
 """Relative change of a share below which nobody is told."""
 
@@ -41,7 +43,10 @@ def is_worth_telling(told: float | None, share: float) -> bool:
 
 
 def fair_shares(
-    offered: Mapping[str, float], traces_per_second: float, min_traces_per_minute: float = 0.0
+    offered: Mapping[str, float],
+    traces_per_second: float,
+    min_traces_per_minute: float = 0.0,
+    rarest: Mapping[str, float] = {},
 ) -> dict[str, float]:
     """Return the probability of each operation, for a budget shared with logarithmic weights.
 
@@ -51,10 +56,13 @@ def fair_shares(
 
     Args:
         offered: decisions per second by operation.
-        min_traces_per_minute: what each operation keeps at least, as far as it has so many; beside the budget when
+        min_traces_per_minute: what each journey keeps at least, as far as it has so many; beside the budget when
             that is too small for all.
+        rarest: which share of an operation's traffic its rarest journey is, where it serves several; a sampler knows
+            no journey, so that the whole operation has to keep more. Below `RAREST`, journeys get less.
     """
-    floor = {name: min(rate, min_traces_per_minute / 60) for name, rate in offered.items()}
+    least = min_traces_per_minute / 60
+    floor = {name: min(rate, least / max(RAREST, rarest.get(name, 1.0))) for name, rate in offered.items()}
     kept = dict(floor)
     left = max(0.0, traces_per_second - sum(floor.values()))
     weights = {name: math.log1p(60 * rate) for name, rate in offered.items() if rate > 0}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from collector.core.sampling.budget import fair_shares, follow, is_worth_telling, share_for
 from collector.core.sampling.policies import Shares
+from collector.core.sampling.roots import Root
 from cpdd.sampling.document import Policy
 
 FRESH_S = 5.0
@@ -145,11 +146,14 @@ class Fleet:
         names = {name for (of, _), sums in self._sums.items() if of == service for name in sums}
         return {name for name in names if not name.startswith("(")}
 
-    def shares(self, policy: Policy, told: Mapping[str, Shares], report: Report) -> dict[str, Shares]:
+    def shares(
+        self, policy: Policy, told: Mapping[str, Shares], report: Report, rarest: Mapping[Root, float] = {}
+    ) -> dict[str, Shares]:
         """Return the shares of a budget or adaptive policy after a report, by service ("" for all together).
 
         Args:
             told: what clients sample by; a share that hardly differs stays.
+            rarest: share of the rarest journey of a root operation, where that is known.
         """
         assert policy.traces_per_second is not None
         scope = "" if policy.scope == "fleet" else report.service
@@ -166,7 +170,7 @@ class Fleet:
             share = share_for(policy.traces_per_second, total)
             after = Shares(share if is_worth_telling(before.probability, share) else before.probability, {}, local)
         else:
-            after = self._fair(policy, scope, offered, before, report.interval_s, local)
+            after = self._fair(policy, scope, offered, before, report.interval_s, local, rarest)
         return {scope: after}
 
     def _fair(
@@ -177,13 +181,18 @@ class Fleet:
         before: Shares,
         interval_s: float,
         local: float,
+        rarest: Mapping[Root, float],
     ) -> Shares:
         traffic = {
             name: self._follow(policy, scope, name, offered.get(name, 0.0), interval_s)
             for name in {*offered, *before.operations}
         }
         assert policy.traces_per_second is not None
-        shares = fair_shares(traffic, policy.traces_per_second, policy.min_traces_per_minute)
+        of_name: dict[str, float] = {}
+        for root, part in rarest.items():
+            if scope in ("", root.service):
+                of_name[root.operation] = min(part, of_name.get(root.operation, 1.0))
+        shares = fair_shares(traffic, policy.traces_per_second, policy.min_traces_per_minute, of_name)
         told = {
             name: share if is_worth_telling(before.operations.get(name), share) else before.operations[name]
             for name, share in shares.items()

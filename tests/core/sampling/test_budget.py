@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.core.sampling.budget import fair_shares, follow, share_for
+from collector.core.sampling.budget import RAREST, fair_shares, follow, share_for
 from collector.core.sampling.fleet import Fleet, Rate, Report
 from collector.core.sampling.policies import Book, Shares, document_for
 from cpdd.sampling.document import parse_policy
@@ -156,3 +156,13 @@ def test_an_estimate_smooths_chance_and_takes_over_steps():
     assert follow(100.0, 0.0, 1.0) == 100, "a boost may have taken all over"
     assert follow(None, 5.0, 1.0) == 5
     assert share_for(5, 0) == 1.0
+
+
+def test_an_operation_keeps_more_where_its_rarest_journey_has_to_have_its_share():
+    offered = {"POST /graphql": 100.0, "GET /": 100.0}
+
+    shares = fair_shares(offered, 0.1, min_traces_per_minute=60, rarest={"POST /graphql": 0.25})
+    bounded = fair_shares(offered, 0.1, min_traces_per_minute=60, rarest={"POST /graphql": 1e-6})
+
+    assert shares == {"POST /graphql": pytest.approx(0.04), "GET /": pytest.approx(0.01)}
+    assert bounded["POST /graphql"] == pytest.approx(1 / RAREST / 100)
