@@ -16,6 +16,7 @@ from collector.store.values import TraceQuery, Window
 from collector.system import system_of
 from collector.web import WebServer
 from tests.control.control_server import control_server
+from tests.control.test_api import status
 from tests.core.drawing import EPOCH_NS, read_trace
 from tests.cpdd.sampling.policies import policy
 from tests.ui.conftest import SETTINGS
@@ -69,6 +70,7 @@ def site() -> Iterator[str]:
     reader.judged = [tracked(BURNING)]
     with control_server() as server, socket.create_server(("127.0.0.1", 0)) as listener:
         server.ask("POST", "/v1/policies", {"policies": [policy("base", 10, service="shop")], "author": "ann"})
+        server.ask("POST", "/v1/status", status("shop-7d9f", spans_sent=990, spans_lost=10))
         server.boost(service="shop", operation="GET /", id="inc", max_traces=500, reason="looking", author="bob")
         app = create_app(
             reader,
