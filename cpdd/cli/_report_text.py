@@ -20,6 +20,8 @@ MOST_FINDINGS = 5
 MOST_PARTS = 8
 MOST_EDGES = 6
 MOST_WAYS = 3
+WORTH_A_CELL = 0.005
+"""A contribution nearer to nothing is left out."""
 _BAR = 10
 
 
@@ -113,13 +115,16 @@ def _parts(journey: JourneyReport, look: Look) -> Iterator[Text]:
                 f"{part(low)} to {part(high)}".replace("\u00a0% to", " to"),
                 whole_percent(measures.participation),
                 duration(measures.there_ns),
-                whole_percent(measures.tail_contribution) if measures.tail_contribution >= 0.005 else "",
+                whole_percent(measures.tail_contribution) if abs(measures.tail_contribution) >= WORTH_A_CELL else "",
             )
         )
     yield from columns(cells, look, names=True, bars=1)
     if rest := rows[MOST_PARTS:]:
         share = sum(measures.share for _, measures in rest)
         yield Text(look.text(f"{look.glyphs.ellipsis} {len(rest):,} more have {whole_percent(share)}"), QUIET_STYLE)
+    if any(measures.tail_contribution <= -WORTH_A_CELL for _, measures in rows[:MOST_PARTS]):
+        yield Text(look.text("of the tail: of what the slowest 1 % take longer than the faster half;"), QUIET_STYLE)
+        yield Text(look.text("negative where they take less of it. All parts add up to 100 %."), QUIET_STYLE)
 
 
 def _bands(journey: JourneyReport, look: Look) -> Iterator[Text]:

@@ -1,6 +1,7 @@
 """`cpdd report`: from files and from a running server, for people, programs and browsers."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,15 @@ def test_people_read_where_the_time_goes():
     assert any(line.startswith("p99+") for line in lines)
     assert any(line.startswith("frontend → cartservice") and "46.1 %" in line for line in lines)
     assert max(map(len, lines)) <= 110
+
+
+def test_what_the_slowest_have_less_of_is_negative_and_the_report_says_so():
+    said = run(recording("hotrod")).stdout.replace("\u00a0", " ")
+
+    (dispatch,) = re.findall(r"TP GET /dispatch .* (\S+ %)\n", said)
+    assert dispatch.startswith("−")
+    assert "of the tail: of what the slowest 1 % take longer than the faster half;" in said
+    assert "negative where they take less of it. All parts add up to 100 %." in said
 
 
 def test_programs_get_every_measure_and_parts_that_sum_to_the_whole():
