@@ -558,6 +558,9 @@ def test_traces_are_found_by_whether_their_callers_needed_what_failed(client):
     assert ids("&call=mandatory-failed&service=recommend") == set()
     assert ids("&call=optional-failed&service=recommend") == survived
     assert ids("&call=mandatory-on-path&service=payment") == ids("&journey=check+out")
+    assert (
+        "traces in which a mandatory call failed in the last 1 h" in page(client, "/search?call=mandatory-failed").text
+    )
     assert ("option", "mandatory-failed") in {
         (tag, attributes.get("value"))
         for tag, attributes in page(client, "/search?call=mandatory-failed").elements

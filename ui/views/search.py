@@ -315,7 +315,8 @@ def _answer(
     longest = max(trace.duration_ns for trace in traces)
     hurt = f", {failed} failed" if failed and not filters.failed else ""
     said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""
-    return f"{number}{said} {when}{hurt}; the longest took {duration(longest)}."
+    calls = f" in which {CALLS[filters.call]}" if filters.call else ""
+    return f"{number}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
 
 
 def dots_of(page: SearchPage) -> list[Dot]:
