@@ -6,7 +6,7 @@ const NEAR = "400px";
 
 /** The place in `page` with what `loaded`, the page of wishes, says first. */
 export function put(place, loaded) {
-  const [answer, table] = [loaded.querySelector(".answer"), loaded.querySelector("#first .scroll")];
+  const [answer, table] = [loaded.querySelector(".answer"), loaded.querySelector("#first table")];
   if (!answer || !table) return;
   for (const row of [...table.querySelectorAll("tbody tr")].slice(ROWS)) row.remove();
   answer.className = "note";
