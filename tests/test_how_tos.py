@@ -32,7 +32,7 @@ def test_python_of_a_page_compiles_and_uses_what_cpdd_has(page):
 def test_commands_of_a_page_exist_with_their_options(page):
     for line in "\n".join(blocks(page, "sh")).splitlines():
         words = shlex.split(line, comments=True)
-        if "cpdd" not in words or words[0] in ("pip", "podman", "systemctl"):
+        if "cpdd" not in words or words[0] in ("pip", "podman", "systemctl", "journalctl"):
             continue
         command: click.Command | None = cli
         arguments = words[words.index("cpdd") + 1 :]
