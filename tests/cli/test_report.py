@@ -2,11 +2,8 @@
 
 import json
 import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from click.testing import CliRunner, Result
@@ -197,23 +194,6 @@ def test_a_running_jaeger_has_none_and_the_traces_speak_for_themselves():
 
 
 # From a running server
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The pages and the query API of the shop, on a real port."""
-    application = client_of(MemoryReader(shop_traces())).application
-    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
 
 
 def asked(service: str, limit: int = 500) -> Asked:
