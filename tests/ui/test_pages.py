@@ -568,6 +568,14 @@ def test_traces_are_found_by_whether_their_callers_needed_what_failed(client):
     }
 
 
+def test_where_no_call_has_the_requirement_the_search_says_so(client):
+    found = twin(client, "/search?call=mandatory-failed&service=accounts")
+
+    assert found["answer"].replace("\xa0", " ") == (
+        "No such call in the last 1 h is known, or declared, to be mandatory: what nobody saw fail is undetermined."
+    )
+
+
 def test_what_calls_cannot_be_asked_is_said(client):
     answer = client.get("/search.json?call=sometimes")
 

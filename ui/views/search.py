@@ -119,14 +119,17 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     if isinstance(intent, NameWanted) and not suggestions and not _is_filtered(filters):
         filters = replace(filters, error=intent.text[:LONGEST_ERROR])  # no name: perhaps what an error says
     looked_for = not isinstance(intent, NameWanted) or bool(exact) or _is_filtered(filters)
-    found = visit.reader.find(_query(visit, filters)) if looked_for else []
+    query = _query(visit, filters)
+    found = visit.reader.find(query) if looked_for else []
     traces = found[: filters.limit]
     starts, durations = [trace.start_unix_nano for trace in traces], [trace.duration_ns for trace in traces]
     plotted = area_of(starts, durations, visit.range.window)
     return SearchPage(
         range=visit.range,
         q=words,
-        answer=_answer(intent, filters, suggestions, traces, len(found) > filters.limit, looked_for, visit.range),
+        answer=_answer(
+            intent, filters, suggestions, traces, len(found) > filters.limit, looked_for, visit.range, query
+        ),
         filters=filters,
         suggestions=tuple(suggestions[:SUGGESTIONS]),
         traces=tuple(example_of(trace) for trace in traces),
@@ -298,6 +301,7 @@ def _answer(
     more: bool,
     looked_for: bool,
     at: TimeRange,
+    query: TraceQuery,
 ) -> str:
     when = f"in the {at.words}" if at.last else f"from {at.words}"
     if not looked_for and isinstance(intent, NameWanted):
@@ -307,6 +311,9 @@ def _answer(
     if not traces and isinstance(intent, NameWanted) and filters.error:
         said = shown(intent.text)
         return f"Nothing is called “{said}”, and no error {when} says it."
+    if not traces and query.calls and not query.calls.edges:
+        requirement = filters.call.partition("-")[0]
+        return f"No such call {when} is known, or declared, to be {requirement}: what nobody saw fail is undetermined."
     if not traces:
         return f"No trace {when} is like that."
     failed = sum(trace.failed for trace in traces)
