@@ -380,22 +380,30 @@ class Reader:
         )
         return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
 
-    def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
-        """Return the edges of all journeys.
+    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys (or the one) in the minutes of the window, without their shares."""
+        with self._store.client() as client:
+            minutes = Minutes.of(window, *_oldest_and_newest(client))
+        return self.edges(minutes, {}, journey or None)
+
+    def edges(
+        self, minutes: Minutes, durations_ns: Mapping[str, float], journey: str | None = None
+    ) -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys, or of the one.
 
         Args:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
         with self._store.client() as client:
-            rows = _edge_rows(client, minutes)
-            evidence = evidence_of_journeys(client, minutes.last_s)
+            rows = _edge_rows(client, minutes, journey)
+            evidence = evidence_of_journeys(client, minutes.last_s, journey)
             ends = self._edges.known(client, {int(row[1]) for row in rows})
         found: dict[str, list[Edge]] = defaultdict(list)
         for row in rows:
-            journey, number = str(row[0]), int(row[1])
+            of, number = str(row[0]), int(row[1])
             if number in ends:
-                known = evidence.get(journey, {}).get(number, NOTHING_SEEN)
-                found[journey].append(_edge(row, ends[number], durations_ns.get(journey, 0.0), known))
+                known = evidence.get(of, {}).get(number, NOTHING_SEEN)
+                found[of].append(_edge(row, ends[number], durations_ns.get(of, 0.0), known))
         return {journey: tuple(edges) for journey, edges in found.items()}
 
     def findings(self) -> list[Tracked]:
@@ -465,6 +473,13 @@ _ON_PATH = """
         )
     )
 """
+_HAS_CALL = """
+    arrayExists(
+        (id, found) -> found > 0
+            AND (Journey, id) IN arrayZip({{call_journeys:Array(String)}}, {{call_ids:Array(UInt64)}}),
+        Edge.Id, {}
+    )
+"""
 _SAYS_ERROR = """
     (positionCaseInsensitiveUTF8(StatusMessage, {error:String}) > 0 OR arrayExists(
         said -> positionCaseInsensitiveUTF8(said['exception.message'], {error:String}) > 0
@@ -495,6 +510,10 @@ def _conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
             parameters[name] = value
     if query.failed_only:
         where.append("Failed")
+    if query.calls is not None:
+        where.append(_HAS_CALL.format("Edge.Failed" if query.calls.failed else "Edge.PathNs"))
+        journeys, ids = zip(*query.calls.edges, strict=True) if query.calls.edges else ((), ())
+        parameters |= {"call_journeys": list(journeys), "call_ids": list(ids)}
     if query.on_path and (query.service or query.operation):
         where.append(_ON_PATH)
         parameters |= {"path_service": query.service, "path_operation": query.operation}

@@ -13,7 +13,17 @@ from collector.store.engine import Store
 from collector.store.histogram import ACCURACY
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.reader import Reader
-from collector.store.values import CallPath, Edge, JourneySummary, Node, ServiceCalls, TraceQuery, TraceSummary, Window
+from collector.store.values import (
+    CallPath,
+    CallsWanted,
+    Edge,
+    JourneySummary,
+    Node,
+    ServiceCalls,
+    TraceQuery,
+    TraceSummary,
+    Window,
+)
 from collector.store.writer import Committer
 from tests.store.learned import LearnedTrace, Path, Step, edge_id, learned, path_id, weighted_quantile
 from tests.store.spans import MINUTE_NS, NOON, Span, encode
@@ -193,6 +203,7 @@ def five(store: Store) -> list[LearnedTrace]:
             journey="browse" if n % 2 else "pay",
             failed=n == 3,
             path={((f"s{n}", "op"),): 100},
+            edges={(SHOP, CART): {"Calls": 1, "Failed": int(n == 4), "PathNs": 10 * (n < 3)}},
         )
         for n in range(1, 6)
     ]
@@ -214,6 +225,9 @@ def five(store: Store) -> list[LearnedTrace]:
     )
     learn(store, traces)
     return traces
+
+
+A_CALL = edge_id((SHOP, CART))
 
 
 def ask(**fields: object) -> TraceQuery:
@@ -242,6 +256,10 @@ FINDS = [
     (ask(error="timed%out"), []),
     (ask(service="s4", on_path=True), [4]),
     (ask(service="s4", operation=HOSTILE, on_path=True), []),
+    (ask(calls=CallsWanted((("browse", A_CALL), ("pay", A_CALL)), failed=True)), [4]),
+    (ask(calls=CallsWanted((("browse", A_CALL), ("pay", A_CALL)), failed=False)), [2, 1]),
+    (ask(calls=CallsWanted((("browse", A_CALL), (HOSTILE, 2**64 - 1)), failed=False)), [1]),
+    (ask(calls=CallsWanted((), failed=False)), []),
     (ask(journey=HOSTILE, service=HOSTILE), []),
     (TraceQuery(Window(NOON + 2_000_000_000, NOON + 4_000_000_000)), [3, 2]),
     (TraceQuery(Window(-1, 2**63)), [5, 4, 3, 2, 1]),
@@ -252,6 +270,16 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
     found = [(query, found_ids(reader.find(query))) for query, _ in FINDS]
 
     assert found == FINDS
+
+
+def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader, five: list[LearnedTrace]) -> None:
+    of_all, of_one = reader.calls(HOUR), reader.calls(HOUR, "pay")
+
+    assert {journey: [(e.id, e.calls, e.failed) for e in edges] for journey, edges in of_all.items()} == {
+        "browse": [(A_CALL, 3.0, 0.0)],
+        "pay": [(A_CALL, 2.0, 1.0)],
+    }
+    assert of_one == {"pay": of_all["pay"]}
 
 
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:

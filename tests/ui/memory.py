@@ -24,6 +24,7 @@ from collector.store.histogram import bucket_of, wide_buckets
 from collector.store.values import (
     BandDetail,
     CallPath,
+    CallsWanted,
     CellExamples,
     Edge,
     JourneyDetail,
@@ -141,6 +142,10 @@ class MemoryReader:
             call_paths=self._flame(times),
             edges=self._journey_edges(journey, traces),
         )
+
+    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        names = {trace.summary.journey for trace in self._traces if journey in ("", trace.summary.journey)}
+        return {name: self._journey_edges(name, self._of(name, window)) for name in names}
 
     def latency(self, journey: str, window: Window) -> Latency | None:
         wide = self._wide(self._of(journey, window))
@@ -400,9 +405,14 @@ def _matches(reader: MemoryReader, trace: _Trace, query: TraceQuery) -> bool:
         and query.min_duration_ns <= s.duration_ns
         and (not query.max_duration_ns or s.duration_ns <= query.max_duration_ns)
         and (s.failed or not query.failed_only)
+        and (query.calls is None or any(_is_wanted(s.journey, edge, query.calls) for edge in trace.edges))
         and (not query.on_path or reader.is_on_path(trace, query.service, query.operation))
         and any(_span_matches(trace, row, query) for row in range(len(trace.spans.batch)))
     )
+
+
+def _is_wanted(journey: str, edge: dict[str, int], calls: CallsWanted) -> bool:
+    return (journey, edge["Id"]) in calls.edges and edge["Failed" if calls.failed else "PathNs"] > 0
 
 
 def _span_matches(trace: _Trace, row: int, query: TraceQuery) -> bool:

@@ -12,6 +12,7 @@ from collector.core.spans import SpanBatch
 from collector.store.values import (
     BandDetail,
     CellExamples,
+    Edge,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
@@ -41,6 +42,9 @@ class TraceReader(Protocol):
         """Return the journeys with traces in the window, most traces first."""
 
     def journey(self, journey: str, window: Window) -> JourneyDetail | None: ...
+
+    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges by journey, of all journeys or the one, without their shares of the path."""
 
     def latency(self, journey: str, window: Window) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
