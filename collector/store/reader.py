@@ -6,7 +6,7 @@ is borrowed for each answer.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -29,7 +29,7 @@ from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_jou
 from collector.store.hours import read_hours
 from collector.store.journeys import WHICH_MINUTES, Minutes, journey_summaries, only, path_series, path_shares
 from collector.store.judgements import read_findings, read_standings
-from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
+from collector.store.lookup import MAX_SPANS, MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.pins import Pins
 from collector.store.recent import said_of_marks
@@ -57,6 +57,8 @@ from collector.store.values import (
 )
 
 MAX_FOUND = 10_000
+AT_A_TIME = 100
+"""Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
 _BEFORE_NS = 300 * 1_000_000_000
@@ -99,6 +101,23 @@ class Reader:
             return None
         with self._store.client() as client:
             return read_spans(client, [trace_id.lower()])
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
+        """Yield the spans of these traces, those of several at a time, of whichever are stored.
+
+        A query for each trace takes longer than what it reads. Traces so large that several would be cut are read
+        one by one.
+        """
+        wanted = list(dict.fromkeys(trace_id.lower() for trace_id in trace_ids if _is_trace_id(trace_id)))
+        for begin in range(0, len(wanted), AT_A_TIME):
+            yield from self._some_traces(wanted[begin : begin + AT_A_TIME])
+
+    def _some_traces(self, trace_ids: list[str]) -> list[DetailedSpans]:
+        with self._store.client() as client:
+            together = read_spans(client, trace_ids)
+            if together is None or len(together.batch) < MAX_SPANS or len(trace_ids) == 1:
+                return [together] if together else []
+            return [alone for each in trace_ids if (alone := read_spans(client, [each])) is not None]
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         """Return the spans of these traces, None where none is stored."""

@@ -22,6 +22,9 @@ MOST_EDGES = 6
 MOST_WAYS = 3
 WORTH_A_CELL = 0.005
 """A contribution nearer to nothing is left out."""
+MOST_HIDDEN = 3
+HIDDEN_FROM = 0.01
+"""Hidden work below this share of the mean duration is not told: nobody would look for it."""
 _BAR = 10
 
 
@@ -89,11 +92,22 @@ def _journey(journey: JourneyReport, look: Look) -> Iterator[Text]:
                 f"trace in attempts that another followed, {duration(journey.waste.failed_ns)} in calls that failed"
             )
         )
+    yield from (Text(line) for line in look.wrapped(_hidden(journey)))
     if journey.edges:
         yield Text()
         yield from _edges(journey, look)
     yield Text()
     yield Text(look.text(f"slowest {journey.examples.slowest[0]}, typical {journey.examples.typical[0]}"), QUIET_STYLE)
+
+
+def _hidden(journey: JourneyReport) -> str:
+    """The operations that work most while nobody waits for them; "" where that is little."""
+    relevant = [
+        f"{printable(f'{service} {operation}'.rstrip())} {duration(work.hidden_ns)} of {duration(work.work_ns)}"
+        for (service, operation), work in journey.hidden_work.items()
+        if work.hidden_ns >= HIDDEN_FROM * journey.mean_ns
+    ]
+    return f"hidden work, off the path, per trace: {', '.join(relevant[:MOST_HIDDEN])}" if relevant else ""
 
 
 def name_of_part(whose: Part) -> str:

@@ -70,6 +70,18 @@ def test_programs_get_every_measure_and_parts_that_sum_to_the_whole():
     assert first["requirement"]["verdict"]
 
 
+def test_work_that_nobody_waits_for_is_named_with_how_much_of_it_there_is():
+    path = recording("hotrod")
+
+    lines = run(path).stdout.replace("\u00a0", " ").splitlines()
+    (dispatch,) = [j for j in json.loads(run(path, "--json").stdout)["journeys"] if "dispatch" in j["journey"]]
+
+    first = dispatch["hidden_work"][0]
+    assert (first["service"], first["operation"]) == ("route", "HTTP GET /route")
+    assert 0 < first["hidden_ns"] < first["work_ns"]
+    assert any(line.startswith("hidden work, off the path, per trace: route HTTP GET /route") for line in lines)
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path):
     out = tmp_path / "report.html"
 

@@ -130,6 +130,21 @@ def test_the_end_of_a_span_is_read_as_it_was_sent(store: Store, reader: Reader, 
     assert found.batch.end_time_unix_nano.tolist() == [end]
 
 
+def test_many_traces_are_read_together_and_those_too_large_for_that_one_by_one(
+    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store, [Span(trace_id=trace, span_id=n) for trace, n in ((1, 1), (1, 2), (2, 1), (3, 1))])
+    asked = [f"{number:032x}" for number in (2, 1, 9, 1)]
+
+    together = list(reader.traces([*asked, "no id"]))
+    monkeypatch.setattr("collector.store.reader.MAX_SPANS", 3)
+    alone = list(reader.traces(asked))
+
+    assert [len(found.batch) for found in together] == [3]
+    assert [len(found.batch) for found in alone] == [1, 2]
+    assert list(reader.traces([])) == []
+
+
 @pytest.mark.parametrize("text", ["", "7", "g" * 32, "0" * 33, HOSTILE])
 def test_what_is_no_trace_id_finds_nothing(reader: Reader, text: str) -> None:
     assert reader.trace(text) is None

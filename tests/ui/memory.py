@@ -1,7 +1,7 @@
 """A TraceReader in memory: the pages' tests without an engine. What it answers comes from the real analysis."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -189,6 +189,9 @@ class MemoryReader:
         ]
         changes.sort(key=lambda change: -abs(change.figures.delta_ns))
         return JourneyDifference(self._summary(journey, before), self._summary(journey, after), whole, tuple(changes))
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
+        return (trace.spans for trace in self._traces if trace.summary.trace_id in trace_ids)
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         found = [trace.spans.batch for trace in self._traces if trace.summary.trace_id in trace_ids]

@@ -1,6 +1,6 @@
 """What the pages need to read. `collector.store.reader.Reader` is the real one; tests may bring another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from collector.core.detail import DetailedSpans
@@ -57,6 +57,9 @@ class TraceReader(Protocol):
 
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
         """Return what became of a journey from one window to another, None where either has no traces of it."""
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
+        """Yield the spans of these traces, those of several at a time, of whichever are stored."""
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         """Return the spans of these traces, None where none is stored."""
