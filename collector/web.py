@@ -12,7 +12,7 @@ from uvicorn.middleware.wsgi import WSGIMiddleware  # type: ignore[attr-defined]
 from waitress import create_server, wasyncore
 
 from collector.receive.answers import Reply
-from collector.receive.asgi import Application, Receive, Scope, Send, header, respond
+from collector.receive.asgi import Application, Receive, Scope, Send, content_length, header, respond
 from collector.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ def as_asgi(app: WsgiApplication) -> Application:
         inner: Application = WSGIMiddleware(app, workers=THREADS)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        length = header(scope, b"content-length")
-        if header(scope, b"transfer-encoding") or (length and not length.isdigit()):
+        length = content_length(scope)
+        if header(scope, b"transfer-encoding") or (length is None and header(scope, b"content-length")):
             await respond(send, Reply(HTTPStatus.LENGTH_REQUIRED, "text/plain", b"say content-length\n"))
-        elif int(length or 0) > MAX_REQUEST_BYTES:
+        elif (length or 0) > MAX_REQUEST_BYTES:
             await respond(send, Reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text/plain", b"the body is too large\n"))
         else:
             await inner(scope, receive, send)

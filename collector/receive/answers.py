@@ -266,7 +266,8 @@ class Reply:
 
 
 def shorten(message: str) -> str:
-    """Return `message`, cut to what fits into a trailer."""
+    """Return `message`, cut to what fits into a trailer; what UTF-8 cannot hold (`"\\ud800"` in a body) becomes `?`."""
+    message = message.encode(errors="replace").decode()
     return message if len(message) <= MAX_MESSAGE_CHARS else message[: MAX_MESSAGE_CHARS - 1] + "…"
 
 

@@ -13,6 +13,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_MOST_DIGITS = 18
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """Request line and headers, as far as anybody here asks for them."""
@@ -29,13 +32,12 @@ class Head:
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
-        length = header(scope, b"content-length")
         return cls(
             method=scope["method"],
             path=scope["path"],
             content_type=header(scope, b"content-type").partition(";")[0].strip().lower(),
             content_encoding=header(scope, b"content-encoding"),
-            content_length=int(length) if length.isdigit() else None,
+            content_length=content_length(scope),
             authorization=header(scope, b"authorization"),
             peer=(scope.get("client") or ("",))[0],
         )
@@ -44,6 +46,12 @@ class Head:
 def header(scope: Scope, name: bytes) -> str:
     """Return the last header of that name, "" where there is none."""
     return dict(scope["headers"]).get(name, b"").decode("latin-1")  # type: ignore[no-any-return]
+
+
+def content_length(scope: Scope) -> int | None:
+    """Return the length that the headers say, None where they say none that is a number of bytes."""
+    length = header(scope, b"content-length")
+    return int(length) if length.isascii() and length.isdigit() and len(length) <= _MOST_DIGITS else None
 
 
 async def respond(send: Send, reply: Reply) -> None:

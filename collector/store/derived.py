@@ -301,7 +301,7 @@ class _Spell:
 
 
 _SPELL_SLACK_S = 60
-"""Between a group's first and last insert, and between the clocks of a collector and a server."""
+"""Between the stamps of a group's places and of its arrivals, both by the collector's clock."""
 
 
 def _read_ranges(client: Client, lanes: Sequence[int], begins: Sequence[int], limit: int) -> Arrivals:

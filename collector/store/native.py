@@ -75,7 +75,10 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
 """Columns of otel_traces in a block, in order: name and type."""
 
 TIMES_COLUMNS: tuple[tuple[str, str], ...] = (("TraceId", "String"), ("Start", "DateTime"), ("End", "DateTime"))
-"""Columns of otel_traces_trace_id_ts in a block."""
+"""Columns of otel_traces_trace_id_ts in a block that the commit has not stamped yet."""
+
+STAMPED_TIMES_COLUMNS = (*TIMES_COLUMNS, ("IngestedAt", "DateTime"))
+"""Columns of otel_traces_trace_id_ts in a block of `stamped_times`."""
 
 _COMMITTED_COLUMNS = (("Lane", "UInt32"), ("Sequence", "UInt64"), ("ArrivedAt", "DateTime64(3)"))
 _NUMBER_COLUMNS = (
@@ -222,6 +225,20 @@ def arrivals_block(arrivals: bytes, rows: int, lane: int, first_sequence: int, a
     for (name, type_name), column in zip(_COMMITTED_COLUMNS, columns, strict=True):
         parts += (_head(name, type_name), column.tobytes())
     return b"".join([*parts, arrivals])
+
+
+def stamped_times(times: bytes, ingested_at_unix_s: int) -> bytes:
+    """Return a block of otel_traces_trace_id_ts that says when its rows came, by the clock of `arrivals_block`."""
+    if not times:
+        return b""
+    rows, shift, at = 0, 0, 1
+    while True:
+        rows |= (times[at] & 0x7F) << shift
+        if times[at] < 0x80:
+            break
+        at, shift = at + 1, shift + 7
+    stamps = np.full(rows, ingested_at_unix_s, np.uint32).tobytes()
+    return b"".join([_varint(len(STAMPED_TIMES_COLUMNS)), times[1:], _INGESTED_HEAD, stamps])
 
 
 # --- what the kernels do
@@ -393,5 +410,6 @@ def _varint(value: int) -> bytes:
 
 _SPAN_HEADS = _heads(SPAN_COLUMNS, {"SpanKind": SPAN_KINDS, "StatusCode": STATUS_CODES})
 _TIMES_HEADS = _heads(TIMES_COLUMNS, {})
+_INGESTED_HEAD = _head("IngestedAt", "DateTime")
 _TEXT_HEADS = _heads(_TEXT_COLUMNS, {})
 _NUMBER_HEADS = tuple((_head(name, type_name), column) for name, type_name, column in _NUMBER_COLUMNS)

@@ -346,7 +346,10 @@ class _Lane:
         self._insert("otel_traces", native.SPAN_COLUMNS, [pending.batch.spans for pending in group])
 
     def _insert_times(self, group: list[_Pending]) -> None:
-        self._insert("otel_traces_trace_id_ts", native.TIMES_COLUMNS, [pending.batch.times for pending in group])
+        """Insert where the traces lie, stamped by the clock that stamps their arrivals: a server's may differ."""
+        now = self._now_unix_milli() // 1_000
+        blocks = [native.stamped_times(pending.batch.times, now) for pending in group]
+        self._insert("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, blocks)
 
     def _insert_arrivals(self, group: list[_Pending]) -> None:
         """Number the spans and insert them.

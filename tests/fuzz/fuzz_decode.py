@@ -25,8 +25,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from collector.core import kernels
 from collector.core.attributes import detailed
 from collector.core.wire import decode_traces
-from tests.core.otlp_strategies import COLUMN_KEYS, disturb, encode, fields_of, follows_from, varint
+from tests.core.otlp_strategies import COLUMN_KEYS, disturb, encode, fields_of, follows_from
 from tests.core.reference_decode import expected_outcome, outcome
+from tests.fuzz.blind import HARD_PIECES, blindly
 
 DATA = Path(__file__).parents[3] / "shared/data/otlp"
 SEEDS_PER_FILE = 4
@@ -34,20 +35,7 @@ MAX_SPANS = 3
 PLAIN_EVERY = 50
 """Each so-manieth body is also decoded by the kernels as plain Python."""
 
-NUMBERS = (0, 1, 0x7F, 0x80, 2**14, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
-PIECES = (
-    *(varint(number) for number in NUMBERS),
-    b"\xff" * 11,
-    b"\x0a",
-    b"\x12",
-    b"\x4a",
-    b"\x0b",
-    b"\xc0\xaf",
-    b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80",
-    "é€𝄞".encode(),
-    *(key.encode() for key in COLUMN_KEYS),
-)
+PIECES = (*HARD_PIECES, *(key.encode() for key in COLUMN_KEYS))
 
 
 @dataclass
@@ -105,54 +93,11 @@ def mutated(seeds: list[bytes], rng: random.Random) -> bytes:
         chosen = rng.choice(messages)
         assert isinstance(chosen.inside, list)
         if rng.random() < 0.25:
-            chosen.inside = _blindly(encode(chosen.inside), rng, seeds)
+            chosen.inside = blindly(encode(chosen.inside), rng, seeds, PIECES)
             break
         inner = chosen.inside
     body = encode(fields, lambda: rng.randrange(3) if rng.random() < 0.02 else 0)
-    return _blindly(body, rng, seeds) if rng.random() < 0.2 else body
-
-
-def _blindly(content: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        content = rng.choice(BLIND)(content, rng, seeds)
-    return content
-
-
-def _flip(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    at = rng.randrange(len(body) + 1)
-    return body[:at] + bytes([byte ^ 1 << rng.randrange(8) for byte in body[at : at + 1]]) + body[at + 1 :]
-
-
-def _overwrite(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    at, piece = rng.randrange(len(body) + 1), rng.choice(PIECES)
-    return body[:at] + piece + body[at + len(piece) :]
-
-
-def _insert(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    at = rng.randrange(len(body) + 1)
-    return body[:at] + rng.choice(PIECES) + body[at:]
-
-
-def _cut(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    return body[: rng.randrange(len(body) + 1)]
-
-
-def _leave_out(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    at = rng.randrange(len(body) + 1)
-    return body[:at] + body[at + rng.randrange(1, 20) :]
-
-
-def _repeat(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    at, size = rng.randrange(len(body) + 1), rng.randrange(1, 60)
-    return body[: at + size] + body[at:]
-
-
-def _splice(body: bytes, rng: random.Random, seeds: list[bytes]) -> bytes:
-    other = rng.choice(seeds)
-    return body[: rng.randrange(len(body) + 1)] + other[rng.randrange(len(other) + 1) :]
-
-
-BLIND = (_flip, _flip, _overwrite, _insert, _cut, _leave_out, _repeat, _splice)
+    return blindly(body, rng, seeds, PIECES) if rng.random() < 0.2 else body
 
 
 def seed_bodies() -> list[bytes]:

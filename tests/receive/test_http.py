@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from collector.receive.answers import Form, MalformedBody, Rejected, StoreUnavailable, UnderPressure
+from collector.receive.asgi import content_length
 from collector.receive.limits import Limits
 from tests.receive.loopback import (
     HOST,
@@ -79,6 +80,21 @@ def test_rejected_spans_are_named_in_the_partial_success_of_json():
     assert json.loads(answer.content) == {
         "partialSuccess": {"rejectedSpans": "2", "errorMessage": SOME_REJECTED.message}
     }
+
+
+@pytest.mark.parametrize("headers", [PROTOBUF, JSON])
+def test_half_a_surrogate_in_a_message_does_not_spoil_the_answer(headers: dict[str, str]):
+    """As of a span whose name is `"\\ud800"` in JSON."""
+    with serve_http(FakePipeline(rejected=Rejected(1, "span rejected (\ud800)", (("name", 1),)))) as served:
+        answer = served.post(b"x", headers)
+
+    assert answer.status == 200
+    assert b"span rejected (?)" in answer.content
+
+
+@pytest.mark.parametrize("length", ["9" * 5_000, "²", "-1", "1.5", ""])
+def test_a_length_that_is_no_number_of_bytes_counts_for_none(length: str):
+    assert content_length({"headers": [(b"content-length", length.encode("latin-1"))]}) is None
 
 
 def test_the_answer_comes_after_the_commit():

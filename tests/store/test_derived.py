@@ -214,6 +214,18 @@ def test_a_trace_whose_arrivals_are_gone_is_read_from_the_spans(store: Store, de
     assert spans.text(spans.resources.host[spans.resource[0], 0]) == "h"
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_collector_whose_clock_differs_from_the_servers_finds_its_traces(
+    store: Store, derived: Derived, hours: int
+) -> None:
+    commit(store, [Span(trace_id=n, span_id=1) for n in range(1, 301)], now_ns=time.time_ns() + hours * HOUR_NS)
+
+    found = derived.read_trace_arrivals([f"{n:032x}" for n in (1, 150, 300)])
+
+    assert spans_of(found) == [(f"{n:032x}", f"{1:016x}") for n in (1, 150, 300)]
+    assert found.sequence.tolist() == [1, 150, 300]
+
+
 def test_a_trace_of_which_one_part_is_gone_is_read_whole_from_the_spans(store: Store, derived: Derived) -> None:
     commit(store, [Span(trace_id=5, span_id=1)], now_ns=HOUR - 3 * HOUR_NS)
     with store.client() as client:

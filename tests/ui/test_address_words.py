@@ -60,6 +60,7 @@ def test_a_range_with_one_end_takes_the_other_from_the_clock_or_an_hour():
         {"last": "99999d"},
         {"start": "noon"},
         {"end": "9" * 25},
+        {"start": "0001-01-01"},
         {"start": "1795000000", "end": "1795000000"},
     ],
 )

@@ -81,7 +81,10 @@ def parse_moment(name: str, text: str) -> int:
         when = datetime.fromisoformat(text.replace(" ", "T", 1))
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         since = when - datetime(1970, 1, 1, tzinfo=UTC)
-        return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+        unix_nano = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+        if unix_nano < -(2**63):
+            raise OverflowError("before the year 1678")
+        return unix_nano
     except (ValueError, OverflowError) as error:
         hint = "write 2026-11-21T02:41:00Z, or Unix time in s, ms, µs or ns"
         raise BadAddress(f"{name}={text} is no moment", hint=hint) from error

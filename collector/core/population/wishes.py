@@ -12,6 +12,10 @@ from collector.core.population.parts import Part
 from cpdd.errors import CpddError
 
 _UNITS_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+MOST_SHIFT_NS = 3_600 * 10**9
+MOST_SCALE = 1_000
+"""A wish beyond makes sums that no integer column and no page can hold."""
+
 _SHIFT = re.compile(r"([+-])(\d+(?:\.\d+)?)(ns|us|µs|ms|s)")
 _SCALE = re.compile(r"[x×](\d+(?:\.\d+)?)")
 _PERCENT = re.compile(r"([+-])(\d+(?:\.\d+)?) ?%")
@@ -79,12 +83,21 @@ def read_wish(text: str) -> Wish:
     if not equals or not target:
         raise BadWish(text, "it does not say whose time, then '=', then what becomes of it")
     if found := _SHIFT.fullmatch(change):
-        return Wish(text, target, shift_ns=float(found[1] + found[2]) * _UNITS_NS[found[3]])
+        shift_ns = float(found[1] + found[2]) * _UNITS_NS[found[3]]
+        if abs(shift_ns) > MOST_SHIFT_NS:
+            raise BadWish(text, "a change by more than an hour")
+        return Wish(text, target, shift_ns=shift_ns)
     if found := _SCALE.fullmatch(change):
-        return Wish(text, target, scale=float(found[1]))
+        return Wish(text, target, scale=_scale(text, float(found[1])))
     if found := _PERCENT.fullmatch(change):
         scale = 1 + float(found[1] + found[2]) / 100
         if scale < 0:
             raise BadWish(text, "nothing can become shorter by more than 100 %")
-        return Wish(text, target, scale=scale)
+        return Wish(text, target, scale=_scale(text, scale))
     raise BadWish(text, f"{change!r} is no change")
+
+
+def _scale(text: str, scale: float) -> float:
+    if scale > MOST_SCALE:
+        raise BadWish(text, f"longer by more than {MOST_SCALE} times")
+    return scale

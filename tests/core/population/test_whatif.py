@@ -80,6 +80,10 @@ def test_a_part_beside_the_path_saves_nothing():
         ("shop=20ms", "'20ms' is no change"),
         ("shop=-20", "is no change"),
         ("shop=-150%", "more than 100 %"),
+        ("shop=+3601s", "more than an hour"),
+        ("shop=x1001", "more than 1000 times"),
+        ("shop=x" + "9" * 400, "more than 1000 times"),
+        ("shop=+999999%", "more than 1000 times"),
     ],
 )
 def test_a_wish_that_cannot_be_read_says_why(text: str, problem: str):
