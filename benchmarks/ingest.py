@@ -83,7 +83,7 @@ def _measure(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.data or None) as folder:
         with _server(arguments, folder) as (addresses, process):
             before = Cost.of(process.pid)
-            sent = _run_senders(arguments, addresses["otlp_http"])
+            sent = run_senders(arguments, addresses["otlp_http"])
             after = Cost.of(process.pid)
             metrics = _metrics(addresses["metrics"])
         stored = _count(folder)
@@ -136,7 +136,7 @@ def _be_server_without_analysis(arguments: argparse.Namespace) -> None:
     serving.stop()
 
 
-def _run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]:
+def run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]:
     """Let every sender run; add up what they say."""
     command = [sys.executable, __file__, "--role", "sender", "--address", address]
     command += ["--seconds", str(arguments.seconds)]

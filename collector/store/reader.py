@@ -6,7 +6,7 @@ is borrowed for each answer.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -29,7 +29,7 @@ from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_jou
 from collector.store.hours import read_hours
 from collector.store.journeys import WHICH_MINUTES, Minutes, journey_summaries, only, path_series, path_shares
 from collector.store.judgements import read_findings, read_standings
-from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
+from collector.store.lookup import MAX_SPANS, MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.pins import Pins
 from collector.store.recent import said_of_marks
@@ -57,6 +57,8 @@ from collector.store.values import (
 )
 
 MAX_FOUND = 10_000
+AT_A_TIME = 100
+"""Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
 _BEFORE_NS = 300 * 1_000_000_000
@@ -99,6 +101,23 @@ class Reader:
             return None
         with self._store.client() as client:
             return read_spans(client, [trace_id.lower()])
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
+        """Yield the spans of these traces, those of several at a time, of whichever are stored.
+
+        A query for each trace takes longer than what it reads. Traces so large that several would be cut are read
+        one by one.
+        """
+        wanted = list(dict.fromkeys(trace_id.lower() for trace_id in trace_ids if _is_trace_id(trace_id)))
+        for begin in range(0, len(wanted), AT_A_TIME):
+            yield from self._some_traces(wanted[begin : begin + AT_A_TIME])
+
+    def _some_traces(self, trace_ids: list[str]) -> list[DetailedSpans]:
+        with self._store.client() as client:
+            together = read_spans(client, trace_ids)
+            if together is None or len(together.batch) < MAX_SPANS or len(trace_ids) == 1:
+                return [together] if together else []
+            return [alone for each in trace_ids if (alone := read_spans(client, [each])) is not None]
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         """Return the spans of these traces, None where none is stored."""
@@ -361,22 +380,30 @@ class Reader:
         )
         return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
 
-    def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
-        """Return the edges of all journeys.
+    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys (or the one) in the minutes of the window, without their shares."""
+        with self._store.client() as client:
+            minutes = Minutes.of(window, *_oldest_and_newest(client))
+        return self.edges(minutes, {}, journey or None)
+
+    def edges(
+        self, minutes: Minutes, durations_ns: Mapping[str, float], journey: str | None = None
+    ) -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys, or of the one.
 
         Args:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
         with self._store.client() as client:
-            rows = _edge_rows(client, minutes)
-            evidence = evidence_of_journeys(client, minutes.last_s)
+            rows = _edge_rows(client, minutes, journey)
+            evidence = evidence_of_journeys(client, minutes.last_s, journey)
             ends = self._edges.known(client, {int(row[1]) for row in rows})
         found: dict[str, list[Edge]] = defaultdict(list)
         for row in rows:
-            journey, number = str(row[0]), int(row[1])
+            of, number = str(row[0]), int(row[1])
             if number in ends:
-                known = evidence.get(journey, {}).get(number, NOTHING_SEEN)
-                found[journey].append(_edge(row, ends[number], durations_ns.get(journey, 0.0), known))
+                known = evidence.get(of, {}).get(number, NOTHING_SEEN)
+                found[of].append(_edge(row, ends[number], durations_ns.get(of, 0.0), known))
         return {journey: tuple(edges) for journey, edges in found.items()}
 
     def findings(self) -> list[Tracked]:
@@ -446,6 +473,13 @@ _ON_PATH = """
         )
     )
 """
+_HAS_CALL = """
+    arrayExists(
+        (id, found) -> found > 0
+            AND (Journey, id) IN arrayZip({{call_journeys:Array(String)}}, {{call_ids:Array(UInt64)}}),
+        Edge.Id, {}
+    )
+"""
 _SAYS_ERROR = """
     (positionCaseInsensitiveUTF8(StatusMessage, {error:String}) > 0 OR arrayExists(
         said -> positionCaseInsensitiveUTF8(said['exception.message'], {error:String}) > 0
@@ -476,6 +510,10 @@ def _conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
             parameters[name] = value
     if query.failed_only:
         where.append("Failed")
+    if query.calls is not None:
+        where.append(_HAS_CALL.format("Edge.Failed" if query.calls.failed else "Edge.PathNs"))
+        journeys, ids = zip(*query.calls.edges, strict=True) if query.calls.edges else ((), ())
+        parameters |= {"call_journeys": list(journeys), "call_ids": list(ids)}
     if query.on_path and (query.service or query.operation):
         where.append(_ON_PATH)
         parameters |= {"path_service": query.service, "path_operation": query.operation}

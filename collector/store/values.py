@@ -270,6 +270,16 @@ class CellExamples:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsWanted:
+    """Traces in which one of these calls failed, or was on the critical path."""
+
+    edges: tuple[tuple[str, int], ...]
+    """Journey and id of an edge; none: no trace has one."""
+    failed: bool
+    """Whether the call failed; else it, or what is below it, has time on the critical path."""
+
+
+@dataclass(frozen=True, slots=True)
 class TraceQuery:
     """Which traces; unset fields do not restrict. Newest first, or slowest first."""
 
@@ -286,6 +296,7 @@ class TraceQuery:
     min_duration_ns: int = 0
     max_duration_ns: int = 0
     failed_only: bool = False
+    calls: CallsWanted | None = None
     slowest_first: bool = False
     limit: int = 20
 

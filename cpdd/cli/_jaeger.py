@@ -20,6 +20,8 @@ from cpdd.errors import CpddError
 
 TIMEOUT_S = 60.0
 MOST_NAMED = 20
+MOST_AT_ONCE = 1_500
+"""A running cpdd gives no more to one question."""
 
 
 class QueryError(CpddError):
@@ -53,7 +55,7 @@ class Answered:
 
     def reached(self, limit: int) -> bool:
         """Whether there may be more than were sent."""
-        return self.traces >= limit
+        return self.traces >= limit or self.traces == MOST_AT_ONCE
 
 
 Fetch = Callable[[str], bytes]

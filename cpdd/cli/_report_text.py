@@ -20,6 +20,11 @@ MOST_FINDINGS = 5
 MOST_PARTS = 8
 MOST_EDGES = 6
 MOST_WAYS = 3
+WORTH_A_CELL = 0.005
+"""A contribution nearer to nothing is left out."""
+MOST_HIDDEN = 3
+HIDDEN_FROM = 0.01
+"""Hidden work below this share of the mean duration is not told: nobody would look for it."""
 _BAR = 10
 
 
@@ -87,11 +92,22 @@ def _journey(journey: JourneyReport, look: Look) -> Iterator[Text]:
                 f"trace in attempts that another followed, {duration(journey.waste.failed_ns)} in calls that failed"
             )
         )
+    yield from (Text(line) for line in look.wrapped(_hidden(journey)))
     if journey.edges:
         yield Text()
         yield from _edges(journey, look)
     yield Text()
     yield Text(look.text(f"slowest {journey.examples.slowest[0]}, typical {journey.examples.typical[0]}"), QUIET_STYLE)
+
+
+def _hidden(journey: JourneyReport) -> str:
+    """The operations that work most while nobody waits for them; "" where that is little."""
+    relevant = [
+        f"{printable(f'{service} {operation}'.rstrip())} {duration(work.hidden_ns)} of {duration(work.work_ns)}"
+        for (service, operation), work in journey.hidden_work.items()
+        if work.hidden_ns >= HIDDEN_FROM * journey.mean_ns
+    ]
+    return f"hidden work, off the path, per trace: {', '.join(relevant[:MOST_HIDDEN])}" if relevant else ""
 
 
 def name_of_part(whose: Part) -> str:
@@ -113,13 +129,16 @@ def _parts(journey: JourneyReport, look: Look) -> Iterator[Text]:
                 f"{part(low)} to {part(high)}".replace("\u00a0% to", " to"),
                 whole_percent(measures.participation),
                 duration(measures.there_ns),
-                whole_percent(measures.tail_contribution) if measures.tail_contribution >= 0.005 else "",
+                whole_percent(measures.tail_contribution) if abs(measures.tail_contribution) >= WORTH_A_CELL else "",
             )
         )
     yield from columns(cells, look, names=True, bars=1)
     if rest := rows[MOST_PARTS:]:
         share = sum(measures.share for _, measures in rest)
         yield Text(look.text(f"{look.glyphs.ellipsis} {len(rest):,} more have {whole_percent(share)}"), QUIET_STYLE)
+    if any(measures.tail_contribution <= -WORTH_A_CELL for _, measures in rows[:MOST_PARTS]):
+        yield Text(look.text("of the tail: of what the slowest 1 % take longer than the faster half;"), QUIET_STYLE)
+        yield Text(look.text("negative where they take less of it. All parts add up to 100 %."), QUIET_STYLE)
 
 
 def _bands(journey: JourneyReport, look: Look) -> Iterator[Text]:

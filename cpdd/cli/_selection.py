@@ -15,6 +15,7 @@ from collector.core.population.levels import BANDS, bands_of
 from collector.core.spans import SpanBatch
 from collector.receive.files import STDIN
 from cpdd.cli._files import name_of
+from cpdd.cli._moments import read_moment
 from cpdd.errors import CpddError
 
 SEPARATOR = "@"
@@ -52,13 +53,13 @@ def select(population: Population, batch: SpanBatch, selection: str, path: str) 
     if not selection:
         return population
     if selection in BANDS:
-        chosen = bands_of(population.duration_ns, population.weight) == BANDS.index(selection)
+        chosen = in_band(population, selection)
     elif WINDOW in selection:
         low, high = _window(selection, path, population)
         chosen = (population.start_unix_nano >= low) & (population.start_unix_nano < high)
     elif "=" in selection:
         key, _, value = selection.partition("=")
-        chosen = _with_attribute(population, batch, key, value)
+        chosen = with_attribute(population, batch, key, value)
     else:
         raise BadSelection(selection, path, f"{selection!r} is no selection")
     if not chosen.any():
@@ -69,21 +70,20 @@ def select(population: Population, batch: SpanBatch, selection: str, path: str) 
 def _window(selection: str, path: str, population: Population) -> tuple[int, int]:
     """Begin and end in ns; a time without a date is of the day of the first trace."""
     begin, _, end = selection.partition(WINDOW)
-    first = datetime.fromtimestamp(int(population.start_unix_nano.min()) // 1_000_000_000, UTC)
-
-    def read(text: str, otherwise: int) -> int:
-        if not text:
-            return otherwise
-        try:
-            told = datetime.fromisoformat(text if "-" in text else f"{first:%Y-%m-%d}T{text}")
-        except ValueError:
-            raise BadSelection(selection, path, f"{text!r} is no time such as 10:30 or 2026-03-02T10:30:00") from None
-        return int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
-
-    return read(begin, 0), read(end, 2**63 - 1)
+    first = datetime.fromtimestamp(int(population.start_unix_nano.min()) // 10**9, UTC)
+    try:
+        return read_moment(begin, first) if begin else 0, read_moment(end, first) if end else 2**63 - 1
+    except ValueError as error:
+        raise BadSelection(selection, path, str(error)) from None
 
 
-def _with_attribute(population: Population, batch: SpanBatch, key: str, value: str) -> NDArray[np.bool_]:
+def in_band(population: Population, band: str) -> NDArray[np.bool_]:
+    """Tell of each trace whether it is in a band of latency."""
+    chosen: NDArray[np.bool_] = bands_of(population.duration_ns, population.weight) == BANDS.index(band)
+    return chosen
+
+
+def with_attribute(population: Population, batch: SpanBatch, key: str, value: str) -> NDArray[np.bool_]:
     """Tell of each trace whether one of its spans, or what sent it, has the attribute."""
     rows = np.flatnonzero(traces_having(batch, key, value))
     found = {batch.trace_id(row) for row in rows.tolist()}

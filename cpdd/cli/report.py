@@ -20,7 +20,7 @@ from collector.core.spans import SpanBatch
 from cpdd.cli._book import load_book
 from cpdd.cli._files import name_of, read_files
 from cpdd.cli._findings import findings_at
-from cpdd.cli._jaeger import Asked, choose_service, traces_at
+from cpdd.cli._from import from_options, read_from, source_of, stretch_up_to
 from cpdd.cli._report_text import report_lines
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.cli._terminal import Printer, say
@@ -29,42 +29,10 @@ from cpdd.cli._where import Condition, those, where_option
 from cpdd.errors import CpddError
 from cpdd.settings import Settings
 
-MOST_TRACES = 1_500
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-class NothingFound(CpddError):
-    """A query that found no trace."""
-
-    def __init__(self, asked: Asked, base: str, last: str) -> None:
-        self.asked = asked
-        super().__init__(
-            f"no traces of service {asked.service!r} in the last {last}\n  at {base}\n"
-            "hint: --last 24h looks farther back; cpdd report --from ADDRESS names the services"
-        )
-
-
-class _Ago(click.ParamType[str]):
-    """A stretch of time up to now, in seconds: 30m, 1h, 7d."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if not (text[-1:] in _UNITS_S and text[:-1].isdigit() and int(text[:-1]) > 0):
-            self.fail(f"{text!r} is no stretch of time such as 30m, 1h or 7d", param, ctx)
-        return text
-
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE...]")
-@click.option("--from", "base", metavar="URL", help="Read a running Jaeger or cpdd instead: http://localhost:16686.")
-@click.option("--service", metavar="NAME", help="With --from: traces of this service.")
-@click.option("--operation", metavar="NAME", default="", help="With --from: traces with this operation.")
-@click.option("--last", type=_Ago(), default="1h", show_default=True, help="With --from: how far to look back.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=MOST_TRACES, show_default=True, help="With --from: most traces."
-)
+@from_options
 @click.option("--html", metavar="OUT", help="Write one HTML page that needs nothing else; - is stdout.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @where_option
@@ -96,7 +64,8 @@ def command(
         raise click.UsageError("give either files or --from URL")
     settings, _ = read_settings(config, **flags)
     if base:
-        batch, title = _asked(base, service, operation, last, limit)
+        source = source_of(base, service, operation, limit)
+        batch, title = read_from(source, stretch_up_to(last, time.time_ns())), f"{source.service}, last {last}"
     else:
         batch, title = read_files(files, settings.max_file_bytes), _title(files)
     report = _report(those(batch, where), settings, load_book(config), base)
@@ -119,25 +88,6 @@ def _report(batch: SpanBatch, settings: Settings, book: JourneyBook, base: str |
     if findings is None:
         findings = findings_of(graph, population, batch, book)
     return report_on(population, graph, len(batch), findings)
-
-
-def _asked(base: str, service: str | None, operation: str, last: str, limit: int) -> tuple[SpanBatch, str]:
-    now = time.time_ns()
-    asked = Asked(
-        service=choose_service(base, service),
-        operation=operation,
-        start_unix_nano=now - int(last[:-1]) * _UNITS_S[last[-1]] * 1_000_000_000,
-        end_unix_nano=now,
-        limit=limit,
-    )
-    answered = traces_at(base, asked)
-    if not len(answered.spans):
-        raise NothingFound(asked, base, last)
-    if answered.reached(limit):
-        say(f"cpdd: there may be more than {limit:,} traces; the newest were read (--limit reads more)")
-    if answered.rejected:
-        say(f"cpdd: {answered.rejected:,} spans of the answer could not be read")
-    return answered.spans, f"{asked.service}, last {last}"
 
 
 def _title(files: Sequence[str]) -> str:

@@ -1,11 +1,9 @@
 """`cpdd report`: from files and from a running server, for people, programs and browsers."""
 
 import json
-import threading
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from click.testing import CliRunner, Result
@@ -45,6 +43,15 @@ def test_people_read_where_the_time_goes():
     assert max(map(len, lines)) <= 110
 
 
+def test_what_the_slowest_have_less_of_is_negative_and_the_report_says_so():
+    said = run(recording("hotrod")).stdout.replace("\u00a0", " ")
+
+    (dispatch,) = re.findall(r"TP GET /dispatch .* (\S+ %)\n", said)
+    assert dispatch.startswith("−")
+    assert "of the tail: of what the slowest 1 % take longer than the faster half;" in said
+    assert "negative where they take less of it. All parts add up to 100 %." in said
+
+
 def test_programs_get_every_measure_and_parts_that_sum_to_the_whole():
     value = json.loads(run(recording("nezha-ob-cart-delay"), "--json").stdout)
 
@@ -61,6 +68,18 @@ def test_programs_get_every_measure_and_parts_that_sum_to_the_whole():
     assert first["callee"].startswith("cartservice")
     assert first["blocked"] > 0.45
     assert first["requirement"]["verdict"]
+
+
+def test_work_that_nobody_waits_for_is_named_with_how_much_of_it_there_is():
+    path = recording("hotrod")
+
+    lines = run(path).stdout.replace("\u00a0", " ").splitlines()
+    (dispatch,) = [j for j in json.loads(run(path, "--json").stdout)["journeys"] if "dispatch" in j["journey"]]
+
+    first = dispatch["hidden_work"][0]
+    assert (first["service"], first["operation"]) == ("route", "HTTP GET /route")
+    assert 0 < first["hidden_ns"] < first["work_ns"]
+    assert any(line.startswith("hidden work, off the path, per trace: route HTTP GET /route") for line in lines)
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path):
@@ -187,23 +206,6 @@ def test_a_running_jaeger_has_none_and_the_traces_speak_for_themselves():
 
 
 # From a running server
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The pages and the query API of the shop, on a real port."""
-    application = client_of(MemoryReader(shop_traces())).application
-    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
 
 
 def asked(service: str, limit: int = 500) -> Asked:

@@ -57,7 +57,7 @@ def wait_until_gone(pids: list[int], timeout_s: float = 60.0) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_shop_under_load_ends_in_order_when_it_is_told_to(tmp_path, sink, number):
     with running_shop(tmp_path, sink, "--rate", "20") as (program, opened):
-        sink.wait_for(lambda: opened["pids"]["shop"] in {root.resource["process.pid"] for root in sink.roots()})
+        sink.wait_for(lambda: opened["pids"]["shop"] in {root.resource.get("process.pid") for root in sink.roots()})
 
         program.send_signal(number)
         status = program.wait(timeout=60)

@@ -13,7 +13,17 @@ from collector.store.engine import Store
 from collector.store.histogram import ACCURACY
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.reader import Reader
-from collector.store.values import CallPath, Edge, JourneySummary, Node, ServiceCalls, TraceQuery, TraceSummary, Window
+from collector.store.values import (
+    CallPath,
+    CallsWanted,
+    Edge,
+    JourneySummary,
+    Node,
+    ServiceCalls,
+    TraceQuery,
+    TraceSummary,
+    Window,
+)
 from collector.store.writer import Committer
 from tests.store.learned import LearnedTrace, Path, Step, edge_id, learned, path_id, weighted_quantile
 from tests.store.spans import MINUTE_NS, NOON, Span, encode
@@ -120,6 +130,21 @@ def test_the_end_of_a_span_is_read_as_it_was_sent(store: Store, reader: Reader, 
     assert found.batch.end_time_unix_nano.tolist() == [end]
 
 
+def test_many_traces_are_read_together_and_those_too_large_for_that_one_by_one(
+    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store, [Span(trace_id=trace, span_id=n) for trace, n in ((1, 1), (1, 2), (2, 1), (3, 1))])
+    asked = [f"{number:032x}" for number in (2, 1, 9, 1)]
+
+    together = list(reader.traces([*asked, "no id"]))
+    monkeypatch.setattr("collector.store.reader.MAX_SPANS", 3)
+    alone = list(reader.traces(asked))
+
+    assert [len(found.batch) for found in together] == [3]
+    assert [len(found.batch) for found in alone] == [1, 2]
+    assert list(reader.traces([])) == []
+
+
 @pytest.mark.parametrize("text", ["", "7", "g" * 32, "0" * 33, HOSTILE])
 def test_what_is_no_trace_id_finds_nothing(reader: Reader, text: str) -> None:
     assert reader.trace(text) is None
@@ -178,6 +203,7 @@ def five(store: Store) -> list[LearnedTrace]:
             journey="browse" if n % 2 else "pay",
             failed=n == 3,
             path={((f"s{n}", "op"),): 100},
+            edges={(SHOP, CART): {"Calls": 1, "Failed": int(n == 4), "PathNs": 10 * (n < 3)}},
         )
         for n in range(1, 6)
     ]
@@ -199,6 +225,9 @@ def five(store: Store) -> list[LearnedTrace]:
     )
     learn(store, traces)
     return traces
+
+
+A_CALL = edge_id((SHOP, CART))
 
 
 def ask(**fields: object) -> TraceQuery:
@@ -227,6 +256,10 @@ FINDS = [
     (ask(error="timed%out"), []),
     (ask(service="s4", on_path=True), [4]),
     (ask(service="s4", operation=HOSTILE, on_path=True), []),
+    (ask(calls=CallsWanted((("browse", A_CALL), ("pay", A_CALL)), failed=True)), [4]),
+    (ask(calls=CallsWanted((("browse", A_CALL), ("pay", A_CALL)), failed=False)), [2, 1]),
+    (ask(calls=CallsWanted((("browse", A_CALL), (HOSTILE, 2**64 - 1)), failed=False)), [1]),
+    (ask(calls=CallsWanted((), failed=False)), []),
     (ask(journey=HOSTILE, service=HOSTILE), []),
     (TraceQuery(Window(NOON + 2_000_000_000, NOON + 4_000_000_000)), [3, 2]),
     (TraceQuery(Window(-1, 2**63)), [5, 4, 3, 2, 1]),
@@ -237,6 +270,16 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
     found = [(query, found_ids(reader.find(query))) for query, _ in FINDS]
 
     assert found == FINDS
+
+
+def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader, five: list[LearnedTrace]) -> None:
+    of_all, of_one = reader.calls(HOUR), reader.calls(HOUR, "pay")
+
+    assert {journey: [(e.id, e.calls, e.failed) for e in edges] for journey, edges in of_all.items()} == {
+        "browse": [(A_CALL, 3.0, 0.0)],
+        "pay": [(A_CALL, 2.0, 1.0)],
+    }
+    assert of_one == {"pay": of_all["pay"]}
 
 
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:

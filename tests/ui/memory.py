@@ -1,7 +1,7 @@
 """A TraceReader in memory: the pages' tests without an engine. What it answers comes from the real analysis."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from collector.store.histogram import bucket_of, wide_buckets
 from collector.store.values import (
     BandDetail,
     CallPath,
+    CallsWanted,
     CellExamples,
     Edge,
     JourneyDetail,
@@ -142,6 +143,10 @@ class MemoryReader:
             edges=self._journey_edges(journey, traces),
         )
 
+    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        names = {trace.summary.journey for trace in self._traces if journey in ("", trace.summary.journey)}
+        return {name: self._journey_edges(name, self._of(name, window)) for name in names}
+
     def latency(self, journey: str, window: Window) -> Latency | None:
         wide = self._wide(self._of(journey, window))
         return latency_of(wide, self._steps()) if wide else None
@@ -184,6 +189,9 @@ class MemoryReader:
         ]
         changes.sort(key=lambda change: -abs(change.figures.delta_ns))
         return JourneyDifference(self._summary(journey, before), self._summary(journey, after), whole, tuple(changes))
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
+        return (trace.spans for trace in self._traces if trace.summary.trace_id in trace_ids)
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         found = [trace.spans.batch for trace in self._traces if trace.summary.trace_id in trace_ids]
@@ -397,9 +405,14 @@ def _matches(reader: MemoryReader, trace: _Trace, query: TraceQuery) -> bool:
         and query.min_duration_ns <= s.duration_ns
         and (not query.max_duration_ns or s.duration_ns <= query.max_duration_ns)
         and (s.failed or not query.failed_only)
+        and (query.calls is None or any(_is_wanted(s.journey, edge, query.calls) for edge in trace.edges))
         and (not query.on_path or reader.is_on_path(trace, query.service, query.operation))
         and any(_span_matches(trace, row, query) for row in range(len(trace.spans.batch)))
     )
+
+
+def _is_wanted(journey: str, edge: dict[str, int], calls: CallsWanted) -> bool:
+    return (journey, edge["Id"]) in calls.edges and edge["Failed" if calls.failed else "PathNs"] > 0
 
 
 def _span_matches(trace: _Trace, row: int, query: TraceQuery) -> bool:

@@ -16,6 +16,7 @@ from collector.store.values import TraceQuery, Window
 from collector.system import system_of
 from collector.web import WebServer
 from tests.control.control_server import control_server
+from tests.control.test_api import status
 from tests.core.drawing import EPOCH_NS, read_trace
 from tests.cpdd.sampling.policies import policy
 from tests.ui.conftest import SETTINGS
@@ -69,6 +70,7 @@ def site() -> Iterator[str]:
     reader.judged = [tracked(BURNING)]
     with control_server() as server, socket.create_server(("127.0.0.1", 0)) as listener:
         server.ask("POST", "/v1/policies", {"policies": [policy("base", 10, service="shop")], "author": "ann"})
+        server.ask("POST", "/v1/status", status("shop-7d9f", spans_sent=990, spans_lost=10))
         server.boost(service="shop", operation="GET /", id="inc", max_traces=500, reason="looking", author="bob")
         app = create_app(
             reader,
@@ -174,6 +176,31 @@ def test_a_span_is_selected_without_loading_the_page_anew_and_back_works(browser
         expect(page.locator("#span")).to_have_count(0)
 
         assert page.evaluate("window.stayed") is True
+
+
+def test_a_journey_says_what_to_make_faster_first_when_a_reader_comes_near(browser, site):
+    asked: list[str] = []
+    with opened(browser, site) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{site}/journeys/check%20out")
+        first = page.locator(".first")
+        assert not [url for url in asked if "/what-if" in url]
+        height = first.bounding_box()["height"]
+
+        first.scroll_into_view_if_needed()
+
+        expect(first.locator("tbody tr")).to_have_count(3)
+        expect(first).to_contain_text(re.compile(r"Make \w+ .* faster first: at half its time"))
+        assert first.bounding_box()["height"] == height
+        first.locator("tbody a").first.click()
+        page.wait_for_url("**/what-if?*set=*x0.5")
+
+
+def test_a_journey_without_script_leads_to_what_to_make_faster_first(browser, site):
+    with opened(browser, f"{site}/journeys/check%20out", java_script_enabled=False) as page:
+        page.get_by_role("link", name="its own page").click()
+
+        expect(page.locator("#first tbody tr").first).to_be_visible()
 
 
 def test_the_address_of_a_selected_span_opens_it_for_a_colleague(browser, site, trace):

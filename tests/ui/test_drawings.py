@@ -188,6 +188,14 @@ def test_a_sparkline_has_a_gap_where_no_trace_was_and_a_mark_where_one_failed():
     assert len(drawing.with_class("spark-failed")) == 1
 
 
+def test_a_time_without_neighbours_is_a_dot():
+    series = [Point(i * 60 * SECOND, int(i == 1), 0, 1e6, 2e6) for i in range(4)]
+
+    (dot,) = sparkline(series).with_class("spark-dot")
+
+    assert dot.attribute("d") == "M1 2h0"
+
+
 # Graph
 
 

@@ -134,5 +134,11 @@ def test_a_wish_that_cannot_be_read_says_how_one_looks(client, wish):
     assert response.get_json()["error"]["hint"]
 
 
+def test_a_wish_that_changes_no_figure_is_said_to_hardly_matter(client):
+    value = twin(client, "/what-if?journey=check%20out&set=cart%3Dx1")
+
+    assert value["answer"].replace("\xa0", " ").startswith("It would hardly matter: 0 ms of ")
+
+
 def test_what_if_without_traces_leads_back(client):
     assert client.get("/what-if?journey=nobody").status_code == 404

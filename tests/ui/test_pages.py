@@ -545,6 +545,44 @@ def test_a_service_that_nobody_waits_for_is_on_no_path(client):
     assert on_path["traces"] == []
 
 
+def test_traces_are_found_by_whether_their_callers_needed_what_failed(client):
+    def ids(query):
+        return {example["trace"]["trace_id"] for example in twin(client, f"/search?limit=500{query}")["traces"]}
+
+    needed, survived = ids("&call=mandatory-failed"), ids("&call=optional-failed")
+
+    assert needed == ids("&journey=check+out&failed=1")
+    assert survived - needed
+    assert survived & needed
+    assert ids("&call=mandatory-failed&service=bank.example") == needed, "which sends no spans of its own"
+    assert ids("&call=mandatory-failed&service=recommend") == set()
+    assert ids("&call=optional-failed&service=recommend") == survived
+    assert ids("&call=mandatory-on-path&service=payment") == ids("&journey=check+out")
+    assert (
+        "traces in which a mandatory call failed in the last 1 h" in page(client, "/search?call=mandatory-failed").text
+    )
+    assert ("option", "mandatory-failed") in {
+        (tag, attributes.get("value"))
+        for tag, attributes in page(client, "/search?call=mandatory-failed").elements
+        if "selected" in attributes
+    }
+
+
+def test_where_no_call_has_the_requirement_the_search_says_so(client):
+    found = twin(client, "/search?call=mandatory-failed&service=accounts")
+
+    assert found["answer"].replace("\xa0", " ") == (
+        "No such call in the last 1 h is known, or declared, to be mandatory: what nobody saw fail is undetermined."
+    )
+
+
+def test_what_calls_cannot_be_asked_is_said(client):
+    answer = client.get("/search.json?call=sometimes")
+
+    assert answer.status_code == 400
+    assert "mandatory-failed" in answer.get_json()["error"]["hint"]
+
+
 def test_traces_are_points_over_time_that_lead_to_them(client):
     found, said = twin(client, "/search?service=payment"), page(client, "/search?service=payment")
 

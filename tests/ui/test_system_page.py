@@ -2,14 +2,18 @@
 
 import pytest
 
+from collector.control.state import state_of
 from collector.metrics import Metrics
 from collector.receive.answers import Rejected
 from collector.system import System, system_of
+from tests.control.control_server import control_server
+from tests.control.test_api import status
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
 from tests.ui.shop import NOW_NS, shop_traces
 from tests.ui.test_pages import page, twin
 from ui.app import create_app
+from ui.views.sampling import ReadSampling
 
 HOSTILE = "<script>alert(1)</script>"
 FACTS = {
@@ -33,14 +37,14 @@ def metrics_of(lag_s: float = 0.0) -> Metrics:
     return metrics
 
 
-def client_of(lag_s: float = 0.0, problems: tuple[str, ...] = ()):
+def client_of(lag_s: float = 0.0, problems: tuple[str, ...] = (), read_sampling: ReadSampling = lambda: None):
     metrics = metrics_of(lag_s)
 
     def read() -> System:
         return system_of(FACTS, "ready", problems, metrics.registry)
 
     reader = MemoryReader(shop_traces(5))
-    return create_app(reader, SETTINGS, lambda: NOW_NS, read_system=read).test_client()
+    return create_app(reader, SETTINGS, lambda: NOW_NS, read_sampling, read_system=read).test_client()
 
 
 def test_the_page_says_what_came_in_what_was_refused_and_why():
@@ -67,6 +71,24 @@ def test_what_is_wrong_is_in_the_first_sentence(lag_s, problems, answer):
     value = twin(client_of(lag_s, problems), "/system")
 
     assert value["answer"].replace("\xa0", " ").endswith(answer)
+
+
+def test_programs_say_what_they_lost_and_who_lost_most_stands_first():
+    with control_server() as server:
+        server.ask("POST", "/v1/status", status("quiet", spans_sent=500))
+        server.ask("POST", "/v1/status", status(HOSTILE, spans_sent=990, spans_lost=10))
+
+        client = client_of(read_sampling=lambda: server.loop.run(state_of(server.service)))
+        said, value = page(client, "/system"), twin(client, "/system")
+
+    told = [(c["instance"], c["spans_sent"], c["spans_lost"], c["lost_share"]) for c in value["clients"]["rows"]]
+    assert told == [(HOSTILE, 990, 10, 0.01), ("quiet", 500, 0, 0.0)]
+    assert "1 program lost 10 of its spans on the way" in value["answer"].replace("\xa0", " ")
+    assert HOSTILE in said.text
+
+
+def test_where_no_program_reports_the_page_says_who_would():
+    assert "OTEL_TRACES_SAMPLER=cpdd" in page(client_of(), "/system").text
 
 
 def test_pages_without_a_collector_say_what_is_stored(client):

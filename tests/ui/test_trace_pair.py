@@ -37,6 +37,16 @@ def test_the_first_sentence_says_how_much_longer_and_where(client):
     assert "100 % of that is cart GET /cart." in said.text
 
 
+def test_a_call_that_grew_by_more_than_the_trace_is_said_in_time():
+    calls = "shop/buy 0-{end}ms; cart/GET /cart 0-{cart}ms in shop/buy; ads/GET /ads {cart}-{end}ms in shop/buy"
+    client = client_of(drawn(calls.format(end=100, cart=20), calls.format(end=120, cart=70)), NOW_NS)
+
+    said = page(client, f"/traces/{id_of(2)}/compare?with={id_of(1)}")
+
+    assert "It took 120 ms, 20 ms longer than the other (100 ms)." in said.text
+    assert "cart GET /cart took 50 ms longer, the rest made up for 30 ms." in said.text
+
+
 def test_the_typical_one_is_nearest_to_the_median_and_another(client):
     assert twin(client, f"/traces/{id_of(4)}/compare")["other"]["trace_id"] == id_of(2)
     assert twin(client, f"/traces/{id_of(2)}/compare")["other"]["trace_id"] in (id_of(1), id_of(3))

@@ -105,9 +105,8 @@ def _runs(series: Sequence[Point]) -> list[list[int]]:
 
 def _line(run: list[int], series: Sequence[Point], top: float, floor: float) -> Shape:
     at = [(float(i), floor - (floor - 2) * series[i].p95_ns / top if top else floor) for i in run]
-    if len(at) == 1:
-        (x, y), half = at[0], 0.5
-        at = [(x - half, y), (x + half, y)]
+    if len(at) == 1:  # a line without length has round ends: a dot
+        return shape("path", d=f"{points(at)}h0", class_="spark-line spark-dot", vector_effect="non-scaling-stroke")
     return shape("path", d=points(at), class_="spark-line", vector_effect="non-scaling-stroke")
 
 

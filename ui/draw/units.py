@@ -96,9 +96,11 @@ def part(share: float) -> str:
 def whole_percent(share: float) -> str:
     """Return a share for running text, where a decimal would be noise: "61 %", "<1 %".
 
-    >>> [whole_percent(s).replace(NBSP, " ") for s in (0, 0.004, 0.614, 0.997)]
-    ['0 %', '<1 %', '61 %', '>99 %']
+    >>> [whole_percent(s).replace(NBSP, " ") for s in (0, 0.004, 0.614, 0.997, -0.8)]
+    ['0 %', '<1 %', '61 %', '>99 %', '−80 %']
     """
+    if share < 0:
+        return "−" + whole_percent(-share)
     if 0 < share < 0.01:
         return f"<1{NBSP}%"
     if 0.99 < share < 1:

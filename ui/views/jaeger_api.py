@@ -107,9 +107,10 @@ def _answer(data: object, total: int = 0) -> Response:
     return Response(orjson.dumps(body), mimetype="application/json")
 
 
-def _documents(reader: TraceReader, trace_ids: list[str]) -> object:
-    found = [spans for each in dict.fromkeys(trace_ids) if (spans := reader.trace(each)) is not None]
-    return to_jaeger(found)["data"] if found else []
+def _documents(reader: TraceReader, trace_ids: list[str]) -> list[object]:
+    """The stored ones of these traces, in this order."""
+    found = {document["traceID"]: document for document in to_jaeger(reader.traces(trace_ids))["data"]}
+    return [found[each] for each in dict.fromkeys(trace_ids) if each in found]
 
 
 def find_trace_ids(reader: TraceReader, search: JaegerSearch) -> list[str]:

@@ -1,6 +1,6 @@
 """What the pages need to read. `collector.store.reader.Reader` is the real one; tests may bring another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from collector.core.detail import DetailedSpans
@@ -12,6 +12,7 @@ from collector.core.spans import SpanBatch
 from collector.store.values import (
     BandDetail,
     CellExamples,
+    Edge,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
@@ -42,6 +43,9 @@ class TraceReader(Protocol):
 
     def journey(self, journey: str, window: Window) -> JourneyDetail | None: ...
 
+    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges by journey, of all journeys or the one, without their shares of the path."""
+
     def latency(self, journey: str, window: Window) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
 
@@ -53,6 +57,9 @@ class TraceReader(Protocol):
 
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
         """Return what became of a journey from one window to another, None where either has no traces of it."""
+
+    def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
+        """Yield the spans of these traces, those of several at a time, of whichever are stored."""
 
     def spans_of(self, trace_ids: Sequence[str]) -> SpanBatch | None:
         """Return the spans of these traces, None where none is stored."""

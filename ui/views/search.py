@@ -1,10 +1,11 @@
 """Search: one box that understands a trace id, a traceparent, an address, an attribute or a name; and filters."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from collector.store.values import TraceQuery, TraceSummary
+from collector.store.values import CallsWanted, Node, TraceQuery, TraceSummary
 from ui.draw.scatter import Area, Dot, area_of, scatter
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration
@@ -12,10 +13,20 @@ from ui.views.address import is_addressable, journey_address, search_address, tr
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
+from ui.views.requirement import requirement_of
 from ui.views.search_words import AttributesWanted, Intent, NameWanted, TraceWanted, read_words
 from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
+CALLS = {
+    "mandatory-failed": "a mandatory call failed",
+    "optional-failed": "an optional call failed",
+    "mandatory-on-path": "a mandatory call is on the path",
+    "optional-on-path": "an optional call is on the path",
+}
+"""What a trace may be asked to have: a requirement, and what became of a call with it."""
+MOST_CALLS = 5_000
+"""So many edges are looked for at once; with more, a journey or a service must be chosen first."""
 SUGGESTIONS = 12
 LONGEST_ERROR = 200
 """Characters of an error's text that are looked for."""
@@ -58,6 +69,8 @@ class Filters:
     error: str
     on_path: bool
     failed: bool
+    call: str
+    """A key of CALLS; empty: no matter which calls a trace has."""
     sort: str
     attributes: tuple[tuple[str, str], ...]
     limit: int
@@ -85,6 +98,11 @@ class SearchPage:
     operations: tuple[str, ...]
     """Of the service that was chosen."""
 
+    @property
+    def calls(self) -> Mapping[str, str]:
+        """What the form offers to ask of calls, in words."""
+        return CALLS
+
 
 def search_view(visit: Visit) -> SearchPage | Elsewhere:
     """Return what was found, or where it is when there is only one thing it can be."""
@@ -101,14 +119,17 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     if isinstance(intent, NameWanted) and not suggestions and not _is_filtered(filters):
         filters = replace(filters, error=intent.text[:LONGEST_ERROR])  # no name: perhaps what an error says
     looked_for = not isinstance(intent, NameWanted) or bool(exact) or _is_filtered(filters)
-    found = visit.reader.find(_query(filters, visit.range)) if looked_for else []
+    query = _query(visit, filters)
+    found = visit.reader.find(query) if looked_for else []
     traces = found[: filters.limit]
     starts, durations = [trace.start_unix_nano for trace in traces], [trace.duration_ns for trace in traces]
     plotted = area_of(starts, durations, visit.range.window)
     return SearchPage(
         range=visit.range,
         q=words,
-        answer=_answer(intent, filters, suggestions, traces, len(found) > filters.limit, looked_for, visit.range),
+        answer=_answer(
+            intent, filters, suggestions, traces, len(found) > filters.limit, looked_for, visit.range, query
+        ),
         filters=filters,
         suggestions=tuple(suggestions[:SUGGESTIONS]),
         traces=tuple(example_of(trace) for trace in traces),
@@ -154,10 +175,17 @@ def _filters(visit: Visit, intent: Intent | None) -> Filters:
         error=ask.get("error", "").strip()[:LONGEST_ERROR],
         on_path=ask.get("on_path", "") not in ("", "0", "false"),
         failed=ask.get("failed", "") not in ("", "0", "false"),
+        call=_call(ask.get("call", "")),
         sort="slowest" if ask.get("sort") == "slowest" else "newest",
         attributes=tuple(attributes),
         limit=min(visit.number("limit", LIMIT), GREATEST_LIMIT),
     )
+
+
+def _call(text: str) -> str:
+    if text and text not in CALLS:
+        raise BadAddress(f"call={shown(text)} is none that can be looked for", hint=f"write {', '.join(CALLS)}")
+    return text
 
 
 def _is_filtered(filters: Filters) -> bool:
@@ -169,6 +197,7 @@ def _is_filtered(filters: Filters) -> bool:
         filters.max,
         filters.error,
         filters.attributes,
+        filters.call,
     )
     return filters.failed or any(named)
 
@@ -189,22 +218,45 @@ def _narrowed(filters: Filters, intent: Intent | None, exact: list[Suggestion]) 
     return replace(filters, journey=journey, service=service, operation=operation)
 
 
-def _query(filters: Filters, at: TimeRange) -> TraceQuery:
+def _query(visit: Visit, filters: Filters) -> TraceQuery:
     """Ask for one more than is shown, to know whether there are more."""
+    of_a_span = not filters.call or filters.on_path or filters.error or filters.attributes
     return TraceQuery(
-        window=at.window,
+        window=visit.range.window,
         journey=filters.journey,
-        service=filters.service,
-        operation=filters.operation,
+        service=filters.service if of_a_span else "",  # else an end of a call, which may be one without spans
+        operation=filters.operation if of_a_span else "",
         attributes=filters.attributes,
         error=filters.error,
         on_path=filters.on_path,
         min_duration_ns=parse_duration_ns("min", filters.min),
         max_duration_ns=parse_duration_ns("max", filters.max),
         failed_only=filters.failed,
+        calls=_calls(visit, filters) if filters.call else None,
         slowest_first=filters.sort == "slowest",
         limit=filters.limit + 1,
     )
+
+
+def _calls(visit: Visit, filters: Filters) -> CallsWanted:
+    """Return the edges that are taken for what is asked, as pictures draw them, with what is named at either end."""
+    requirement, _, became = filters.call.partition("-")
+    edges = tuple(
+        (journey, edge.id)
+        for journey, found in visit.reader.calls(visit.range.window, filters.journey).items()
+        for edge in found
+        if requirement_of(edge).drawn == requirement and (_is_at(edge.caller, filters) or _is_at(edge.callee, filters))
+    )
+    if len(edges) > MOST_CALLS:
+        raise BadAddress(
+            f"{len(edges)} calls of the {visit.range.words} are {requirement}, more than can be looked for at once",
+            hint="choose a journey or a service",
+        )
+    return CallsWanted(edges, failed=became == "failed")
+
+
+def _is_at(node: Node, filters: Filters) -> bool:
+    return filters.service in ("", node.service) and filters.operation in ("", node.operation)
 
 
 def _suggestions(visit: Visit, text: str) -> list[Suggestion]:
@@ -249,6 +301,7 @@ def _answer(
     more: bool,
     looked_for: bool,
     at: TimeRange,
+    query: TraceQuery,
 ) -> str:
     when = f"in the {at.words}" if at.last else f"from {at.words}"
     if not looked_for and isinstance(intent, NameWanted):
@@ -258,6 +311,9 @@ def _answer(
     if not traces and isinstance(intent, NameWanted) and filters.error:
         said = shown(intent.text)
         return f"Nothing is called “{said}”, and no error {when} says it."
+    if not traces and query.calls and not query.calls.edges:
+        requirement = filters.call.partition("-")[0]
+        return f"No such call {when} is known, or declared, to be {requirement}: what nobody saw fail is undetermined."
     if not traces:
         return f"No trace {when} is like that."
     failed = sum(trace.failed for trace in traces)
@@ -266,7 +322,8 @@ def _answer(
     longest = max(trace.duration_ns for trace in traces)
     hurt = f", {failed} failed" if failed and not filters.failed else ""
     said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""
-    return f"{number}{said} {when}{hurt}; the longest took {duration(longest)}."
+    calls = f" in which {CALLS[filters.call]}" if filters.call else ""
+    return f"{number}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
 
 
 def dots_of(page: SearchPage) -> list[Dot]:
@@ -306,6 +363,7 @@ PAGE = Page(
         Parameter("error", "text of an error: of a status message or an exception"),
         Parameter("on_path", "1: service and span name have time on the critical path"),
         Parameter("failed", "1: only traces whose journey failed"),
+        Parameter("call", f"{', '.join(CALLS)}: with such a call, from or to the service and span name if given"),
         Parameter("sort", "newest or slowest"),
         Parameter("limit", f"how many traces, at most {GREATEST_LIMIT}"),
         *RANGE_PARAMETERS,

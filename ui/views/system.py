@@ -7,6 +7,7 @@ from collector.store.values import StoreInfo
 from collector.system import Receiver, System
 from ui.draw.text import count_of
 from ui.draw.units import count, duration, rate, size
+from ui.views.clients import Senders, senders_of
 from ui.views.page import Page, Visit
 
 ReadSystem = Callable[[], System | None]
@@ -50,6 +51,7 @@ class SystemPage:
     store: str
     stored: StoreInfo
     receivers: tuple[ReceiverRow, ...]
+    clients: Senders
     work: tuple[Fact, ...]
     """Queue, commits, analysis and judging."""
     storage: tuple[Fact, ...]
@@ -64,10 +66,12 @@ def system_view(visit: Visit) -> SystemPage:
         return SystemPage(
             answer="These pages are served without a collector: only what is stored is known.",
             is_known=False, state="", problems=(), version=visit.settings.version, pid=0, uptime_s=0.0, store="",
-            stored=stored, receivers=(), work=(), storage=_storage(stored, visit.now_unix_nano, {}), values={},
+            stored=stored, receivers=(), clients=senders_of(None), work=(),
+            storage=_storage(stored, visit.now_unix_nano, {}), values={},
         )  # fmt: skip
+    clients = senders_of(visit.sampling())
     return SystemPage(
-        answer=_answer(system),
+        answer=_answer(system, clients),
         is_known=True,
         state=system.state,
         problems=system.problems,
@@ -77,6 +81,7 @@ def system_view(visit: Visit) -> SystemPage:
         store=system.store,
         stored=stored,
         receivers=tuple(_receiver(each, system) for each in system.receivers),
+        clients=clients,
         work=_work(system.values),
         storage=_storage(stored, visit.now_unix_nano, system.values),
         values=dict(system.values),
@@ -139,8 +144,8 @@ def _storage(stored: StoreInfo, now_unix_nano: int, values: Mapping[str, float])
     return tuple(facts)
 
 
-def _answer(system: System) -> str:
-    """Say first what is wrong; else how much comes in and how far analysis is."""
+def _answer(system: System, clients: Senders) -> str:
+    """Say first what is wrong; else how much comes in, what does not, and how far analysis is."""
     if system.problems:
         return f"{system.problems[0][0].upper()}{system.problems[0][1:]}."
     spans = sum(receiver.spans for receiver in system.receivers)
@@ -151,6 +156,8 @@ def _answer(system: System) -> str:
     parts.append(f"{count(lost)} rejected" if lost else "none rejected")
     if refused:
         parts.append(f"{count_of(round(refused), 'request')} refused")
+    if clients.words:
+        parts.append(clients.words)
     parts.append(f"analysis {duration(lag * _SECOND_NS)} behind" if lag >= LATE_S else "analysis is up to date")
     return f"{', '.join(parts)}."
 

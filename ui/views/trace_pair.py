@@ -32,6 +32,8 @@ STRETCHES = 500
 """Of one call path in the value of the page."""
 WORTH_SAYING = 0.1
 """A smaller part of the difference is not put into the sentence."""
+MORE_THAN_ALL = 1.05
+"""A call that differs by a larger part is said with what the others made up for: no one understands 380 %."""
 ALIKE = 0.02
 """Durations that differ by less than this part of the other's are about the same."""
 
@@ -309,7 +311,11 @@ def _answer(
         verb = "longer" if difference > 0 else "shorter"
         sentences.append(f"It took {duration(this.duration_ns)}, {duration(abs(difference))} {verb} than {that}.")
         named = [row for row in changes if row.share_of_difference > WORTH_SAYING][:2]
-        if named:
+        if named and named[0].share_of_difference > MORE_THAN_ALL:
+            most = named[0]
+            made_up = duration(abs(most.delta_ns - difference))
+            sentences.append(f"{most.name} took {duration(abs(most.delta_ns))} {verb}, the rest made up for {made_up}.")
+        elif named:
             parts = [f"{whole_percent(min(row.share_of_difference, 1.0))} of that is {row.name}" for row in named]
             sentences.append(f"{', '.join(parts)}.")
     if this.failed != other.failed:

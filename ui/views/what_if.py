@@ -158,6 +158,9 @@ def _own_words(part: Part) -> str:
 def _answer(predicted: tuple[PredictedRow, ...], candidates: tuple[CandidateRow, ...], mean_ns: float) -> str:
     if predicted:
         mean, p95 = predicted[0], predicted[2]
+        if duration(mean.after_ns) == duration(mean.before_ns):
+            change = duration(mean.after_ns - mean.before_ns)
+            return f"It would hardly matter: {change} of {duration(mean.before_ns)} on average."
         return (
             f"It would take {duration(mean.after_ns)} on average instead of {duration(mean.before_ns)}, "
             f"and {duration(p95.after_ns)} at p95 instead of {duration(p95.before_ns)}."

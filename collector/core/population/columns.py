@@ -25,6 +25,7 @@ from collector.core.journeys import JourneyBook
 from collector.core.naming import name_by_book
 from collector.core.policy import PathPolicy
 from collector.core.population.gaps import gap_callees, gaps_before
+from collector.core.population.hidden import work_of
 from collector.core.population.parts import CalledEdge, Part, Place, parts_of_nodes, places_of_nodes
 from collector.core.population.signatures import SIGNATURE_FROM, signatures_of
 from collector.core.population.waste import wasted_ns
@@ -72,10 +73,20 @@ class Population:
     edge_calls: IntColumn
     edge_failed: IntColumn
 
+    work_trace: IntColumn
+    """Work by trace and operation, shape (o,), whether on the path or not; likewise what follows."""
+    work_operation: IntColumn
+    """Position in `operations`."""
+    work_ns: IntColumn
+    hidden_ns: IntColumn
+    """What of it is off the path."""
+
     journeys: tuple[str, ...]
     places: tuple[Place, ...]
     parts: tuple[Part, ...]
     edges: tuple[CalledEdge, ...]
+    operations: tuple[tuple[str, str], ...]
+    """Service and operation."""
     signatures: dict[int, tuple[tuple[str, str], ...]]
 
     def __len__(self) -> int:
@@ -84,14 +95,16 @@ class Population:
     def select(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the population of the traces that are True."""
         number = np.cumsum(chosen) - 1
-        cells, calls = chosen[self.cell_trace], chosen[self.edge_trace]
+        cells, calls, work = chosen[self.cell_trace], chosen[self.edge_trace], chosen[self.work_trace]
         columns = {name: getattr(self, name)[chosen] for name in _BY_TRACE}
         columns |= {name: getattr(self, name)[cells] for name in _BY_CELL}
         columns |= {name: getattr(self, name)[calls] for name in _BY_CALL}
+        columns |= {name: getattr(self, name)[work] for name in _BY_WORK}
+        columns |= {name: number[columns[name]] for name in ("cell_trace", "edge_trace", "work_trace")}
         return replace(
             self,
             trace_id=tuple(self.trace_id[row] for row in np.flatnonzero(chosen).tolist()),
-            **columns | {"cell_trace": number[columns["cell_trace"]], "edge_trace": number[columns["edge_trace"]]},
+            **columns,
         )
 
     def of_journey(self, journey: str) -> Self:
@@ -112,6 +125,7 @@ _BY_TRACE = (
 )
 _BY_CELL = ("cell_trace", "cell_place", "cell_part", "cell_ns", "cell_spans")
 _BY_CALL = ("edge_trace", "edge", "edge_path_ns", "edge_calls", "edge_failed")
+_BY_WORK = ("work_trace", "work_operation", "work_ns", "hidden_ns")
 
 
 def population_of(
@@ -129,12 +143,12 @@ def population_of(
     Work: O(n log n) in spans.
     """
     forest = assemble(batch, policy)
-    paths = critical_paths(forest)
+    paths = critical_paths(forest, want_sections=True)
     return gather(forest, paths, name_by_book(forest, find_dependencies(forest, paths), book), weight)
 
 
 def gather(forest: Forest, paths: CriticalPaths, found: Dependencies, weight: FloatColumn | None = None) -> Population:
-    """Return the population of traces whose paths and calls are known already."""
+    """Return the population of traces whose paths, with sections, and calls are known already."""
     rows = forest.row[forest.target]
     names = sorted(set(found.journey))
     numbers = {name: i for i, name in enumerate(names)}
@@ -156,6 +170,7 @@ def gather(forest: Forest, paths: CriticalPaths, found: Dependencies, weight: Fl
         signatures=explained,
         **_cells(forest, paths, found),  # type: ignore[arg-type]
         **_edges(forest, paths, found),  # type: ignore[arg-type]
+        **_work(forest, paths, found),  # type: ignore[arg-type]
     )
 
 
@@ -230,4 +245,28 @@ def _edges(forest: Forest, paths: CriticalPaths, found: Dependencies) -> dict[st
         "edge_calls": summed(np.ones(len(calls), np.int64)),
         "edge_failed": summed(calls.failed),
         "edges": edges,
+    }
+
+
+def _work(forest: Forest, paths: CriticalPaths, found: Dependencies) -> dict[str, object]:
+    """Work by trace and operation; what a CLIENT has around its callee is nobody's work."""
+    work = work_of(forest, paths)
+    nodes = np.flatnonzero((work.work_ns > 0) & (gap_callees(forest, found) < 0))
+    batch, rows = forest.batch, forest.row[nodes]
+    names, operation = np.unique(np.stack([batch.service[rows], batch.name[rows]]), axis=1, return_inverse=True)
+    operations = tuple((batch.text(service), batch.text(name)) for service, name in names.T.tolist())
+    count = max(len(operations), 1)
+    keys, place = np.unique(trace_of_nodes(forest)[nodes] * count + operation.reshape(-1), return_inverse=True)
+
+    def summed(column: IntColumn) -> IntColumn:
+        sums = np.zeros(len(keys), np.int64)
+        np.add.at(sums, place.reshape(-1), column[nodes])
+        return sums
+
+    return {
+        "work_trace": keys // count,
+        "work_operation": keys % count,
+        "work_ns": summed(work.work_ns),
+        "hidden_ns": summed(work.hidden_ns),
+        "operations": operations,
     }

@@ -15,6 +15,7 @@ from collector.core.population.columns import FloatColumn, Population
 from collector.core.population.levels import levels_of
 from collector.core.population.parts import Part
 from collector.core.population.sums import Sums, sum_up
+from collector.core.spans import IntColumn
 
 TAIL_FROM, TAIL_AGAINST = 0.99, 0.5
 """The tail contribution holds the slowest 1 % against the faster half."""
@@ -66,6 +67,21 @@ class PlaceTime:
     participation: float
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenWork:
+    """What an operation does while the journey waits for somebody else."""
+
+    work_ns: float
+    """Per trace: its spans without what they wait for."""
+    hidden_ns: float
+    """What of that is off the path."""
+    traces: int
+    """With any hidden work of it."""
+
+    def to_json(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
 def measure_parts(population: Population) -> dict[Part, Measures]:
     """Return the measures of each part, the largest mean first."""
     return _measured(population, lambda part: part)
@@ -88,6 +104,21 @@ def measure_operations(population: Population) -> dict[tuple[str, str], float]:
         if name not in passed:
             found[name] = found.get(name, 0.0) + time.inclusive_ns
     return found
+
+
+def measure_hidden_work(population: Population) -> dict[tuple[str, str], HiddenWork]:
+    """Return the hidden work of each (service, operation) that has any, the most first."""
+    count, weight = len(population.operations), population.weight
+    own = weight[population.work_trace]
+
+    def mean(column: IntColumn) -> list[float]:
+        sums: list[float] = (np.bincount(population.work_operation, own * column, count) / weight.sum()).tolist()
+        return sums
+
+    traces = np.bincount(population.work_operation[population.hidden_ns > 0], minlength=count).tolist()
+    columns = zip(mean(population.work_ns), mean(population.hidden_ns), traces, strict=True)
+    found = {name: HiddenWork(*row) for name, row in zip(population.operations, columns, strict=True) if row[2]}
+    return dict(sorted(found.items(), key=lambda each: (-each[1].hidden_ns, each[0])))
 
 
 def measure_places(population: Population) -> list[PlaceTime]:

@@ -11,8 +11,10 @@ from collector.core.graph import DependencyGraph, GraphEdge
 from collector.core.population.columns import Population
 from collector.core.population.levels import BANDS, bands_of, levels_of
 from collector.core.population.measures import (
+    HiddenWork,
     Measures,
     PlaceTime,
+    measure_hidden_work,
     measure_operations,
     measure_parts,
     measure_places,
@@ -119,6 +121,8 @@ class JourneyReport:
     services: dict[str, Measures]
     inclusive_ns: dict[tuple[str, str], float]
     """By service and operation."""
+    hidden_work: dict[tuple[str, str], HiddenWork]
+    """By service and operation, the most first."""
     places: tuple[tuple[Place, PlaceTime], ...]
     bands: tuple[Band, ...]
     histogram: tuple[Bar, ...]
@@ -140,6 +144,10 @@ class JourneyReport:
             "failed": self.failed if self.status_known else None,
             "parts": [part.to_json() | self._inclusive(part) | m.to_json() for part, m in self.parts.items()],
             "services": [{"service": service} | m.to_json() for service, m in self.services.items()],
+            "hidden_work": [
+                {"service": service, "operation": operation} | work.to_json()
+                for (service, operation), work in self.hidden_work.items()
+            ],
             "call_paths": [
                 {
                     "parent": place.parent if place.parent >= 0 else None,
@@ -236,6 +244,7 @@ def _journey(population: Population, name: str, edges: Sequence[GraphEdge]) -> J
         parts=measure_parts(population),
         services=measure_services(population),
         inclusive_ns=measure_operations(population),
+        hidden_work=measure_hidden_work(population),
         places=_with_time(reached),
         bands=_bands(population, band),
         histogram=_histogram(population, band),
