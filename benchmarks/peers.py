@@ -73,7 +73,7 @@ def _measure(arguments: argparse.Namespace, store: str) -> None:
         sent = run_senders(arguments, address)
         after = Cost.of(pid)
         taken = _taken(metrics)
-        disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        disk = sum(512 * file.stat().st_blocks for file in Path(folder).rglob("*") if file.is_file())
     wall_s = arguments.seconds + WARM_UP_S
     print(f"\njaeger, {store} store")
     print(f"{'answered':26} {sent['spans'] / arguments.seconds:,.0f} spans/s over {arguments.seconds:.0f} s")
@@ -92,7 +92,7 @@ def _jaeger(program: str, store: str, folder: str) -> Iterator[tuple[str, str, i
     port, metrics = free_port(), free_port()
     config = Path(folder, "config.yaml")
     config.write_text(CONFIG.format(port=port, metrics=metrics, store=STORES[store].format(folder=folder)))
-    process = subprocess.Popen([program, "--config", str(config)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([program, "--config", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{metrics}/metrics"
     try:
         deadline_s = time.monotonic() + START_S

@@ -13,6 +13,8 @@ HEADERS = (
     "POST /v1/traces HTTP/1.1\r\nhost: {host}\r\n"
     "content-type: application/x-protobuf\r\ncontent-length: {length}\r\n\r\n"
 )
+NOTHING_REJECTED = (b"", b"\x0a\x00")
+"""Answers without a partial success, or with an empty one."""
 PATIENCE_S = 30.0
 """How long an answer is waited for."""
 
@@ -125,10 +127,10 @@ async def _request(
     writer.write(body)
     async with asyncio.timeout(PATIENCE_S):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        length = next(int(line[15:]) for line in head.splitlines() if line.startswith("content-length:"))
+        length = next(int(line[15:]) for line in head.splitlines() if line.lower().startswith("content-length:"))
         answer = await reader.readexactly(length)
     status_line = head.partition("\r\n")[0]
-    if status_line == "HTTP/1.1 200 OK" and not answer:
+    if status_line == "HTTP/1.1 200 OK" and answer in NOTHING_REJECTED:
         sent.spans += plan.spans_per_request
         now = time.monotonic()
         sent.answers.append(Answer(now, now - started))
