@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-WORKERS ?= 3
+WORKERS ?= 2
 # The demo and the tests start many programs; with its modules compiled, `cpdd serve` is up two seconds sooner.
 export PYTHONDONTWRITEBYTECODE :=
 
