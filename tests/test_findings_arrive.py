@@ -4,10 +4,11 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -29,7 +30,7 @@ def purchases(count: int) -> list[ReadableSpan]:
     tracer = provider.get_tracer("test")
     said = {"cpdd.call.requirement": "optional", "service.peer.name": "bank"}
     for _ in range(count):
-        with tracer.start_as_current_span("POST /buy", kind=SpanKind.SERVER) as root:
+        with tracer.start_as_current_span("POST /buy", Context(), SpanKind.SERVER) as root:
             with tracer.start_as_current_span("POST", kind=SpanKind.CLIENT, attributes=said) as call:
                 call.set_status(FAILED)
             root.set_status(FAILED)
@@ -45,7 +46,8 @@ def test_a_promise_that_breaks_is_told_is_in_the_store_and_in_the_metrics(
         listening() as hook,
         server_here(tmp_path, BOOK, webhook_url=hook.url, public_url="http://cpdd.example", **fast) as server,
     ):
-        OTLPSpanExporter(f"{server.addresses['otlp_http']}/v1/traces").export(purchases(40))
+        sent = OTLPSpanExporter(f"{server.addresses['otlp_http']}/v1/traces", timeout=60).export(purchases(40))
+        assert sent is SpanExportResult.SUCCESS
         while not {body["kind"] for body in hook.bodies} >= TOLD:
             hook.wait_for(1)
         findings = {one.finding.kind: one.finding for one in server.reader.findings()}

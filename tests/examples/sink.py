@@ -3,7 +3,6 @@
 import gzip
 import http.server
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -87,11 +86,9 @@ class Sink:
 
     def wait_for(self, enough: Callable[[], object], timeout_s: float = 60.0) -> None:
         """Return when `enough()` is true, which is asked whenever spans arrive. Raises TimeoutError."""
-        until_s = time.monotonic() + timeout_s
-        while not enough():
-            with self._changed:
-                if not self._changed.wait(max(0.0, until_s - time.monotonic())):
-                    raise TimeoutError(f"not enough after {timeout_s} s")
+        with self._changed:  # else what comes between the question and the wait wakes nobody
+            if not self._changed.wait_for(enough, timeout_s):
+                raise TimeoutError(f"not enough after {timeout_s} s")
 
 
 def _handler(sink: Sink) -> type[http.server.BaseHTTPRequestHandler]:
