@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -35,6 +36,8 @@ MAX_BODY_BYTES = 4 << 20
 BODY_S = 10.0
 CHANGES_PER_S, CHANGES_BURST = 5.0, 50
 MAX_NAME_CHARS = 256
+MAX_ENCODED = 64
+"""Documents, of some MB at most, that are kept as they were sent."""
 
 _STATUSES: Mapping[type[CpddError], HTTPStatus] = {
     PolicyError: HTTPStatus.BAD_REQUEST,
@@ -85,6 +88,7 @@ class ControlApp:
         self._proposer = proposer or Proposer(service)
         self._guard = guard
         self._changes = Bucket(CHANGES_PER_S, CHANGES_BURST, service.now_s)
+        self._encoded = _Encoded()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = _caller(scope)
@@ -186,7 +190,8 @@ class ControlApp:
                         document = self._service.document(service)
         if known == _tag(document):
             return Reply(HTTPStatus.NOT_MODIFIED, JSON_TYPE, b"", (("etag", known),))
-        return _json(document_json(document), headers=(("etag", _tag(document)), ("cache-control", "no-cache")))
+        headers = (("etag", _tag(document)), ("cache-control", "no-cache"))
+        return _json(self._encoded.json(document), headers=headers)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Server-sent events: policies when they change, leases, a heartbeat, until either side goes away."""
@@ -202,6 +207,7 @@ class ControlApp:
         granted: dict[str, int] = {}
         try:
             with self._service.stream(service, instance) as stream:
+                gone.add_done_callback(lambda _: stream.changed.set())
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 while not self._service.ending and not gone.done():
                     stream.changed.clear()
@@ -209,19 +215,35 @@ class ControlApp:
                     events = b":\n\n"
                     if _id(document) != known:
                         known = _id(document)
-                        events = _event("policies", known, document_json(document))
+                        events = _event("policies", known, self._encoded.json(document))
                     leases = self._service.leases_of(service, instance)
                     if leases != granted:
                         granted = leases
                         events += _event("leases", "", {"leases": leases})
                     await send({"type": "http.response.body", "body": events, "more_body": True})
-                    changed = asyncio.ensure_future(stream.changed.wait())
-                    await asyncio.wait((changed, gone), timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HEARTBEAT_S):
+                            await stream.changed.wait()
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
+
+
+class _Encoded:
+    """Documents as JSON values: policies are encoded once, however many clients they go to."""
+
+    def __init__(self) -> None:
+        self._policies: dict[str, orjson.Fragment] = {}
+
+    def json(self, document: Document) -> dict[str, Any]:
+        policies = self._policies.get(document.hash)
+        if policies is None:
+            if len(self._policies) >= MAX_ENCODED:
+                self._policies.clear()
+            policies = orjson.Fragment(orjson.dumps([policy_json(policy) for policy in document.policies]))
+            self._policies[document.hash] = policies
+        return document_json(replace(document, policies=())) | {"policies": policies}
 
 
 async def _whole(receive: Receive) -> bytes:

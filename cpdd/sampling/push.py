@@ -16,7 +16,7 @@ from dataclasses import asdict
 from http.client import HTTPResponse
 
 from cpdd.sampling.document import MAX_BYTES
-from cpdd.sampling.events import EventReader
+from cpdd.sampling.events import EventReader, EventTooLong
 from cpdd.sampling.http import PROBLEMS, Server, Unusable, body_of, words
 from cpdd.sampling.keeper import Keeper
 from cpdd.sampling.sampler import DynamicSampler
@@ -24,6 +24,7 @@ from cpdd.sampling.workers import Worker
 
 SILENCE_S = 40.0
 """A stream without a byte for so long is dead: the server says something every 15 s."""
+READ_BYTES = 64 << 10
 WAIT_S = 25
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
 STREAM_AGAIN_S = 600.0
@@ -173,12 +174,17 @@ class PushProvider:
 
 
 def _lines(response: HTTPResponse, stopped: threading.Event) -> Iterator[str]:
-    """The lines of a stream, without their ends."""
+    """The lines of a stream, without their ends, as they come. Raises EventTooLong for one that does not end."""
+    rest = b""
     while not stopped.is_set():
-        line = response.readline(MAX_BYTES + 1)
-        if not line:
+        part = response.read1(READ_BYTES)  # its readline asks several times a line
+        if not part:
             return
-        yield line.decode("utf-8", "replace").rstrip("\r\n")
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+        if len(rest) > MAX_BYTES:
+            raise EventTooLong(MAX_BYTES)
 
 
 def report_of(sampler: DynamicSampler, interval_s: float) -> dict[str, object]:
