@@ -95,7 +95,7 @@ class ControlApp:
         try:
             self._guard.check(caller)
             if scope["path"] == "/v1/policies/stream" and scope["method"] == "GET":
-                await self._stream(scope, receive, send)
+                await self._stream(scope, receive, send, caller)
                 return
             reply = await self._answer(scope, receive, caller)
         except Forbidden as refusal:
@@ -113,7 +113,7 @@ class ControlApp:
             case "GET", "/sampling" | "/api/sampling":
                 return _json(strategy_json(self._service.tell(query.one("service"))))
             case "GET", "/v1/policies":
-                return await self._policies(query, header(scope, b"if-none-match"))
+                return await self._policies(query, header(scope, b"if-none-match"), caller)
             case "GET", "/v1/strategies":
                 return _json(self._service.strategies())
             case "GET", "/v1/proposals":
@@ -121,6 +121,7 @@ class ControlApp:
             case "GET", "/v1/state":
                 return _json(await state_of(self._service))
             case "POST", "/v1/status":
+                self._guard.check_report(caller)
                 report = read_report(await self._body(receive, caller))
                 return _json({"leases": await self._service.report(report)})
         if scope["method"] in ("POST", "DELETE"):
@@ -171,14 +172,14 @@ class ControlApp:
         except orjson.JSONDecodeError as error:
             raise PolicyError(f"not valid JSON: {error}", "the body") from None
 
-    async def _policies(self, query: Query, known: str) -> Reply:
+    async def _policies(self, query: Query, known: str, caller: Caller) -> Reply:
         """The policies of one service, at once or when they have changed; without a service those that people wrote."""
         service = query.one("service", "")
         if not service:
             book = self._service.book
             policies = [policy_json(policy) for policy in book.policies.values()]
             return _json({"version": book.version, "policies": policies})
-        instance = query.one("instance", "")
+        instance = query.one("instance", "") if self._guard.may_report(caller) else ""
         document = self._service.document(service)
         wait_s = query.number("wait")
         if wait_s and known == _tag(document):
@@ -193,10 +194,15 @@ class ControlApp:
         headers = (("etag", _tag(document)), ("cache-control", "no-cache"))
         return _json(self._encoded.json(document), headers=headers)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Server-sent events: policies when they change, leases, a heartbeat, until either side goes away."""
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        """Server-sent events: policies when they change, leases, a heartbeat, until either side goes away.
+
+        Who may not report is nobody: told the policies, granted nothing, and in no list of clients.
+        """
         query = Query(scope)
         service, instance = query.one("service"), query.one("instance")
+        if not self._guard.may_report(caller):
+            instance = ""
         known = header(scope, b"last-event-id")
         headers = [
             (b"content-type", b"text/event-stream"),
@@ -216,7 +222,7 @@ class ControlApp:
                     if _id(document) != known:
                         known = _id(document)
                         events = _event("policies", known, self._encoded.json(document))
-                    leases = self._service.leases_of(service, instance)
+                    leases = self._service.leases_of(service, instance) if instance else {}
                     if leases != granted:
                         granted = leases
                         events += _event("leases", "", {"leases": leases})

@@ -46,7 +46,11 @@ class Control:
     def __init__(self, settings: Settings, loop: LoopThread) -> None:
         self._settings = settings
         self._loop = loop
-        self._guard = Guard(settings.host, Tokens("control_token", settings.control_token))
+        self._guard = Guard(
+            settings.host,
+            Tokens("control_token", settings.control_token),
+            Tokens("ingest_tokens", settings.ingest_tokens),
+        )
         self.told = Told()
         """What clients were told, which the analyzer weighs traces by."""
         self._service: SamplingService | None = None

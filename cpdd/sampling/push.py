@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from http import HTTPStatus
 from http.client import HTTPResponse
 
+from cpdd.failures import tell
 from cpdd.sampling.document import MAX_BYTES
 from cpdd.sampling.events import EventReader, EventTooLong
 from cpdd.sampling.http import PROBLEMS, Server, Unusable, body_of, words
@@ -48,13 +50,18 @@ class PushProvider:
         keeper: Keeper,
         clock: Callable[[], float] = time.monotonic,
         silence_s: float = SILENCE_S,
+        authorization: str = "",
     ) -> None:
-        """Raises ValueError for an address that is none."""
+        """Raises ValueError for an address that is none.
+
+        Args: authorization: what the server is shown, which may take reports from nobody else.
+        """
         self._address = address
+        self._authorization = authorization
         self._keeper = keeper
         self._clock = clock
         self._silence_s = silence_s
-        self._listening = Server(address, silence_s)
+        self._listening = Server(address, silence_s, authorization)
         self._stream_from_s = 0.0
         self.instance = ""
         self._workers = (Worker("cpdd-sampling", self._listen), Worker("cpdd-sampling-status", self._report))
@@ -73,7 +80,7 @@ class PushProvider:
 
     def _listen(self, stopped: threading.Event) -> None:
         self.instance = new_instance()
-        self._listening = Server(self._address, self._silence_s)
+        self._listening = Server(self._address, self._silence_s, self._authorization)
         retry_s = FIRST_RETRY_S
         while not stopped.is_set():
             begun = self._clock()
@@ -153,7 +160,7 @@ class PushProvider:
         self._keeper.sampler.grant({name: n for name, n in leases.items() if type(n) is int and 0 <= n <= 10**9})
 
     def _report(self, stopped: threading.Event) -> None:
-        server = Server(self._address, 5.0)
+        server = Server(self._address, 5.0, self._authorization)
         sampler = self._keeper.sampler
         last, wait_s = self._clock(), STATUS_EVERY_S
         while not stopped.is_set():
@@ -167,7 +174,9 @@ class PushProvider:
             try:
                 self._grant(body_of(server.post("/v1/status", report), self._address))
                 wait_s = STATUS_EVERY_S
-            except (*PROBLEMS, Unusable):  # the listener tells what is wrong with the server
+            except (*PROBLEMS, Unusable) as error:  # the listener tells what is wrong with the server
+                if isinstance(error, Unusable) and error.status == HTTPStatus.UNAUTHORIZED:
+                    tell("reporting what is sampled", error)
                 server.close()
                 wait_s = min(2 * wait_s, 8.0) if self._keeper.standing.problem else STATUS_EVERY_S
         server.close()
