@@ -27,6 +27,7 @@ from collector.core.sampling.policies import (
     UnknownPolicy,
     document_for,
     is_live,
+    share_of,
     strategy_for,
 )
 from collector.core.sampling.roots import Root
@@ -209,6 +210,14 @@ class SamplingService:
     def strategy(self, service: str) -> Strategy:
         """Return what Jaeger clients of a service sample by now."""
         return strategy_for(self.document(service), service, self._fleet.operations(service), self.baseline)
+
+    def share(self, service: str, operation: str, baseline: float) -> float:
+        """Return the share of an operation that its clients, whose baseline is known, keep now."""
+        return share_of(self.document(service), service, operation, baseline, self._has_room)
+
+    def _has_room(self, lease: str) -> bool:
+        held = self._leases.get(lease)
+        return held is not None and held.used_in_all < held.total
 
     def unweighted(self) -> list[str]:
         """Return the services whose traces lately came without the weights that their clients write."""

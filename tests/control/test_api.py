@@ -271,9 +271,26 @@ def test_reports_make_rates_and_clients(server: ControlServer):
         "seen_per_s": 60.0,
         "kept_per_s": 6.0,
         "kept_share": 0.1,
+        "set_share": 1.0,
         "rule": "x",
     }
     assert [(client["instance"], client["problem"]) for client in state["clients"]] == [("a", ""), ("b", "server lost")]
+
+
+def test_what_is_asked_for_now_stands_beside_what_was_kept(server: ControlServer):
+    by_tenant = policy("c", 100, op="GET /", attributes={"tenant": "acme"})
+    policies = [policy("a", 10, service="shop"), policy("b", 50, op="GET /"), by_tenant]
+    server.ask("POST", "/v1/policies", {"policies": policies})
+    server.boost(service="shop", operation="POST /pay", percentage=80, max_traces=10, id="inc")
+    counts = [count(name, 9, 1) for name in ("GET /", "POST /pay", "GET /cart")]
+    server.ask("POST", "/v1/status", status(operations=counts))
+
+    before = server.ask("GET", "/v1/state")[1]["rates"]
+    server.ask("POST", "/v1/status", status(operations=counts, leases={"inc": 10}))
+    after = server.ask("GET", "/v1/state")[1]["rates"]
+
+    assert {row["operation"]: row["set_share"] for row in before} == {"GET /": 0.5, "POST /pay": 0.8, "GET /cart": 0.1}
+    assert {row["operation"]: row["set_share"] for row in after} == {"GET /": 0.5, "POST /pay": 0.1, "GET /cart": 0.1}
 
 
 def test_a_budget_is_worked_out_of_what_the_fleet_reports(server: ControlServer):
