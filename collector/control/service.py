@@ -1,6 +1,7 @@
 """The sampling service: policies changed, pushed, reported on. Lives in the loop thread; storing is done elsewhere.
 
-change ----> book ----> log in the store ----> every stream whose document is a new one
+change ----> book ----> every stream whose document is a new one
+               `------> log in the store ----> the answer; where it takes nothing, all of it back
 report ----> fleet ---> shares of budgets ---> likewise
                   `---> leases of boosts ----> the answer, and the instance's stream
 """
@@ -257,10 +258,10 @@ class SamplingService:
         """Return how many traces an instance may have added by now under each live boost, topped up."""
         granted = {}
         for policy in self._book.concerning(service):
-            if policy.max_traces is None or not is_live(policy, self.now_ms()):
+            lease = self._leases.get(policy.lease)  # none before the boost is written down
+            if policy.max_traces is None or lease is None or not is_live(policy, self.now_ms()):
                 continue
-            live = self._fleet.live(service)
-            granted[policy.lease] = self._leases[policy.lease].top_up(instance, live)
+            granted[policy.lease] = lease.top_up(instance, self._fleet.live(service))
         if granted:
             self._reserve()
         return granted
@@ -416,16 +417,27 @@ class SamplingService:
     async def _change(
         self, action: str, policy_id: str, author: str, reason: str, words: str, edit: Callable[[Book], Book]
     ) -> int:
-        """Change the book: written to the log first, then in force."""
+        """Change the book: in force at once, and answered when it is written to the log.
+
+        Nothing is added under a boost that counts before that. What cannot be written is taken back.
+        """
         async with self._changing:
             book = edit(self._book)
             change = Change(book.version, self.now_ms(), action, policy_id, author, reason, words)
             reserved = self._first_reserved(book)
-            await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
-            self._book, self._reserved = book, reserved
-            self._keep_what_is_left(book.policies.values())
-            log.info("sampling policies changed", extra={"version": book.version, "change": words})
+            before, self._book = self._book, book
             self._refresh()
+            try:
+                await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
+            except BaseException:
+                self._book = before
+                self._refresh()
+                raise
+            self._reserved = reserved
+            self._keep_what_is_left(book.policies.values())
+            if self._leases:
+                self._notify(self._streams)
+            log.info("sampling policies changed", extra={"version": book.version, "change": words})
             return book.version
 
     def _first_reserved(self, book: Book) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,22 @@ class MemoryLog:
 
     def changes(self, limit: int = 100) -> Sequence[Change]:
         return [change for change, _ in reversed(self.rows) if change.action != RESERVED][:limit]
+
+
+class SlowLog(MemoryLog):
+    """A log that says when something is to be written, and waits until it may be, or is to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_go_on = threading.Event(), threading.Event()
+        self.fails = False
+
+    def append(self, change: Change, state: dict[str, Any]) -> None:
+        self.asked.set()
+        assert self.may_go_on.wait(60)
+        if self.fails:
+            raise OSError("no space left on device")
+        super().append(change, state)
 
 
 class KnownRoots:
