@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
@@ -26,6 +26,8 @@ from collector.core.spans import DTYPES, NO_STRING, STRING_COLUMNS, SpanBatch
 from collector.store.native_room import Room
 from collector.store.resources import join_facts
 from cpdd.errors import CpddError
+
+Buffer: TypeAlias = bytes | memoryview
 
 _TEXT = "LowCardinality(String)"
 _MAP = "Map(LowCardinality(String), String)"
@@ -77,7 +79,12 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
 TIMES_COLUMNS: tuple[tuple[str, str], ...] = (("TraceId", "String"), ("Start", "DateTime"), ("End", "DateTime"))
 """Columns of otel_traces_trace_id_ts in a block that the commit has not stamped yet."""
 
-STAMPED_TIMES_COLUMNS = (*TIMES_COLUMNS, ("IngestedAt", "DateTime"))
+_SHELF_COLUMN = ("Shelf", "UInt64")
+
+SHELVED_SPAN_COLUMNS = (_SHELF_COLUMN, *SPAN_COLUMNS)
+"""Columns of otel_traces in what `shelved_spans` returns."""
+
+STAMPED_TIMES_COLUMNS = (*TIMES_COLUMNS, ("IngestedAt", "DateTime"), _SHELF_COLUMN)
 """Columns of otel_traces_trace_id_ts in a block of `stamped_times`."""
 
 _COMMITTED_COLUMNS = (("Lane", "UInt32"), ("Sequence", "UInt64"), ("ArrivedAt", "DateTime64(3)"))
@@ -227,8 +234,19 @@ def arrivals_block(arrivals: bytes, rows: int, lane: int, first_sequence: int, a
     return b"".join([*parts, arrivals])
 
 
-def stamped_times(times: bytes, ingested_at_unix_s: int) -> bytes:
-    """Return a block of otel_traces_trace_id_ts that says when its rows came, by the clock of `arrivals_block`."""
+def shelved_spans(spans: bytes, rows: int, shelf: int) -> tuple[Buffer, ...]:
+    """Return a block of otel_traces whose `rows` spans lie on `shelf`, in parts: most of it is not copied."""
+    if not spans:
+        return ()
+    counts = _varint(rows)
+    head = _varint(len(SHELVED_SPAN_COLUMNS)) + counts + _SHELF_HEAD
+    return head, np.full(rows, shelf, np.uint64).tobytes(), memoryview(spans)[1 + len(counts) :]
+
+
+def stamped_times(times: bytes, ingested_at_unix_s: int, shelf: int) -> bytes:
+    """Return a block of otel_traces_trace_id_ts that says when its rows came, by the clock of `arrivals_block`, and
+    on which shelf their spans lie.
+    """
     if not times:
         return b""
     rows, shift, at = 0, 0, 1
@@ -238,7 +256,9 @@ def stamped_times(times: bytes, ingested_at_unix_s: int) -> bytes:
             break
         at, shift = at + 1, shift + 7
     stamps = np.full(rows, ingested_at_unix_s, np.uint32).tobytes()
-    return b"".join([_varint(len(STAMPED_TIMES_COLUMNS)), times[1:], _INGESTED_HEAD, stamps])
+    shelves = np.full(rows, shelf, np.uint64).tobytes()
+    head = _varint(len(STAMPED_TIMES_COLUMNS))
+    return b"".join([head, times[1:], _INGESTED_HEAD, stamps, _SHELF_HEAD, shelves])
 
 
 # --- what the kernels do
@@ -411,5 +431,6 @@ def _varint(value: int) -> bytes:
 _SPAN_HEADS = _heads(SPAN_COLUMNS, {"SpanKind": SPAN_KINDS, "StatusCode": STATUS_CODES})
 _TIMES_HEADS = _heads(TIMES_COLUMNS, {})
 _INGESTED_HEAD = _head("IngestedAt", "DateTime")
+_SHELF_HEAD = _head(*_SHELF_COLUMN)
 _TEXT_HEADS = _heads(_TEXT_COLUMNS, {})
 _NUMBER_HEADS = tuple((_head(name, type_name), column) for name, type_name, column in _NUMBER_COLUMNS)

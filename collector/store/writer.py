@@ -25,6 +25,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 from collector.store import native
 from collector.store.engine import Store
 from collector.store.lanes import claim_lanes, next_sequences
+from collector.store.shelves import Shelves
 from collector.store.trouble import explain
 from cpdd.errors import CpddError
 
@@ -289,6 +290,9 @@ class _Lane:
         self._sequence = first_sequence
         self._retry_delays_s = retry_delays_s
         self._now_unix_milli = now_unix_milli
+        self._shelves = Shelves()
+        self._shelf = 0
+        """Of the group that is being stored."""
         self._trouble = ""
         """Why the last group was not stored."""
 
@@ -306,6 +310,7 @@ class _Lane:
 
     def _commit(self, group: list[_Pending]) -> None:
         """Insert into the three tables and answer every sender of the group."""
+        self._shelf = self._shelves.place(sum(pending.batch.rows for pending in group), self._now_unix_milli())
         for insert in (self._insert_spans, self._insert_times, self._insert_arrivals):
             group = self._keep(insert, group, self._retry_delays_s)
         for pending in group:
@@ -343,12 +348,14 @@ class _Lane:
         return _fail(group, BatchRefused(rows, str(error)) if _is_data_error(error) else StoreUnavailable(str(error)))
 
     def _insert_spans(self, group: list[_Pending]) -> None:
-        self._insert("otel_traces", native.SPAN_COLUMNS, [pending.batch.spans for pending in group])
+        batches = [pending.batch for pending in group]
+        blocks = [part for batch in batches for part in native.shelved_spans(batch.spans, batch.rows, self._shelf)]
+        self._insert("otel_traces", native.SHELVED_SPAN_COLUMNS, blocks)
 
     def _insert_times(self, group: list[_Pending]) -> None:
         """Insert where the traces lie, stamped by the clock that stamps their arrivals: a server's may differ."""
         now = self._now_unix_milli() // 1_000
-        blocks = [native.stamped_times(pending.batch.times, now) for pending in group]
+        blocks = [native.stamped_times(pending.batch.times, now, self._shelf) for pending in group]
         self._insert("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, blocks)
 
     def _insert_arrivals(self, group: list[_Pending]) -> None:
@@ -358,14 +365,14 @@ class _Lane:
         what a reader has passed already it never reads again.
         """
         now = self._now_unix_milli()
-        blocks = []
+        blocks: list[native.Buffer] = []
         for pending in group:
             batch = pending.batch
             blocks.append(native.arrivals_block(batch.arrivals, batch.rows, self.number, self._sequence, now))
             self._sequence += batch.rows
         self._insert("span_arrivals", native.ARRIVAL_COLUMNS, blocks)
 
-    def _insert(self, table: str, columns: Sequence[tuple[str, str]], blocks: list[bytes]) -> None:
+    def _insert(self, table: str, columns: Sequence[tuple[str, str]], blocks: Sequence[native.Buffer]) -> None:
         names = [name for name, _ in columns]
         self._store.insert(self._client, table, names, blocks, "Native", _LANE_SETTINGS)
 
