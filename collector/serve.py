@@ -44,6 +44,7 @@ from collector.secret import own_secret
 from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
 from collector.store.engine import Store, open_store
 from collector.store.facts import FactsKeeper
+from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
 from collector.store.schema import DAY_S, Retention
@@ -158,6 +159,7 @@ class Collector:
         self._loop = LoopThread()
         self.control = Control(settings, self._loop)
         """The sampling service."""
+        self._fresh = Fresh()
         self._committer: Committer | None = None
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
@@ -277,6 +279,7 @@ class Collector:
             linger_ms=settings.commit_linger_ms,
             max_rows=settings.commit_rows,
             max_pending_bytes=self._limits.max_inflight_bytes,
+            fresh=self._fresh if self._make_analyzer else None,
         )
         self._parts.callback(committer.close)
         max_block_bytes = BLOCK_PER_BODY * self._limits.max_body_bytes
@@ -305,6 +308,7 @@ class Collector:
 
     def _start_analyzer(self, analyzer: Analyzer, intake: Intake, turn: Turn) -> None:
         analyzer.told = self.control.told
+        analyzer.read_first(self._fresh)
         self._start_part(analyzer)
         watch_analyzer(self._metrics, analyzer.progress, intake, turn)
         self._analyzer = analyzer

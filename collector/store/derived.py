@@ -6,6 +6,7 @@ All of it may be repeated: rows replace rows, minutes are recomputed whole, and 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from clickhouse_connect.driver.client import Client
@@ -17,6 +18,7 @@ from collector.core.spans import IdColumn, IntColumn, SpanBatch, concatenate, em
 from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, Arrivals, arrivals
 from collector.store.arrow import stream
 from collector.store.engine import Store, read_arrow, run
+from collector.store.fresh import Fresh, arrivals_of_groups
 from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import CURRENT_VERSIONS, RECOMPUTE, next_version
 from collector.store.recent import journey_names
@@ -50,6 +52,7 @@ class Derived:
     def __init__(self, store: Store, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._now_ns = now_ns
+        self._fresh = Fresh()
         self._versions = Versions(store, ("traces", "analyzer_state"))
         self._call_paths: set[int] = set()
         self._edges: set[int] = set()
@@ -57,13 +60,23 @@ class Derived:
 
     # Arrivals
 
+    def read_first(self, fresh: Fresh) -> None:
+        """Read arrivals there before in the store."""
+        self._fresh = fresh
+
     def read_arrivals(self, cursor: Mapping[int, int], limit: int = 100_000) -> Arrivals:
         """Return what is new behind `cursor` (the last sequence read, by lane), up to `limit` spans a lane.
 
         In order of lane and sequence. Empty when there is nothing new.
         """
+        taken = self._fresh.take(cursor, limit)
         with self._store.client() as client:
             lanes = sorted(int(row[0]) for row in client.query("SELECT DISTINCT Lane FROM lanes").result_rows)
+            if taken:
+                others = [lane for lane in lanes if lane not in self._fresh.lanes()]
+                found = arrivals_of_groups(taken)
+                more = [_read_ranges(client, others, [cursor.get(lane, 0) for lane in others], limit)] if others else []
+                return reduce(_joined, more, found)
             begins = [cursor.get(lane, 0) for lane in lanes]
             found = _read_ranges(client, lanes, begins, limit)
             if len(found) or not lanes:

@@ -185,7 +185,7 @@ class Store:
         client: Client,
         table: str,
         columns: Sequence[str],
-        blocks: Sequence[bytes],
+        blocks: Sequence[bytes | memoryview],
         data_format: str,
         settings: Mapping[str, str] | None = None,
     ) -> None:
@@ -225,7 +225,7 @@ class Store:
         self.close()
 
     @contextmanager
-    def _spooled(self, blocks: Sequence[bytes]) -> Iterator[Path]:
+    def _spooled(self, blocks: Sequence[bytes | memoryview]) -> Iterator[Path]:
         path = self.data_dir / SPOOL_FOLDER / str(threading.get_ident())
         with path.open("wb") as file:
             file.writelines(blocks)

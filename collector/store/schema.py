@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cpdd.errors import CpddError
 
-VERSION = 4
+VERSION = 5
 """Of the tables. A store of a newer cpdd is refused, an older one is brought here by `MIGRATIONS`."""
 
 DAY_S = 86_400
@@ -104,22 +104,29 @@ _SPAN_COLUMNS = f"""Timestamp DateTime64(9) CODEC(Delta(8), Default),
     ScopeSchemaUrl LowCardinality(String),
     IngestedAt DateTime DEFAULT now()"""
 
+_SHELF = "Shelf UInt64 DEFAULT 0 CODEC(Delta(8), Default)"
+
 SPANS = f"""
 CREATE TABLE IF NOT EXISTS otel_traces (
     {_SPAN_COLUMNS},
-    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
+    {_SHELF},
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1,
+    INDEX idx_timestamp Timestamp TYPE minmax GRANULARITY 1
 ) ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
-ORDER BY (ServiceName, toStartOfFiveMinutes(Timestamp), TraceId)
-SETTINGS index_granularity = 2048, {_COMPACT}
+ORDER BY (Shelf, ServiceName, TraceId)
+SETTINGS index_granularity = 4096, {_COMPACT}
 """
+"""Sorted by service and trace within a shelf, which is what came at about the same time: parts of different shelves
+are merged block by block, without comparing a row (decision 091)."""
 
 TIMES = f"""
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts (
     TraceId String,
     Start DateTime CODEC(Delta(4), Default),
     End DateTime CODEC(Delta(4), Default),
-    IngestedAt DateTime DEFAULT now() CODEC(Delta(4), Default)
+    IngestedAt DateTime DEFAULT now() CODEC(Delta(4), Default),
+    {_SHELF}
 ) ENGINE = MergeTree
 PARTITION BY toDate(Start)
 ORDER BY (TraceId, Start)
@@ -595,6 +602,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     4: (
         "ALTER TABLE traces ADD COLUMN IF NOT EXISTS `Edge.BlamedInjected` Array(UInt32)",
         "ALTER TABLE edge_minutes ADD COLUMN IF NOT EXISTS BlamedInjected Float64",
+    ),
+    # A table that exists keeps its order, by service and five minutes; its rows are on shelf 0.
+    5: (
+        f"ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS {_SHELF}",
+        f"ALTER TABLE otel_traces_trace_id_ts ADD COLUMN IF NOT EXISTS {_SHELF}",
     ),
 }
 """Statements that lead from version n - 1 to n. Each may run twice: a crash between two of them repeats all."""
