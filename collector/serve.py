@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from collector.analyze import Analyzer
-from collector.background import ALWAYS, Turn
+from collector.background import ALWAYS, Share, Turn
 from collector.control.run import Control
 from collector.core.catalog import Catalog
 from collector.core.journeys import JourneyBook
@@ -31,6 +31,7 @@ from collector.judge import Judge
 from collector.listen import Endpoint, address, bind, port_of, reachable
 from collector.loop import LoopThread
 from collector.metrics import Metrics, MetricsPage
+from collector.minutes import MinuteWriter
 from collector.receive.asgi import Application
 from collector.receive.grpc import GrpcReceiver
 from collector.receive.http import HttpReceiver, OtlpDialect
@@ -48,7 +49,7 @@ from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
 from collector.store.schema import DAY_S, Retention
-from collector.store.turns import open_turns
+from collector.store.turns import Turns, open_turns
 from collector.store.writer import Committer
 from collector.system import System, system_of
 from collector.tls import load_tls
@@ -87,11 +88,11 @@ UNHEALTHY_AFTER_S = 30.0
 """How long commits may fail until `/ready` says so; senders are told at once."""
 
 MakeWeb = Callable[[Reader], WsgiApplication]
-MakeAnalyzer = Callable[[Store, Settings, JourneyBook, Turn], Analyzer]
+MakeAnalyzer = Callable[[Store, Settings, JourneyBook, Share, str], Analyzer]
 
 
-def make_analyzer(store: Store, settings: Settings, book: JourneyBook, turn: Turn) -> Analyzer:
-    return Analyzer(store, settings, book=book, turn=turn)
+def make_analyzer(store: Store, settings: Settings, book: JourneyBook, share: Share, owner: str) -> Analyzer:
+    return Analyzer(store, settings, book=book, share=share, owner=owner)
 
 
 class LimitsContradict(CpddError):
@@ -163,6 +164,7 @@ class Collector:
         self._committer: Committer | None = None
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
+        self._minutes: MinuteWriter | None = None
         self._judge: Judge | None = None
         self._retainer: Retainer | None = None
         self._parts = ExitStack()
@@ -212,8 +214,13 @@ class Collector:
         intake = self._open_intake(store, keeper)
         warm(self._tell)
         if self._make_analyzer:
-            turn = self._start_turns(store)
-            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn), intake, turn)
+            turns = self._start_turns(store)
+            turn: Share = turns or ALWAYS
+            owner = turns.id if turns else ""
+            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn, owner), intake, turn)
+            if turns:
+                self._minutes = MinuteWriter(store, self._settings, turn=turn)
+                self._start_part(self._minutes)
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
@@ -299,18 +306,17 @@ class Collector:
             return lambda body: body
         return Redaction(self._rules, self._settings.redact_key.encode() or own_secret(data_dir)).apply
 
-    def _start_turns(self, store: Store) -> Turn:
+    def _start_turns(self, store: Store) -> Turns | None:
         turns = open_turns(store)
-        if turns is None:
-            return ALWAYS
-        self._start_part(turns)
+        if turns is not None:
+            self._start_part(turns)
         return turns
 
-    def _start_analyzer(self, analyzer: Analyzer, intake: Intake, turn: Turn) -> None:
+    def _start_analyzer(self, analyzer: Analyzer, intake: Intake, share: Share) -> None:
         analyzer.told = self.control.told
         analyzer.read_first(self._fresh)
         self._start_part(analyzer)
-        watch_analyzer(self._metrics, analyzer.progress, intake, turn)
+        watch_analyzer(self._metrics, analyzer.progress, intake, share)
         self._analyzer = analyzer
 
     def _start_control(self, store: Store, listener: socket.socket | None) -> None:
@@ -379,7 +385,7 @@ class Collector:
             return []
         parts = (
             *(("storing", self._committer), ("analysis", self._analyzer), ("judging", self._judge)),
-            ("retention", self._retainer),
+            *(("retention", self._retainer), ("making minutes", self._minutes)),
         )
         return [f"{work} has ended; restart the process" for work, part in parts if part and not part.alive]
 

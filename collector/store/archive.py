@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from collector.store.engine import Store, run
+from collector.store.journal import Journal
 from collector.store.pins import Pins
 from collector.store.sampling_log import SamplingLog
 from collector.store.schema import VERSION
@@ -102,6 +103,7 @@ def import_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
     archive = read_manifest(folder)
     Pins(store)  # these make their tables themselves
     SamplingLog(store)
+    Journal(store)
     with store.client() as client:
         present = _tables(client, store.address.database)
         _check_empty(client, store, present)
