@@ -460,6 +460,19 @@ SETTINGS {_DURABLE}
 """
 """Created by `sampling_log`, which alone reads and writes it, and not by a migration: older stores get it as well."""
 
+SAMPLING_TOLD = f"""
+CREATE TABLE IF NOT EXISTS sampling_told (
+    Service LowCardinality(String),
+    AtNs Int64,
+    Probability Float64,
+    Operations Map(String, Float64)
+) ENGINE = MergeTree
+ORDER BY (Service, AtNs)
+TTL toDateTime(intDiv(AtNs, 1000000000)) + INTERVAL 2 HOUR
+SETTINGS {_DURABLE}
+"""
+"""Created by `sampling_told`, which alone reads and writes it."""
+
 PINS = f"""
 CREATE TABLE IF NOT EXISTS pins (
     TraceId String,

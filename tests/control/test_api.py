@@ -383,6 +383,24 @@ def test_changes_need_the_token_where_there_is_one():
     assert (without, wrong, right, read) == (401, 401, 200, 200)
 
 
+def test_who_may_not_send_spans_may_not_report_nor_use_up_what_a_boost_may_add():
+    with control_server(token="boss", ingest_tokens="spans,old") as server:
+        server.ask(
+            "POST", "/v1/boosts", {"service": "shop", "id": "inc", "max_traces": 40}, Authorization="Bearer boss"
+        )
+        nobody, refusal = server.ask("POST", "/v1/status", status(operations=[count("GET /", 10**9, 0)]))
+        wrong, _ = server.ask("POST", "/v1/status", status(), Authorization="Bearer Spans")
+        unseen = server.ask("GET", "/v1/state")[1]["clients"]
+        sender, granted = server.ask("POST", "/v1/status", status(), Authorization="Bearer spans")
+        boss, _ = server.ask("POST", "/v1/status", status("b"), Authorization="Bearer boss")
+        read, _ = server.ask("GET", "/v1/policies?service=shop&instance=c")
+
+    assert (nobody, wrong, sender, boss, read) == (401, 401, 200, 200, 200)
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in refusal["hint"]
+    assert unseen == []
+    assert granted["leases"]["inc"] > 0
+
+
 def test_changes_are_limited_in_their_rate():
     clock = FakeClock()
     with control_server(clock=clock.now_s) as server:
