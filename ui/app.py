@@ -34,6 +34,7 @@ from ui.views import (
     jaeger_api,
     journey,
     journeys,
+    login,
     openapi,
     sampling,
     search,
@@ -142,6 +143,7 @@ def create_app(
     downloads.add_routes(app, reader)
     escalation_pages.add_routes(app, visit)
     changes.add_routes(app, boosts, pins, form_token)
+    login.add_routes(app)
     jaeger_api.add_routes(app, reader, clock)
     app.register_error_handler(Exception, _failure)
     app.after_request(_finish)
@@ -171,6 +173,14 @@ def _digest_of_looks(form_token: str) -> str:
     for template in sorted((Path(__file__).parent / "templates").glob("*.html")):
         digest.update(template.read_bytes())
     return digest.hexdigest()
+
+
+def _digest_of_visitor() -> str:
+    """Return what tells pages of different visitors apart, "" for those of whom pages say nothing."""
+    seen = login.visitor()
+    if not (seen.user or seen.can_log_out):
+        return ""
+    return hashlib.blake2b(f"{seen.can_log_out} {seen.user}".encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 def _add_page(app: Flask, page: Page, visit: Callable[[], Visit]) -> None:
@@ -213,11 +223,11 @@ def _answer(page: Page, value: object, now_unix_nano: int, twin: str) -> AnyResp
     if not twin:
         response = Response(body, mimetype=_JSON)
     else:
-        tag += f"-{current_app.config['LOOKS']}"
+        tag += f"-{current_app.config['LOOKS']}{_digest_of_visitor()}"
         known = request.if_none_match.contains_weak(tag)
         response = Response(status=304) if known else _draw(page, value, now_unix_nano, twin)
     response.set_etag(tag, weak=True)
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Cache-Control"] = "private, no-cache"
     return response.make_conditional(request)
 
 
