@@ -128,6 +128,7 @@ def pages(shop, trace) -> list[str]:
         f"/examples?journey=check%20out&band=all&path={whole.call_paths[0].id}",
         "/compare?journey=check%20out&last=15m",
         "/what-if?journey=check%20out&last=10m&set=cart%3Dx0.5",
+        "/contracts?journey=check%20out",
         "/findings",
         trace,
         f"{trace}?of=trace",

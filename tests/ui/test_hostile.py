@@ -77,6 +77,7 @@ def addresses(name: str) -> list[str]:
         f"/traces/{TRACE}/compare?{urlencode({'with': OTHER})}",
         f"/compare?{urlencode({'journey': name[:2_000]})}",
         f"/what-if?{urlencode({'journey': name[:2_000]})}",
+        f"/contracts?{urlencode({'journey': name[:2_000]})}",
         f"/examples?{urlencode({'journey': name[:2_000], 'path': '1'})}",
         f"/sampling/boost?{urlencode({'service': name[:2_000]})}",
         "/findings",

@@ -62,6 +62,10 @@ def compare_address(parameters: Parameters = NONE) -> str:
     return _with("/compare", parameters)
 
 
+def contracts_address(parameters: Parameters = NONE) -> str:
+    return _with("/contracts", parameters)
+
+
 def what_if_address(parameters: Parameters = NONE) -> str:
     return _with("/what-if", parameters)
 

@@ -151,13 +151,11 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     """Return what a journey did in a range; raises NothingThere when it had no trace."""
     if not journey:
         return Elsewhere(journeys_address(visit.range.parameters))
-    detail = visit.reader.journey(journey, visit.range.window)
-    if detail is None:
-        raise _no_trace(visit, journey)
+    detail = detail_of(visit, journey)
     edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     rows = tuple(
-        EdgeRow(edge, requirement_of(edge), _callee_traces(edge, visit.range), _edge_boost(edge), need)
+        EdgeRow(edge, requirement_of(edge), callee_traces(edge, visit.range), edge_boost(edge), need)
         for edge, need in zip(edges, words, strict=True)
     )
     only_mandatory = visit.query.get(NEED.name) == MANDATORY
@@ -194,8 +192,8 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         only_mandatory=only_mandatory,
         owner=said.owner if said else "",
         promises=tuple(promise_row(standing, visit.now_unix_nano) for standing in standings),
-        availability=_availability(detail),
-        nines=_nines(detail, said.availability if said else None),
+        availability=availability_of_journey(detail),
+        nines=nines_of_journey(detail, said.availability if said else None),
         findings=_findings(visit, journey),
         examples=examples,
         boost=_boost(journey, examples),
@@ -203,7 +201,15 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     )
 
 
-def _availability(detail: JourneyDetail) -> AvailabilityRow | None:
+def detail_of(visit: Visit, journey: str) -> JourneyDetail:
+    """Return what a journey did in the range of the page; raises NothingThere, with where its last trace is."""
+    detail = visit.reader.journey(journey, visit.range.window)
+    if detail is None:
+        raise _no_trace(visit, journey)
+    return detail
+
+
+def availability_of_journey(detail: JourneyDetail) -> AvailabilityRow | None:
     summary = detail.summary
     if not summary.status_known:
         return None
@@ -211,7 +217,7 @@ def _availability(detail: JourneyDetail) -> AvailabilityRow | None:
     return availability_row(found) if found else None
 
 
-def _nines(detail: JourneyDetail, promise: float | None) -> tuple[NineRow, ...]:
+def nines_of_journey(detail: JourneyDetail, promise: float | None) -> tuple[NineRow, ...]:
     summary = detail.summary
     scale = summary.weighted_traces / summary.squares if summary.squares else 1.0
     return tuple(nine_row(nine) for nine in nines_of(promise if summary.status_known else None, scale, detail.edges))
@@ -240,7 +246,7 @@ def _no_trace(visit: Visit, journey: str) -> NothingThere:
     )
 
 
-def _callee_traces(edge: Edge, at: TimeRange) -> str:
+def callee_traces(edge: Edge, at: TimeRange) -> str:
     wanted = {"journey": edge.journey, "service": edge.callee.service, "operation": edge.callee.operation}
     if edge.callee.kind in WITHOUT_SPANS:
         wanted |= {"service": edge.caller.service, "operation": edge.caller.operation}
@@ -300,7 +306,7 @@ def _examples(visit: Visit, journey: str) -> tuple[Examples, ...]:
     )
 
 
-def _edge_boost(edge: Edge) -> str:
+def edge_boost(edge: Edge) -> str:
     """A callee without spans of its own is seen where it is called."""
     if edge.callee.kind in WITHOUT_SPANS:
         return boost_address(edge.caller.service, edge.caller.operation, reason=f"journey {edge.journey}")
