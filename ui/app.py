@@ -160,6 +160,7 @@ def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> Non
         needed_words=needed_words,
         weighted=units.weighted,
         clock=units.clock,
+        clock_to_minute=units.clock_to_minute,
         words=words,
         length_words=length_words,
         range_choices=CHOICES,

@@ -35,7 +35,7 @@ from ui.views.address import (
 )
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
-from ui.views.health import Health, failed_share, health_of
+from ui.views.health import Health, failed_share, health_of, since_words, slowed_since
 from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, callee_name, graph_of
 from ui.views.journey_need import JourneyNeeds, needs_of
 from ui.views.latency import (
@@ -52,6 +52,7 @@ from ui.views.latency import (
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
 from ui.views.requirement import requirement_of
+from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
 
 EXAMPLES = 5
@@ -89,6 +90,8 @@ class JourneyPage:
     journey: str
     answer: str
     health: Health
+    slower: Slower | None
+    """Since when it takes longer than earlier in the range, and where the added time lies."""
     failed_share: float
     summary: JourneySummary
     path: tuple[BarPart, ...]
@@ -161,7 +164,9 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     only_mandatory = visit.query.get(NEED.name) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
     standings = visit.reader.standings().get(journey, ()) if said else ()
-    health = health_of(detail.summary, standings)
+    since = slowed_since(detail.summary)
+    health = health_of(detail.summary, standings, since, visit.now_unix_nano)
+    slower = slower_of(visit, journey, since, detail.call_paths) if since else None
     need = {NEED.name: MANDATORY} if only_mandatory else {}
     at, shown_open = visit.range.parameters, tuple(visit.lists.get("open", []))
     latency = visit.reader.latency(journey, visit.range.window) or NO_LATENCY
@@ -172,8 +177,9 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     return JourneyPage(
         range=visit.range,
         journey=journey,
-        answer=_answer(detail, rows, health),
+        answer=_answer(detail, rows, health, slower, visit.now_unix_nano),
         health=health,
+        slower=slower,
         failed_share=failed_share(detail.summary),
         summary=detail.summary,
         path=bar_parts(detail.summary.path),
@@ -253,19 +259,28 @@ def callee_traces(edge: Edge, at: TimeRange) -> str:
     return search_address({**{key: value for key, value in wanted.items() if is_addressable(value)}, **at.parameters})
 
 
-def _answer(detail: JourneyDetail, edges: tuple[EdgeRow, ...], health: Health) -> str:
-    """Say where the time goes and, when it fails, with which call."""
+def _answer(
+    detail: JourneyDetail, edges: tuple[EdgeRow, ...], health: Health, slower: Slower | None, now_unix_nano: int
+) -> str:
+    """Say with which call it fails, since when it is slow and by what, else where the time goes."""
     summary = detail.summary
     sentences = []
     if health.needs_you:
         culprit = _culprit(edges) if health.word != "slow" else ""
-        sentences.append(f"{health.because[0].upper()}{health.because[1:]}{culprit}.")
+        sentences.append(_sentence(f"{health.because}{culprit}"))
+    if slower:
+        since = _sentence(since_words(slower.since, now_unix_nano))
+        return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
     largest = [op for op in detail.operations[:2] if op.share >= WORTH_SAYING]
     if largest:
         parts = [f"{whole_percent(op.share)} is {shown(op.service)} {shown(op.operation)}".rstrip() for op in largest]
         sentences.append(f"Of {duration(summary.mean_ns)} on average, {in_a_row(parts)}.")
     sentences.append(f"One trace in twenty takes {duration(summary.p95_ns)} or longer.")
     return " ".join(sentences)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _culprit(edges: tuple[EdgeRow, ...]) -> str:

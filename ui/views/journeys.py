@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from collector.core.findings.tracking import Tracked
 from collector.core.objectives import Standing
+from collector.core.population.since import Slowed
 from collector.store.values import JourneySummary
 from ui.draw.bars import BarPart, bar_parts
 from ui.draw.text import count_of, shown
 from ui.draw.units import ago, duration, whole_percent
 from ui.views.address import journey_address, journeys_address
 from ui.views.findings import FindingRow, finding_row, worst_first
-from ui.views.health import RULE, Health, failed_share, health_of
+from ui.views.health import RULE, Health, failed_share, health_of, slowed_since
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, UiSettings, Visit
 from ui.views.promises import PromiseRow, promise_row, worst_promise
 from ui.views.time_range import TimeRange, around, range_of
@@ -25,6 +26,8 @@ ROWS = 100
 class JourneyRow:
     summary: JourneySummary
     health: Health
+    since: Slowed | None
+    """Since when it takes longer than it did in this range; None where it does not."""
     failed_share: float
     path: tuple[BarPart, ...]
     """By service; the largest of them by name."""
@@ -146,10 +149,11 @@ def _row(summary: JourneySummary, visit: Visit, judged: Judged) -> JourneyRow:
     said = visit.settings.book.by_name.get(summary.journey)
     standings = judged.standings.get(summary.journey, ()) if said else ()
     findings = judged.findings.get(summary.journey, ())
-    worst = worst_promise(standings)
+    worst, since = worst_promise(standings), slowed_since(summary)
     return JourneyRow(
         summary=summary,
-        health=health_of(summary, standings),
+        health=health_of(summary, standings, since, visit.now_unix_nano),
+        since=since,
         failed_share=failed_share(summary),
         path=bar_parts(summary.path),
         address=journey_address(summary.journey, visit.range.parameters),
