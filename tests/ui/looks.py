@@ -9,9 +9,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import click
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.ui.stage import MINUTE_NS, Site, large_trace, recorded, recording, shop
 from tests.ui.test_browser import ARGUMENTS, CHROMIUM, DESKTOP, PATIENCE_MS, PHONE
@@ -22,18 +23,17 @@ LOOKS = {
     "phone-light": (PHONE, "light"),
     "phone-dark": (PHONE, "dark"),
 }
-CART_DELAY = "frontend: hipstershop.Frontend/Checkout"
 Addresses = Mapping[str, str]
 
 
 def first_trace(site: Site, query: str) -> str:
-    return str(site.get(f"/search.json?last=24h&limit=1&{query}")["traces"][0]["address"])
+    return str(site.get(f"/search.json?last=24h&limit=1&{quote(query, safe='=&+')}")["traces"][0]["address"])
 
 
 def shop_pages(site: Site) -> Addresses:
     """The shop's pages: payment fails now and then."""
     failed, slow = first_trace(site, "journey=check+out&failed=1"), first_trace(site, "journey=check+out&sort=slowest")
-    service = "/sampling/boost?service=payment&operation=POST+/charge"
+    service = "/sampling/boost?service=payment&operation=POST+/charges"
     return {
         "journeys": "/",
         "journey": "/journeys/check%20out",
@@ -47,6 +47,7 @@ def shop_pages(site: Site) -> Addresses:
         "escalation": f"{failed}/escalation",
         "search": "/search?service=payment",
         "services": "/services",
+        "service": "/services/payment",
         "sampling": "/sampling",
         "boost": service,
         "system": "/system",
@@ -59,15 +60,16 @@ def recorded_pages(site: Site) -> Addresses:
     """The pages of what other systems recorded."""
     rows = site.get("/.json?last=24h")
     by_traces = sorted((*rows["needs_you"], *rows["others"]), key=lambda row: -row["summary"]["traces"])
-    most, large = by_traces[0]["summary"]["journey"], "min=1s&sort=slowest"
-    traces = {row["summary"]["journey"]: row["summary"]["slowest_trace_id"] for row in by_traces}
-    single = [(name, trace) for name, trace in traces.items() if trace]
+    most = by_traces[0]["summary"]["journey"]
+    slower = site.get(f"/journeys/{quote(most, safe='')}.json?last=1h")["slower"]
+    traces = (first_trace(site, f"journey={row['summary']['journey']}") for row in by_traces[1:])
+    sizes = sorted((site.get(f"{trace}.json")["total_rows"], trace) for trace in traces)
     return {
-        "recorded-journeys": "/?last=24h",
-        "cart-delay-journey": f"{by_traces[0]['address'].partition('?')[0]}?last=15m",
-        "cart-delay-compare": f"/compare?journey={most}&last=2m",
-        "cart-delay-trace": first_trace(site, f"journey={most}&{large}"),
-        **{f"recorded-trace-{i}": f"/traces/{trace}" for i, (_, trace) in enumerate(single[-3:])},
+        "recorded-journeys": "/",
+        "cart-delay-journey": f"/journeys/{quote(most, safe='')}",
+        **({"cart-delay-compare": slower["address"]} if slower else {}),
+        "cart-delay-trace": first_trace(site, f"journey={most}&sort=slowest"),
+        **{f"trace-of-{size}-spans": trace for size, trace in sizes},
     }
 
 
@@ -119,7 +121,7 @@ def take(browser: Browser, site: Site, pages: Addresses, out: Path) -> None:
                 page.goto(site.pages + address, wait_until="load")
                 for part in page.locator("[data-first]").all():
                     part.scroll_into_view_if_needed()
-                page.wait_for_function("!document.querySelector('.first .wait, [aria-busy=true]')")
+                expect(page.locator(".first .wait, [aria-busy=true]")).to_have_count(0)
                 page.screenshot(path=out / look / f"{name}.png", full_page=True)
                 click.echo(f"{look}/{name}.png  {address}")
 

@@ -54,6 +54,21 @@ class Site:
             time.sleep(STEP_S)
         raise TimeoutError(f"{self.pages} shows less than {number} traces after {READY_S:g} s")
 
+    def wait_for_finding(self, kind: str) -> None:
+        """Return when there is an open finding of a kind, or raise TimeoutError."""
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until:
+            groups = self.get("/findings.json")["groups"]
+            if any(one["kind"] == kind for group in groups for one in group["findings"]):
+                return
+            time.sleep(STEP_S)
+        raise TimeoutError(f"{self.pages} has no finding {kind!r} after {READY_S:g} s")
+
+    def change(self, address: str, said: object) -> None:
+        """Change sampling."""
+        body, headers = json.dumps(said).encode(), {"content-type": "application/json"}
+        urlopen(Request(self.addresses["sampling_http"] + address, body, headers), timeout=READY_S).close()
+
     def send(self, bodies: Sequence[bytes]) -> None:
         for body in bodies:
             headers = {"content-type": "application/x-protobuf"}

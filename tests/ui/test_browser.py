@@ -136,6 +136,7 @@ def pages(shop, trace) -> list[str]:
         f"{trace}/escalation",
         "/search?service=payment",
         "/services",
+        "/services/payment",
         "/sampling",
         "/sampling/boost?service=shop",
         "/system",
@@ -500,7 +501,38 @@ def test_a_person_finds_the_failing_call_in_three_clicks(browser, site):
         expect(page.locator("#span")).to_contain_text("bank.py")
 
 
+def test_the_graph_grows_shrinks_is_dragged_about_and_finds_boxes(browser, site):
+    with opened(browser, f"{site}/journeys/check%20out") as page:
+        graph, box = page.locator(".graph"), page.locator(".graph-box")
+        before = graph.bounding_box()["width"]
+        page.keyboard.press("+")
+        page.keyboard.press("+")
+        page.keyboard.press("+")
+        larger = graph.bounding_box()["width"]
+        assert larger > 1.8 * before
+
+        box.scroll_into_view_if_needed()
+        at = box.bounding_box()
+        left = box.evaluate("box => box.scrollLeft")
+        page.mouse.move(at["x"] + at["width"] * 0.7, at["y"] + 12)
+        page.mouse.down()
+        page.mouse.move(at["x"] + at["width"] * 0.7 - 90, at["y"] + 12, steps=4)
+        page.mouse.up()
+        assert box.evaluate("box => box.scrollLeft") == left + 90
+        page.keyboard.press("0")
+        assert graph.bounding_box()["width"] == before
+
+        page.keyboard.press("f")
+        page.keyboard.type("bank")
+        expect(page.locator(".graph .node.found")).to_have_count(1)
+        page.locator("#focus").fill("payment")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**focus=payment**")
+        expect(page.locator(".graph .node")).to_have_count(3)
+
+
 SCRIPTS = {
+    "graph": "scaled, kept, matching",
     "keys": "step, nextWanted",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
@@ -528,6 +560,8 @@ SCRIPTS = {
             "chosen({start: '1795000000000000000', end: '1795000100000000000', low: 1e6, high: 1e8}, .25, .5, 0, .5)",
             {"start": "1795000025000000000", "end": "1795000050000000000", "min": "10000000ns", "max": "100000000ns"},
         ),
+        ("graph", "[scaled(1, 1.25), scaled(4, 1.25), scaled(0.2, 0.8), kept(100, 50, 1, 2)]", [1.25, 4, 0.2, 250]),
+        ("graph", "[...matching(['Cart', 'bank'], ' CAR '), ...matching(['a'], '')]", [True, False, True]),
         ("sheet", "[topOf(0), topOf(199), topOf(200), heightOf(201)]", [24, 4_800, 4_848, 203 * 24]),
         (
             "sheet",

@@ -11,7 +11,7 @@ from tests.core.drawing import EPOCH_NS, DrawnSpan, make_batch
 from tests.ui.conftest import client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
-from ui.views.address import journey_address, search_address
+from ui.views.address import journey_address, search_address, service_address
 
 TRACE = "0af7651916cd43dd0000000000000001"
 OTHER = "0af7651916cd43dd0000000000000002"
@@ -83,6 +83,7 @@ def addresses(name: str) -> list[str]:
         "/findings",
         "/system",
         "/services",
+        service_address(name[:2_000]),
     ]
 
 

@@ -82,6 +82,12 @@ def services_address(parameters: Parameters = NONE) -> str:
     return _with("/services", parameters)
 
 
+def service_address(service: str, parameters: Parameters = NONE) -> str:
+    """Return a service's page; "" for a name that no address can hold. Names travel as journeys' do."""
+    of_journey = journey_address(service, parameters)
+    return of_journey.replace("/journeys/", "/services/", 1)
+
+
 def local(address: str) -> str:
     """Return an absolute address of ours as pages link to it.
 

@@ -3,7 +3,7 @@
 The verdicts are the core's; here they are held against what was declared, call by call, and put into words.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.core.requirement import UNDETERMINED
@@ -27,6 +27,13 @@ KEPT, BROKEN, UNSEEN, SILENT = "kept", "broken", "not seen yet", "not declared"
 ORDER = (BROKEN, UNSEEN, KEPT, SILENT)
 """Worst first; calls of which nothing is said stand last."""
 ICONS = {KEPT: "✓", BROKEN: "✕", UNSEEN: "?", SILENT: "·"}
+COUNTED = {
+    BROKEN: "not as declared",
+    KEPT: "as declared",
+    UNSEEN: "declared but failed too seldom to tell",
+    SILENT: "not declared at all",
+}
+"""How the first sentence counts them."""
 ABOUT_CONTRACTS = (
     "hidden mandatory",
     "needless mandatory",
@@ -200,11 +207,10 @@ def _of_promises(promises: Iterable[PromiseRow]) -> list[str]:
     """Sentences about the promises whose budget is gone or burns."""
     sentences = []
     for row in promises:
-        if row.budget_left <= 0 or row.severity:
-            burns = f", and burns {row.burns}" if row.burns else ""
-            sentences.append(
-                f"It promises {row.what} of {row.promised} and keeps {row.kept}: the budget is {row.budget}{burns}."
-            )
+        troubles = [f"its budget is {row.budget}"] if row.budget_left <= 0 else []
+        troubles += [f"burns {row.burns}"] if row.burns else []
+        if troubles:
+            sentences.append(f"It promises {row.promised} and keeps {row.kept}: {', and '.join(troubles)}.")
     return sentences
 
 
@@ -217,16 +223,9 @@ def _of_calls(terms: Sequence[Term]) -> list[str]:
             f"None of its {count_of(len(terms), 'call')} says whether it matters; beside each stands what was seen."
         ]
     named = [f"{shown(t.edge.caller.service)} → {callee_name(t.edge)} is {t.requirement.badge}" for t in by[BROKEN][:2]]
-    counted = [f"{number} {words(number)}" for outcome, words in _COUNTED if (number := len(by[outcome]))]
+    counted = [f"{len(by[outcome])} {words}" for outcome, words in COUNTED.items() if by[outcome]]
+    counted[0] = counted[0].replace(" ", " is " if counted[0].startswith("1 ") else " are ", 1)
     return [*([f"{in_a_row(named)}."] if named else []), f"Of {count_of(len(terms), 'call')}, {in_a_row(counted)}."]
-
-
-_COUNTED: tuple[tuple[str, Callable[[int], str]], ...] = (
-    (BROKEN, lambda number: "is not what was declared" if number == 1 else "are not what was declared"),
-    (KEPT, lambda number: "is as declared" if number == 1 else "are as declared"),
-    (UNSEEN, lambda number: "failed too seldom to tell"),
-    (SILENT, lambda number: "says nothing" if number == 1 else "say nothing"),
-)
 
 
 PAGE = Page(

@@ -36,7 +36,7 @@ from ui.views.address import (
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
 from ui.views.health import Health, failed_share, health_of, since_words, slowed_since
-from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, callee_name, graph_of
+from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, about, box_name, callee_name, graph_of
 from ui.views.journey_need import JourneyNeeds, needs_of
 from ui.views.latency import (
     BandRow,
@@ -66,6 +66,7 @@ LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 
 BAND = Parameter("band", f"traces between two quantiles of latency: {', '.join(BANDS)}")
 NEED = Parameter("need", "mandatory: calls and graph leave out what the journey can do without")
+FOCUS = Parameter("focus", "a service: the graph shows what leads to it and what it calls")
 NO_LATENCY = Latency(BandDetail("all", 0.0, 0.0, 0, 0.0, 0.0, ()), (), ())
 
 
@@ -127,6 +128,10 @@ class JourneyPage:
     examples: tuple[Examples, ...]
     boost: str
     """Address of the page that asks whether to keep more of its traces; empty where it is not known how they begin."""
+    focus: str
+    """The service that the graph is about; empty for all of them."""
+    boxes: tuple[str, ...]
+    """What the graph may be about: names of services, databases, queues, third parties."""
     open: tuple[str, ...]
     """Services whose operations the graph shows; `*` for all, empty for what fits."""
 
@@ -134,7 +139,8 @@ class JourneyPage:
     def choices(self) -> Parameters:
         """What was chosen on this page, beside its range."""
         need = {NEED.name: MANDATORY} if self.only_mandatory else {}
-        return {**need, **({BAND.name: self.band} if self.band else {})}
+        focus = {FOCUS.name: self.focus} if self.focus else {}
+        return {**need, **focus, **({BAND.name: self.band} if self.band else {})}
 
     @property
     def kept(self) -> Parameters:
@@ -144,6 +150,15 @@ class JourneyPage:
     def with_need(self, need: str) -> str:
         """Return the address of this page with all calls (""), or with those alone that it needs in a way."""
         return journey_address(self.journey, {**self.kept, NEED.name: need}, self.open) + "#graph"
+
+    @property
+    def journey_address(self) -> str:
+        """Where the page's own form leads, without what the form says itself."""
+        return journey_address(self.journey)
+
+    def with_focus(self, service: str) -> str:
+        """Return the address of this page with a graph of all services (""), or of what is about one."""
+        return journey_address(self.journey, {**self.kept, FOCUS.name: service}, self.open) + "#graph"
 
     def with_all_traces(self) -> str:
         """Return the address of this page without a band."""
@@ -167,7 +182,9 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     since = slowed_since(detail.summary)
     health = health_of(detail.summary, standings, since, visit.now_unix_nano)
     slower = slower_of(visit, journey, since, detail.call_paths) if since else None
+    focus = visit.query.get(FOCUS.name, "").strip()
     need = {NEED.name: MANDATORY} if only_mandatory else {}
+    kept = {**need, **({FOCUS.name: focus} if focus else {})}
     at, shown_open = visit.range.parameters, tuple(visit.lists.get("open", []))
     latency = visit.reader.latency(journey, visit.range.window) or NO_LATENCY
     band = band_named(latency, visit.query.get(BAND.name, ""))
@@ -186,7 +203,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         operations=detail.operations,
         call_paths=detail.call_paths,
         bars=latency.bars,
-        bands=band_rows(journey, latency, band.name, {**at, **need}, shown_open),
+        bands=band_rows(journey, latency, band.name, {**at, **kept}, shown_open),
         band=band.name if is_chosen else "",
         band_mean_ns=band.mean_ns,
         band_path=band_bar(band, names),
@@ -203,6 +220,8 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         findings=_findings(visit, journey),
         examples=examples,
         boost=_boost(journey, examples),
+        focus=focus,
+        boxes=tuple(sorted({box_name(node) for edge in edges for node in (edge.caller, edge.callee)})),
         open=shown_open,
     )
 
@@ -268,9 +287,11 @@ def _answer(
     if health.needs_you:
         culprit = _culprit(edges) if health.word != "slow" else ""
         sentences.append(_sentence(f"{health.because}{culprit}"))
-    if slower:
+    if slower and health.word not in ("failing", "burning"):
         since = _sentence(since_words(slower.since, now_unix_nano))
         return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
+    if health.word in ("failing", "burning"):
+        return " ".join(sentences)  # who is paged for failures asks about time later
     largest = [op for op in detail.operations[:2] if op.share >= WORTH_SAYING]
     if largest:
         parts = [f"{whole_percent(op.share)} is {shown(op.service)} {shown(op.operation)}".rstrip() for op in largest]
@@ -293,9 +314,10 @@ def _culprit(edges: tuple[EdgeRow, ...]) -> str:
     while True:
         below = [e for e in deadly if e.caller == at.callee and e.id not in seen and _deaths(e) >= MOST * _deaths(at)]
         if not below:
-            return (
-                f", {count(_deaths(at))} of the failures with the call {shown(at.caller.service)} → {callee_name(at)}"
-            )
+            need = next(row.need for row in edges if row.edge is at)
+            known = ", which it cannot do without" if need == MANDATORY else ""
+            call = f"{shown(at.caller.service)} → {callee_name(at)}"
+            return f", {count(_deaths(at))} of the failures with the call {call}{known}"
         at = max(below, key=_deaths)
         seen.add(at.id)
 
@@ -342,7 +364,8 @@ def example_of(trace: TraceSummary) -> Example:
 def pictures(page: JourneyPage) -> Pictures:
     of_band = f" of {page.band}" if page.band else ""
     links = {row.name: row.address for row in page.bands}
-    graph = graph_of(page.journey, page.edges, page.operations, page.call_paths, page.open, page.kept)
+    edges = about(page.edges, page.focus)
+    graph = graph_of(page.journey, edges, page.operations, page.call_paths, page.open, page.kept)
     return {
         "graph": graph,
         "graph_spacer": least_width(graph),
@@ -374,6 +397,7 @@ PAGE = Page(
         BAND,
         Parameter("open", "a service whose operations the graph shows; may be repeated; * for all, none for none"),
         NEED,
+        FOCUS,
     ),
     pictures=pictures,
 )
