@@ -29,6 +29,7 @@ from collector.core.redaction import Redaction, parse_rules
 from collector.health import Health, HealthPage, State
 from collector.judge import Judge
 from collector.listen import Endpoint, address, bind, port_of, reachable
+from collector.login import Login, Proxies
 from collector.loop import LoopThread
 from collector.metrics import Metrics, MetricsPage
 from collector.minutes import MinuteWriter
@@ -56,10 +57,10 @@ from collector.tls import load_tls
 from collector.tokens import Tokens
 from collector.warm import warm
 from collector.watch import watch_analyzer, watch_commits, watch_judge, watch_retention
-from collector.web import WebServer, WsgiApplication, as_asgi, guarded
+from collector.web import WebServer, WsgiApplication, as_asgi
 from collector.webhook import Webhook
 from cpdd.errors import CpddError
-from cpdd.settings import Settings, flag_of
+from cpdd.settings import Settings, flag_of, networks
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class Collector:
         self._tls = load_tls(settings)
         self._rules = parse_rules(settings.redact)
         self._ingest_tokens = Tokens("ingest_tokens", settings.ingest_tokens)
-        self._read_tokens = Tokens("read_tokens", settings.read_tokens)
+        self._login = _login(settings)
         self._inflight = InflightBytes(self._limits.max_inflight_bytes)
         self._senders = Senders(self._limits.max_inflight_bytes)
         self._metrics = Metrics(version("cpdd"))
@@ -224,7 +225,7 @@ class Collector:
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
-            self._start_web(guarded(self._make_web(Reader(store)), self._read_tokens), listener)
+            self._start_web(self._login.before(self._make_web(Reader(store))), listener)
         self._start_receivers(intake, listeners, grpc)
         self._health.state = State.READY
         log.info("ready", extra={"addresses": self.addresses})
@@ -410,6 +411,12 @@ class Collector:
             "judging": asdict(self._judge.progress) if self._judge else None,
             "retention": asdict(self._retainer.progress) if self._retainer else None,
         }
+
+
+def _login(settings: Settings) -> Login:
+    tokens = Tokens("read_tokens", settings.read_tokens)
+    proxies = Proxies(settings.trusted_user_header, networks(settings.trusted_proxies))
+    return Login(tokens, time.time, proxies, settings.public_url)
 
 
 def _limits(settings: Settings) -> Limits:

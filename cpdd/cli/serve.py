@@ -62,6 +62,8 @@ _FLAGS = (
     "redact",
     "tls_cert",
     "tls_key",
+    "trusted_user_header",
+    "trusted_proxies",
     "commit_linger_ms",
     "commit_rows",
     "trace_quiet_s",
