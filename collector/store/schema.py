@@ -627,8 +627,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE traces ADD COLUMN IF NOT EXISTS `Edge.BlamedInjected` Array(UInt32)",
         "ALTER TABLE edge_minutes ADD COLUMN IF NOT EXISTS BlamedInjected Float64",
     ),
-    # A table that exists keeps its order, by service and five minutes; its rows are on shelf 0. The indexes are for spans
-    # that come from now on; those of before are searched as before until they are gone.
+    # A table that exists keeps its order, by service and five minutes; its rows are on shelf 0. The indexes are for
+    # spans that come from now on; those of before are searched as before until they are gone.
     5: (
         f"ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS {_SHELF}",
         f"ALTER TABLE otel_traces_trace_id_ts ADD COLUMN IF NOT EXISTS {_SHELF}",
