@@ -180,6 +180,22 @@ def parse_link_template(value: object) -> str:
     return text
 
 
+LOGS_PARTS = ("trace_id", "span_id", "service", "start", "end", "start_ms", "end_ms")
+"""What an address of logs may have filled in."""
+
+
+def parse_logs_template(value: object) -> str:
+    """Return an address with places to fill in, or "" for none; its host is given."""
+    text = parse_text(value).strip()
+    if not text:
+        return ""
+    if not re.match(r"https?://[A-Za-z0-9.-]+(?::\d+)?/", text):
+        raise ValueError(f"{value!r} does not begin with http:// or https:// and a host")
+    if set("{}") & set(re.sub(r"\{(" + "|".join(LOGS_PARTS) + r")\}", "", text)):
+        raise ValueError(f"{value!r}: what is filled in is one of {', '.join(f'{{{part}}}' for part in LOGS_PARTS)}")
+    return text
+
+
 def parse_web_address(value: object) -> str:
     """Return an address of http or https, or "" for none."""
     text = parse_text(value).strip()
@@ -455,6 +471,13 @@ class Settings:
         env="CPDD_LOG_FORMAT",
         help="How: text (for people) or json (an object a line)",
         parse=one_of("text", "json"),
+    )
+    logs_link: str = option(
+        "",
+        env="CPDD_LOGS_LINK",
+        help="Address of the logs of a trace or a span: {trace_id}, {span_id}, {service}, {start}, {end} (ISO 8601), "
+        "{start_ms}, {end_ms} (Unix) are filled in",
+        parse=parse_logs_template,
     )
     tls_cert: str = option(
         "",

@@ -78,6 +78,7 @@ _FLAGS = (
     "sampling_auto_traces_per_s",
     "catalog",
     "source_link",
+    "logs_link",
     "judge_interval_s",
     "webhook_url",
     "webhook_format",
@@ -178,6 +179,7 @@ def _pages(
         version("cpdd"),
         addresses.get("sampling_http", ""),
         source_link=settings.source_link,
+        logs_link=settings.logs_link,
         catalog=catalog,
         book=book,
     )

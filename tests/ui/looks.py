@@ -121,7 +121,10 @@ def take(browser: Browser, site: Site, pages: Addresses, out: Path) -> None:
                 page.goto(site.pages + address, wait_until="load")
                 for part in page.locator("[data-first]").all():
                     part.scroll_into_view_if_needed()
-                expect(page.locator(".first .wait, [aria-busy=true]")).to_have_count(0)
+                expect(page.locator(".first .wait, [aria-busy=true], .sheet[data-rows]:not(.windowed)")).to_have_count(
+                    0
+                )
+                page.evaluate("scrollTo(0, 0)")
                 page.screenshot(path=out / look / f"{name}.png", full_page=True)
                 click.echo(f"{look}/{name}.png  {address}")
 

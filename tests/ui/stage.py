@@ -25,7 +25,7 @@ from tests.serving import CPDD, PORTS, server_process
 
 DATA = Path(__file__).parents[2] / "../shared/data/otlp"
 MINUTE_NS = 60 * 10**9
-READY_S = 300.0
+READY_S = 900.0
 STEP_S = 1.0
 
 

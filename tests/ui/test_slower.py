@@ -13,7 +13,7 @@ from tests.ui.page_text import ReadPage
 from tests.ui.shop import NOW_NS, Recorder, call
 from ui.draw.units import NBSP
 from ui.views.health import health_of, since_words, slowed_since
-from ui.views.slower import added_words, ways_of
+from ui.views.slower import added_words, places_of, ways_of
 
 MINUTE_NS = 60 * 10**9
 SINCE = Slowed(NOW_NS - 20 * MINUTE_NS, "p50", 100e6, 240e6)
@@ -55,6 +55,17 @@ def test_the_added_time_is_said_to_be_on_the_way_where_a_call_does_nothing_but_c
         "Of the 100 ms added on average, 90 % is on the way from shop to cart (GET cart)."
     )
     assert added_words(found, {}).replace(NBSP, " ") == "Of the 100 ms added on average, 90 % is in shop GET cart."
+
+
+def test_ways_between_two_services_are_one_place():
+    again = replace(CHANGES[0], id=5, operation="PUT cart", figures=replace(CHANGES[0].figures, share_of_change=0.05))
+    paths = (
+        *PATHS,
+        CallPath(5, 1, "shop", "PUT cart", "client", 1.0, 1.0),
+        CallPath(6, 5, "cart", "PUT", "server", 1, 1),
+    )
+
+    assert places_of((*CHANGES, again), ways_of(paths)) == [(0.9 + 0.05, "on the way from shop to cart")]
 
 
 def test_what_may_be_chance_is_not_explained():

@@ -22,8 +22,8 @@ from tests.ui.stage import MINUTE_NS, Site, recorded, recording, shop
 from tests.ui.test_browser import ARGUMENTS, CHROMIUM, DESKTOP
 
 PATIENCE_MS = 120_000
-GOOD, SLOW = 10, 3
-"""How often the recordings are sent: minutes of one, twice as many of the other."""
+GOOD, SLOW = 5, 1
+"""How often the recordings are sent: a minute each of one, two minutes each of the other."""
 KEPT_AT_FIRST = 10
 """Percent."""
 

@@ -12,7 +12,7 @@ from ui.views.address import compare_address, journey_address
 from ui.views.errors import BadAddress
 from ui.views.health import failed_share
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
-from ui.views.slower import WORTH_SAYING, ways_of, where
+from ui.views.slower import places_of, ways_of
 from ui.views.time_range import TimeRange, parse_length_ns, parse_moment, range_of
 
 BEFORE = "before"
@@ -217,8 +217,7 @@ def _answer(found: JourneyDifference, ways: Mapping[int, str]) -> str:
     verb = "slower" if whole.delta_ns > 0 else "faster"
     much = f", {whole_percent(abs(whole.delta_ns) / mean_ns)}," if mean_ns else ""
     said = f"{duration(abs(whole.delta_ns))}{much} {verb} on average"
-    named = [c for c in found.changes if c.figures.significant and c.figures.share_of_change > WORTH_SAYING]
-    parts = [f"{whole_percent(min(c.figures.share_of_change, 1.0))} of it {where(c, ways)}" for c in named[:2]]
+    parts = [f"{whole_percent(share)} of it {where}" for share, where in places_of(found.changes, ways)]
     return f"{said}{': ' + ', '.join(parts) if parts else ''}."
 
 

@@ -46,19 +46,36 @@ def added_words(found: JourneyDifference | None, ways: Mapping[int, str]) -> str
     """Return "Of the 227 ms added, 89 % is on the way from frontend to cart"; empty where it may be chance."""
     if found is None or not found.whole.significant or found.whole.delta_ns <= 0:
         return ""
-    named = [c for c in found.changes if c.figures.significant and c.figures.share_of_change > WORTH_SAYING][:2]
-    if not named:
-        return ""
-    parts = [f"{whole_percent(min(c.figures.share_of_change, 1.0))} is {where(c, ways)}" for c in named]
-    return f"Of the {duration(found.whole.delta_ns)} added on average, {in_a_row(parts)}."
+    parts = [f"{whole_percent(share)} is {where}" for share, where in places_of(found.changes, ways)]
+    return f"Of the {duration(found.whole.delta_ns)} added on average, {in_a_row(parts)}." if parts else ""
 
 
-def where(change: PathChange, ways: Mapping[int, str]) -> str:
-    """Say whose time a call path's is: an operation's own, or the way to another service."""
-    if to := ways.get(change.id):
-        operation = f" ({shown(change.operation)})" if change.operation else ""
-        return f"on the way from {shown(change.service)} to {shown(to)}{operation}"
-    return f"in {shown(change.service)} {shown(change.operation)}".rstrip()
+def places_of(changes: Sequence[PathChange], ways: Mapping[int, str]) -> list[tuple[float, str]]:
+    """Return up to two places that a change comes from, each with its share and its words; those by chance left out.
+
+    Every way from one service to another is one place, whatever was called there: a slow network slows all of it.
+    """
+    grouped: dict[tuple[str, str], list[PathChange]] = {}
+    for change in changes:
+        if change.figures.significant and change.figures.share_of_change > 0:
+            key = (change.service, ways[change.id]) if change.id in ways else ("", str(change.id))
+            grouped.setdefault(key, []).append(change)
+    places = [
+        (min(sum(change.figures.share_of_change for change in group), 1.0), _where(group, ways))
+        for group in grouped.values()
+    ]
+    places.sort(key=lambda place: -place[0])
+    return [place for place in places if place[0] > WORTH_SAYING][:2]
+
+
+def _where(group: Sequence[PathChange], ways: Mapping[int, str]) -> str:
+    """Say whose time it is: an operation's own, or the way to another service."""
+    first = group[0]
+    if to := ways.get(first.id):
+        operations = {change.operation for change in group}
+        operation = f" ({shown(first.operation)})" if len(operations) == 1 and first.operation else ""
+        return f"on the way from {shown(first.service)} to {shown(to)}{operation}"
+    return f"in {shown(first.service)} {shown(first.operation)}".rstrip()
 
 
 def ways_of(call_paths: Sequence[CallPath]) -> dict[int, str]:
