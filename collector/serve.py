@@ -41,7 +41,7 @@ from collector.receive.limits import InflightBytes, Limits
 from collector.receive.protocol import uvicorn_config
 from collector.receive.senders import Senders
 from collector.receive.zipkin import ZipkinDialect
-from collector.retain import Retainer
+from collector.retain import Retainer, retention_of
 from collector.secret import own_secret
 from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
 from collector.store.engine import Store, open_store
@@ -49,7 +49,6 @@ from collector.store.facts import FactsKeeper
 from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
-from collector.store.schema import DAY_S, Retention
 from collector.store.turns import Turns, open_turns
 from collector.store.writer import Committer
 from collector.system import System, system_of
@@ -275,7 +274,7 @@ class Collector:
 
     def _open_store(self) -> Store:
         settings = self._settings
-        store = open_store(settings.store_dsn, settings.data_dir, _retention(settings))
+        store = open_store(settings.store_dsn, settings.data_dir, retention_of(settings))
         self._parts.callback(store.close)
         self.store_shown = store.address.shown
         return store
@@ -425,9 +424,3 @@ def _limits(settings: Settings) -> Limits:
     if half < settings.max_body_bytes:
         raise LimitsContradict(settings.max_body_bytes, settings.max_inflight_bytes)
     return Limits(max_body_bytes=settings.max_body_bytes, max_inflight_bytes=half)
-
-
-def _retention(settings: Settings) -> Retention:
-    """Spans and traces live as long as the setting says, the far smaller minutes at least as long."""
-    kept_s, minutes_s = settings.retention_days * DAY_S, settings.minutes_days * DAY_S
-    return Retention(kept_s, kept_s, max(kept_s, minutes_s) if kept_s and minutes_s else 0)

@@ -119,7 +119,7 @@ class Derived:
             hours = sorted({int(hour) for hour, _, _ in rows})
             done = [hour for hour in hours if waiting is None or hour < waiting]
             for hour in done:
-                run(client, f"ALTER TABLE span_arrivals DROP PARTITION ID '{hour}'")
+                self._store.define(client, f"ALTER TABLE span_arrivals DROP PARTITION ID '{hour}'")
         return done
 
     def load_cursor(self) -> dict[int, int]:
@@ -237,6 +237,7 @@ class Derived:
                 self._recompute(client, [minute * 60 for minute in wanted[begin : begin + MINUTES_AT_ONCE]])
 
     def _recompute(self, client: Client, starts: list[int]) -> None:
+        self._store.catch_up(client, "minute_versions")
         current = {int(row[0]): int(row[1]) for row in client.query(CURRENT_VERSIONS, {"starts": starts}).result_rows}
         now_ns = self._now_ns()
         parameters = {

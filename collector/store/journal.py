@@ -15,7 +15,7 @@ import numpy as np
 
 from collector.core.shares import Shares
 from collector.store.arrow import stream
-from collector.store.engine import Store, run
+from collector.store.engine import Store
 from collector.store.minutes import LAST_MINUTE
 
 SHARE_CURSORS = """
@@ -62,8 +62,8 @@ class Journal:
         self._store = store
         self._owner = owner
         with store.client() as client:
-            run(client, SHARE_CURSORS)
-            run(client, DIRTY_MINUTES)
+            store.define(client, SHARE_CURSORS)
+            store.define(client, DIRTY_MINUTES)
 
     def load_cursor(self, shares: Shares) -> dict[int, int]:
         """Return the sequence by lane up to which every one of these shares is analyzed.
@@ -71,6 +71,7 @@ class Journal:
         A lane is as far as its slowest share. What was saved for a lane as a whole counts for each.
         """
         with self._store.client() as client:
+            self._store.catch_up(client, "analyzer_state", "share_cursors")
             rows = client.query(
                 """
                 SELECT Lane, min(Sequence) FROM (
@@ -116,6 +117,7 @@ class Journal:
     def outstanding(self) -> list[Dirty]:
         """Return what was announced, by anybody, and is not done."""
         with self._store.client() as client:
+            self._store.catch_up(client, "dirty_minutes")
             rows = client.query(
                 """
                 SELECT intDiv(toUnixTimestamp(Minute), 60), Owner, maxIf(Version, NOT Done) AS Said

@@ -388,7 +388,8 @@ class Reader:
             ).result_rows[0]
             ((traces,),) = client.query("SELECT count() FROM traces FINAL").result_rows
             ((size,),) = client.query(
-                "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}",
+                f"SELECT sum(bytes_on_disk) FROM {self._store.system_parts} "
+                "WHERE active AND database = {database:String}",
                 {"database": self._store.address.database},
             ).result_rows
         none = not spans

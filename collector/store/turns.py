@@ -153,6 +153,7 @@ class Turns(Background):
 
         What was seen in the future was seen before a clock was set back.
         """
+        self._store.catch_up(client, "turns")
         rows = client.query(
             """
             SELECT Id, Claims FROM turns FINAL
@@ -170,6 +171,6 @@ def open_turns(store: Store) -> Turns | None:
     if store.embedded:
         return None
     with store.client() as client:
-        run(client, TURNS)
-        run(client, CLAIMS)
+        store.define(client, TURNS)
+        store.define(client, CLAIMS)
     return Turns(store)
