@@ -49,6 +49,9 @@ class KnownRoots:
     def find(self, service: str, operation: str = "", below: str = "") -> list[Root]:
         return self.known.get((service, operation, below), [])
 
+    def operations(self, service: str) -> list[str]:
+        return sorted({operation for of, operation, _ in self.known if of == service and operation})
+
 
 class ControlServer:
     """A running port."""

@@ -190,6 +190,22 @@ def test_a_boost_on_an_edge_finds_the_roots_that_use_it_or_says_that_there_are_n
     assert "stock from mailer" in nothing["error"]
 
 
+def test_a_name_that_nobody_has_heard_of_is_doubted_and_boosted_all_the_same():
+    roots = KnownRoots({("stock", "reserve", ""): [Root("shop", "POST /buy")]})
+    with control_server(roots=roots) as server:
+        server.ask("POST", "/v1/status", status(operations=[count("POST /checkout", 1, 1), count("GET /", 1, 1)]))
+        odd = server.boost(service="shop", operation="POST /chekout")
+        known = server.boost(service="shop", operation="GET /")
+        learned = server.boost(service="stock", operation="reserve")
+        new_service = server.boost(service="new", operation="anything")
+        _, refusal = server.ask("POST", "/v1/boosts", {"service": "stock", "operation": "reserv", "caller": "cart"})
+
+    assert odd["targets"] == [{"service": "shop", "operation": "POST /chekout"}]
+    assert odd["doubt"] == "shop has not been seen to have 'POST /chekout'; it has 'POST /checkout' and others"
+    assert [answer["doubt"] for answer in (known, learned, new_service)] == ["", "", ""]
+    assert refusal["error"].endswith("hint: stock has not been seen to have 'reserv'; it has 'reserve'")
+
+
 def test_a_boost_can_be_extended_and_repeated(server: ControlServer):
     first = server.boost(service="shop", id="inc", duration_s=10, max_traces=5)
 
