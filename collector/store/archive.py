@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from collector.store.engine import Store, run
+from collector.store.engine import NotOnCluster, Store, run
+from collector.store.journal import Journal
 from collector.store.pins import Pins
 from collector.store.sampling_log import SamplingLog
 from collector.store.schema import VERSION
@@ -71,7 +72,9 @@ def export_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
 
     Raises:
         ArchiveUnusable: the folder cannot be written, or holds something.
+        NotOnCluster
     """
+    _refuse_cluster(store)
     _claim(folder)
     rows: dict[str, int] = {}
     with store.client() as client:
@@ -98,11 +101,13 @@ def import_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
 
     Raises:
         ArchiveUnusable: no archive, one of a newer cpdd, or with files missing or cut.
-        StoreNotEmpty
+        StoreNotEmpty, NotOnCluster
     """
     archive = read_manifest(folder)
+    _refuse_cluster(store)
     Pins(store)  # these make their tables themselves
     SamplingLog(store)
+    Journal(store)
     with store.client() as client:
         present = _tables(client, store.address.database)
         _check_empty(client, store, present)
@@ -113,6 +118,12 @@ def import_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
             for file in _files(folder, table):
                 _read(store, client, table, file)
     return archive
+
+
+def _refuse_cluster(store: Store) -> None:
+    if store.address.cluster:
+        hint = "BACKUP DATABASE … ON CLUSTER of ClickHouse itself backs up every shard"
+        raise NotOnCluster(store.address.shown, "export and import", hint)
 
 
 def read_manifest(folder: Path) -> Archive:
