@@ -244,6 +244,10 @@ WHERE Minute IN {starts:Array(DateTime)} GROUP BY Minute
 """
 
 
+LAST_MINUTE = 2**32 // 60 - 1
+"""Since 1970. DateTime ends in 2106; a minute beyond has no row."""
+
+
 def next_version(current: int, now_ns: int) -> int:
     """Return a version above `current` and of the other parity, near the time.
 

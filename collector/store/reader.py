@@ -57,6 +57,8 @@ from collector.store.values import (
 )
 
 MAX_FOUND = 10_000
+MAX_NAMES = 1_000
+"""Operations that are looked for by a part of their name."""
 MAX_CHOSEN = 10_000
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
@@ -311,6 +313,19 @@ class Reader:
             ).result_rows
         return [(str(operation), str(kind)) for operation, kind in rows]
 
+    def operations_named(self, text: str) -> list[tuple[str, str]]:
+        """Return (service, operation) pairs of what has this text in its name, in any case; exact ones first."""
+        with self._store.client() as client:
+            rows = client.query(
+                """
+                SELECT DISTINCT Service, Operation FROM known_operations
+                WHERE positionCaseInsensitiveUTF8(Operation, {text:String}) > 0
+                ORDER BY lowerUTF8(Operation) != lowerUTF8({text:String}), Service, Operation LIMIT {limit:UInt32}
+                """,
+                {"text": text, "limit": MAX_NAMES},
+            ).result_rows
+        return [(str(service), str(operation)) for service, operation in rows]
+
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         """Return what services said of themselves (or one of them), by service, what was seen last first."""
         with self._store.client() as client:
@@ -373,7 +388,8 @@ class Reader:
             ).result_rows[0]
             ((traces,),) = client.query("SELECT count() FROM traces FINAL").result_rows
             ((size,),) = client.query(
-                "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}",
+                f"SELECT sum(bytes_on_disk) FROM {self._store.system_parts} "
+                "WHERE active AND database = {database:String}",
                 {"database": self._store.address.database},
             ).result_rows
         none = not spans
@@ -416,11 +432,16 @@ class Reader:
         )
         return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
 
-    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
-        """Return the edges of all journeys (or the one) in the minutes of the window, without their shares."""
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys, or of the one, in the window's minutes.
+
+        With their evidence, without shares of the path and what was called in their place.
+
+        Args:
+            became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+        """
         with self._store.client() as client:
-            minutes = Minutes.of(window, *_oldest_and_newest(client))
-        return self.edges(minutes, {}, journey or None)
+            return self._edges_where(client, Minutes.of(window), {}, journey or None, _BECAME[became])
 
     def edges(
         self, minutes: Minutes, durations_ns: Mapping[str, float], journey: str | None = None
@@ -431,9 +452,20 @@ class Reader:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
         with self._store.client() as client:
-            rows = _edge_rows(client, minutes, journey)
-            evidence = evidence_of_journeys(client, minutes.last_s, journey)
-            ends = self._edges.known(client, {int(row[1]) for row in rows})
+            return self._edges_where(client, minutes, durations_ns, journey)
+
+    def _edges_where(
+        self,
+        client: Client,
+        minutes: Minutes,
+        durations_ns: Mapping[str, float],
+        journey: str | None,
+        condition: str = "1",
+    ) -> dict[str, tuple[Edge, ...]]:
+        rows = _edge_rows(client, minutes, journey, condition)
+        ids = {int(row[1]) for row in rows}
+        evidence = evidence_of_journeys(client, minutes.last_s, journey, ids)
+        ends = self._edges.known(client, ids)
         found: dict[str, list[Edge]] = defaultdict(list)
         for row in rows:
             of, number = str(row[0]), int(row[1])
@@ -474,14 +506,20 @@ def _with_said(client: Client, edges: Sequence[Edge], last_s: int) -> list[Edge]
     return [replace(edge, said=said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge for edge in edges]
 
 
-def _edge_rows(client: Client, minutes: Minutes, journey: str | None = None) -> Sequence[Sequence[Any]]:
-    """Sums over the minutes, for each edge of all journeys or of the one; `_edge` reads a row."""
+_BECAME = {"": "1", "failed": "sum(Failed) > 0", "on-path": "sum(PathNs) > 0"}
+
+
+def _edge_rows(
+    client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1"
+) -> Sequence[Sequence[Any]]:
+    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
     return client.query(
         f"""
         SELECT
             Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
             {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
-        FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY Journey, EdgeId
+        FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
+        GROUP BY Journey, EdgeId HAVING {condition}
         """,
         {**minutes.parameters(), "journey": journey or ""},
     ).result_rows

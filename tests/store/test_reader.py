@@ -292,13 +292,13 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
 
 
 def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader, five: list[LearnedTrace]) -> None:
-    of_all, of_one = reader.calls(HOUR), reader.calls(HOUR, "pay")
+    on_path, failed = reader.calls(HOUR, "on-path"), reader.calls(HOUR, "failed")
 
-    assert {journey: [(e.id, e.calls, e.failed) for e in edges] for journey, edges in of_all.items()} == {
+    assert {journey: [(e.id, e.calls, e.failed) for e in edges] for journey, edges in on_path.items()} == {
         "browse": [(A_CALL, 3.0, 0.0)],
         "pay": [(A_CALL, 2.0, 1.0)],
     }
-    assert of_one == {"pay": of_all["pay"]}
+    assert failed == {"pay": on_path["pay"]} == reader.calls(HOUR, "on-path", "pay")
 
 
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:

@@ -150,9 +150,11 @@ class MemoryReader:
             edges=self._journey_edges(journey, traces),
         )
 
-    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+    def calls(self, window: Window, became: str, journey: str = "") -> dict[str, tuple[Edge, ...]]:
         names = {trace.summary.journey for trace in self._traces if journey in ("", trace.summary.journey)}
-        return {name: self._journey_edges(name, self._of(name, window)) for name in names}
+        edges = {name: self._journey_edges(name, self._of(name, window)) for name in names}
+        is_wanted = (lambda edge: edge.failed > 0) if became == "failed" else (lambda edge: edge.critical_share > 0)
+        return {name: tuple(filter(is_wanted, found)) for name, found in edges.items()}
 
     def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         wide = self._wide(self._of(journey, window, chosen))
@@ -255,6 +257,14 @@ class MemoryReader:
             for row in np.flatnonzero(np.array([batch.text(i) == service for i in batch.service])):
                 found.add((batch.text(int(batch.name[row])), NODE_KINDS[int(batch.kind[row])]))
         return sorted(found)
+
+    def operations_named(self, text: str) -> list[tuple[str, str]]:
+        return [
+            (service, name)
+            for service in self.services()
+            for name in dict.fromkeys(name for name, _ in self.operations(service))
+            if text.casefold() in name.casefold()
+        ]
 
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         found = {}

@@ -47,8 +47,8 @@ class TraceReader(Protocol):
     def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
         """Return one journey, None where it has no traces; of those that were chosen, where any are named."""
 
-    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
-        """Return the edges by journey, of all journeys or the one, without their shares of the path."""
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges (that `failed`, or were `on-path`, if `became` says so) by journey; without their shares."""
 
     def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
@@ -79,6 +79,9 @@ class TraceReader(Protocol):
 
     def operations(self, service: str) -> list[tuple[str, str]]:
         """Return (operation, kind) pairs; kind as in `Node.kind`."""
+
+    def operations_named(self, text: str) -> list[tuple[str, str]]:
+        """Return (service, operation) pairs of what has this text in its name, in any case; exact ones first."""
 
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         """Return what services said of themselves (or one of them), by service, what was seen last first."""
