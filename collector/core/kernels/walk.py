@@ -585,15 +585,15 @@ def walk_whole(
             if parent[effect] >= 0 and start[parent[effect]] < t:
                 cause = np.int64(parent[effect])
             for i in range(link_first[effect], link_first[effect + 1]):
-                node = links[i]
+                node = np.int64(links[i])
                 if start[node] < t and caused_rather(node, cause, t, nodes, ids):
-                    cause = np.int64(node)
+                    cause = node
         known = cause >= 0
         if not known:
             while considered < count and end[order[considered]] >= t:
-                node = order[considered]
+                node = np.int64(order[considered])
                 if caused_rather(node, running, t, nodes, ids):
-                    running = np.int64(node)
+                    running = node
                 considered += 1
             if running >= 0 and start[running] < t:
                 cause = running
