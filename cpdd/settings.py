@@ -354,7 +354,8 @@ class Settings:
     store: str = option(
         "embedded",
         env="CPDD_STORE",
-        help="Where spans are stored: embedded (in the data folder), chdb:///FOLDER, or clickhouse://USER:PASSWORD@HOST/DATABASE",
+        help="Where spans are stored: embedded (in the data folder), chdb:///FOLDER, "
+        "or clickhouse://USER:PASSWORD@HOST/DATABASE, on a cluster with ?cluster=NAME",
         secret=hide_password,
     )
     retention_days: int = option(

@@ -48,6 +48,7 @@ from ui.views import (
     what_if,
     words,
 )
+from ui.views.boosts import Boosts
 from ui.views.errors import NothingThere, PageError
 from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
@@ -109,7 +110,7 @@ def create_app(
     settings: UiSettings,
     clock: Callable[[], int] = time.time_ns,
     read_sampling: sampling.ReadSampling = lambda: None,
-    boosts: boost.Boosts | None = None,
+    boosts: Boosts | None = None,
     read_system: system.ReadSystem = lambda: None,
     pins: changes.Keeping | None = None,
 ) -> Flask:

@@ -572,7 +572,7 @@ def test_where_no_call_has_the_requirement_the_search_says_so(client):
     found = twin(client, "/search?call=mandatory-failed&service=accounts")
 
     assert found["answer"].replace("\xa0", " ") == (
-        "No such call in the last 1 h is known, or declared, to be mandatory: what nobody saw fail is undetermined."
+        "No call that is known, or declared, to be mandatory failed in the last 1 h."
     )
 
 

@@ -1,6 +1,6 @@
 """One journey: what it waits for, what it needs, and traces that show it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
@@ -54,6 +54,7 @@ from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability
 from ui.views.requirement import requirement_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
 EXAMPLES = 5
 WORTH_SAYING = 0.05
@@ -134,13 +135,18 @@ class JourneyPage:
     """What the graph may be about: names of services, databases, queues, third parties."""
     open: tuple[str, ...]
     """Services whose operations the graph shows; `*` for all, empty for what fits."""
+    where: str
+    """The condition that the traces meet, `key=value`; empty for all traces. Whether calls are needed, promises and
+    findings are always about all."""
+    traces_of_all: int
+    """How many traces there are without the condition."""
 
     @property
     def choices(self) -> Parameters:
         """What was chosen on this page, beside its range."""
         need = {NEED.name: MANDATORY} if self.only_mandatory else {}
-        focus = {FOCUS.name: self.focus} if self.focus else {}
-        return {**need, **focus, **({BAND.name: self.band} if self.band else {})}
+        said = {FOCUS.name: self.focus, BAND.name: self.band, WHERE.name: self.where}
+        return {**need, **{name: value for name, value in said.items() if value}}
 
     @property
     def kept(self) -> Parameters:
@@ -160,6 +166,10 @@ class JourneyPage:
         """Return the address of this page with a graph of all services (""), or of what is about one."""
         return journey_address(self.journey, {**self.kept, FOCUS.name: service}, self.open) + "#graph"
 
+    def without_where(self) -> str:
+        """Return the address of this page about all traces."""
+        return journey_address(self.journey, {**self.kept, WHERE.name: ""}, self.open)
+
     def with_all_traces(self) -> str:
         """Return the address of this page without a band."""
         return journey_address(self.journey, {**self.kept, BAND.name: ""}, self.open) + "#latency"
@@ -169,7 +179,16 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     """Return what a journey did in a range; raises NothingThere when it had no trace."""
     if not journey:
         return Elsewhere(journeys_address(visit.range.parameters))
-    detail = detail_of(visit, journey)
+    where = where_of(visit, journey)
+    chosen = chosen_by(where)
+    whole = detail_of(visit, journey)
+    detail = visit.reader.journey(journey, visit.range.window, chosen) if where else whole
+    if detail is None:
+        raise NothingThere(
+            f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
+            "attributes of spans and of what sent them are compared as text",
+            journey_address(journey, visit.range.parameters),
+        )
     edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     rows = tuple(
@@ -185,12 +204,12 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     focus = visit.query.get(FOCUS.name, "").strip()
     need = {NEED.name: MANDATORY} if only_mandatory else {}
     kept = {**need, **({FOCUS.name: focus} if focus else {})}
-    at, shown_open = visit.range.parameters, tuple(visit.lists.get("open", []))
-    latency = visit.reader.latency(journey, visit.range.window) or NO_LATENCY
+    at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
+    latency = visit.reader.latency(journey, visit.range.window, chosen) or NO_LATENCY
     band = band_named(latency, visit.query.get(BAND.name, ""))
     is_chosen = band is not latency.whole
     names = list(services_of(latency.whole.call_paths))
-    examples = _examples(visit, journey)
+    examples = _examples(visit, journey, where)
     return JourneyPage(
         range=visit.range,
         journey=journey,
@@ -209,7 +228,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         band_path=band_bar(band, names),
         contributions=contributions(journey, band, at),
         band_call_paths=band.call_paths if is_chosen else (),
-        over_time=steps_of(visit.reader.path_over_time(journey, visit.range.window), names),
+        over_time=steps_of(visit.reader.path_over_time(journey, visit.range.window, chosen), names),
         edges=tuple(row for row in rows if row.need == MANDATORY) if only_mandatory else rows,
         needs=needs,
         only_mandatory=only_mandatory,
@@ -223,6 +242,8 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         focus=focus,
         boxes=tuple(sorted({box_name(node) for edge in edges for node in (edge.caller, edge.callee)})),
         open=shown_open,
+        where=where.text if where else "",
+        traces_of_all=whole.summary.traces,
     )
 
 
@@ -327,11 +348,13 @@ def _deaths(edge: Edge) -> float:
     return edge.failed - edge.survived
 
 
-def _examples(visit: Visit, journey: str) -> tuple[Examples, ...]:
+def _examples(visit: Visit, journey: str, where: Where | None) -> tuple[Examples, ...]:
+    query = TraceQuery(visit.range.window, journey, attributes=where.attributes if where else (), limit=EXAMPLES)
+    tag = {"tag": where.text} if where else {}
     kinds: tuple[tuple[str, dict[str, str], TraceQuery], ...] = (
-        ("Slowest", {"sort": "slowest"}, TraceQuery(visit.range.window, journey, slowest_first=True, limit=EXAMPLES)),
-        ("Failed", {"failed": "1"}, TraceQuery(visit.range.window, journey, failed_only=True, limit=EXAMPLES)),
-        ("Newest", {}, TraceQuery(visit.range.window, journey, limit=EXAMPLES)),
+        ("Slowest", {"sort": "slowest", **tag}, replace(query, slowest_first=True)),
+        ("Failed", {"failed": "1", **tag}, replace(query, failed_only=True)),
+        ("Newest", tag, query),
     )
     return tuple(
         Examples(
@@ -398,6 +421,7 @@ PAGE = Page(
         Parameter("open", "a service whose operations the graph shows; may be repeated; * for all, none for none"),
         NEED,
         FOCUS,
+        WHERE,
     ),
     pictures=pictures,
 )
