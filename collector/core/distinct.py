@@ -6,6 +6,7 @@ columns).
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,3 +37,31 @@ def distinct_rows(columns: Sequence[NDArray[np.integer]]) -> tuple[IntColumn, ..
         rest, value = np.divmod(rest, width)
         found.append(value + low)
     return tuple(reversed(found))
+
+
+class NumberedRows(NamedTuple):
+    """What rows there are, once each, in order of the first column, then the next."""
+
+    rows: NDArray[np.integer]
+    """Shape (distinct, columns)."""
+    number: IntColumn
+    """By row of the columns: which of the distinct ones it is."""
+    first: IntColumn
+    """By distinct row: where it stands first."""
+
+
+def number_rows(columns: Sequence[NDArray[np.integer]]) -> NumberedRows:
+    """Return the distinct rows of int columns of equal length, and which of them each row is.
+
+    >>> number_rows([np.array([2, 1, 2]), np.array([7, 7, 7])]).number.tolist()
+    [1, 0, 1]
+    """
+    table = np.stack(columns, axis=1)
+    order = np.lexsort(tuple(reversed(columns)))
+    ordered = table[order]
+    begins = np.ones(len(table), bool)
+    begins[1:] = np.any(ordered[1:] != ordered[:-1], axis=1)
+    number = np.empty(len(table), np.int64)
+    number[order] = np.cumsum(begins) - 1
+    first = order[begins]
+    return NumberedRows(table[first], number, first)

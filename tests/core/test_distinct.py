@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.core.distinct import distinct_rows
+from collector.core.distinct import distinct_rows, number_rows
 
 SMALL, WIDE = st.integers(-3, 3), st.integers(-(2**31), 2**31 - 1)
 ROWS = st.lists(st.tuples(SMALL | WIDE, SMALL, SMALL | WIDE), max_size=30)
@@ -25,3 +25,15 @@ def test_columns_of_any_integer_type_are_numbers_of_64_bits() -> None:
 
     assert [column.tolist() for column in found] == [[-1, 300], [200, 200]]
     assert {column.dtype for column in found} == {np.dtype(np.int64)}
+
+
+@given(ROWS)
+def test_rows_are_numbered_as_numpy_does(rows: list[tuple[int, int, int]]) -> None:
+    columns = [np.array([row[column] for row in rows], np.int64) for column in range(3)]
+
+    found = number_rows(columns)
+
+    distinct, first, number = np.unique(np.stack(columns, axis=1), axis=0, return_index=True, return_inverse=True)
+    assert found.rows.tolist() == distinct.tolist()
+    assert found.first.tolist() == first.tolist()
+    assert found.number.tolist() == number.reshape(-1).tolist()
