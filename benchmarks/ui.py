@@ -10,9 +10,8 @@ number adds to it. Traces are those of `tests.workload` (`--preset mixed` unless
 analyzed. Each page and its `.json` is asked for over HTTP, one request at a time, as a browser does: gzip, no ETag,
 another trace, journey or hour each time, so that nothing is answered from memory. Times are on the wire, from the
 request to the last byte; CPU is that of the whole server (merges, analysis and judging included) over the number of
-requests; *others* is how many cores somebody else used meanwhile. Wanted:
-journey p95 300 ms, trace by id p95 50 ms beside drawing, search p95 500 ms, 500 kB for a page with its style and
-scripts.
+requests; *others* are the cores that neither it nor this program used meanwhile. Wanted: journey p95 300 ms, trace by
+id p95 50 ms beside drawing, search p95 500 ms, 500 kB for a page with its style and scripts.
 """
 
 import argparse
@@ -92,6 +91,7 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> None:
             pages.ask_all(arguments.asked)
         for rate in reached:
             print(f"meanwhile {rate:,.0f} spans/s came in")
+        server.stop()
 
 
 @dataclass(frozen=True)

@@ -332,8 +332,8 @@ def _scopes(table: pa.Table, strings: StringTable) -> tuple[Scopes, NDArray[np.i
 
 def _distinct(columns: Sequence[IndexColumn]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The distinct rows of columns, shape (d, columns), and by row which it is."""
-    distinct, number, _ = number_rows(columns)
-    return distinct.astype(np.int32, copy=False), number.astype(np.int32)
+    example, number = number_rows(columns)
+    return np.stack(columns, axis=1)[example], number.astype(np.int32)
 
 
 def _texts(table: pa.Table, name: str, strings: StringTable, absent: bool = False) -> IndexColumn:

@@ -104,6 +104,7 @@ _SPAN_COLUMNS = f"""Timestamp DateTime64(9) CODEC(Delta(8), Default),
     ScopeSchemaUrl LowCardinality(String),
     IngestedAt DateTime DEFAULT now()"""
 
+_SHELF = "Shelf UInt64 DEFAULT 0 CODEC(Delta(8), Default)"
 _VALUE_INDEXES = tuple(
     f"{name} mapValues({column}) TYPE bloom_filter(0.01) GRANULARITY 1"
     for name, column in (
@@ -117,20 +118,25 @@ both columns, so that an index of one alone would be of no use."""
 SPANS = f"""
 CREATE TABLE IF NOT EXISTS otel_traces (
     {_SPAN_COLUMNS},
+    {_SHELF},
     INDEX idx_duration Duration TYPE minmax GRANULARITY 1,
+    INDEX idx_timestamp Timestamp TYPE minmax GRANULARITY 1,
     {", ".join(f"INDEX {index}" for index in _VALUE_INDEXES)}
 ) ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
-ORDER BY (ServiceName, toStartOfFiveMinutes(Timestamp), TraceId)
-SETTINGS index_granularity = 2048, {_COMPACT}
+ORDER BY (Shelf, ServiceName, TraceId)
+SETTINGS index_granularity = 4096, {_COMPACT}
 """
+"""Sorted by service and trace within a shelf, which is what came at about the same time: parts of different shelves
+are merged block by block, without comparing a row (decision 091)."""
 
 TIMES = f"""
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts (
     TraceId String,
     Start DateTime CODEC(Delta(4), Default),
     End DateTime CODEC(Delta(4), Default),
-    IngestedAt DateTime DEFAULT now() CODEC(Delta(4), Default)
+    IngestedAt DateTime DEFAULT now() CODEC(Delta(4), Default),
+    {_SHELF}
 ) ENGINE = MergeTree
 PARTITION BY toDate(Start)
 ORDER BY (TraceId, Start)
@@ -465,6 +471,19 @@ SETTINGS {_DURABLE}
 """
 """Created by `sampling_log`, which alone reads and writes it, and not by a migration: older stores get it as well."""
 
+SAMPLING_TOLD = f"""
+CREATE TABLE IF NOT EXISTS sampling_told (
+    Service LowCardinality(String),
+    AtNs Int64,
+    Probability Float64,
+    Operations Map(String, Float64)
+) ENGINE = MergeTree
+ORDER BY (Service, AtNs)
+TTL toDateTime(intDiv(AtNs, 1000000000)) + INTERVAL 2 HOUR
+SETTINGS {_DURABLE}
+"""
+"""Created by `sampling_told`, which alone reads and writes it."""
+
 PINS = f"""
 CREATE TABLE IF NOT EXISTS pins (
     TraceId String,
@@ -608,8 +627,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE traces ADD COLUMN IF NOT EXISTS `Edge.BlamedInjected` Array(UInt32)",
         "ALTER TABLE edge_minutes ADD COLUMN IF NOT EXISTS BlamedInjected Float64",
     ),
-    # For spans that come from now on; those of before are searched as before until they are gone.
-    5: tuple(f"ALTER TABLE otel_traces ADD INDEX IF NOT EXISTS {index}" for index in _VALUE_INDEXES),
+    # A table that exists keeps its order, by service and five minutes; its rows are on shelf 0. The indexes are for
+    # spans that come from now on; those of before are searched as before until they are gone.
+    5: (
+        f"ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS {_SHELF}",
+        f"ALTER TABLE otel_traces_trace_id_ts ADD COLUMN IF NOT EXISTS {_SHELF}",
+        *(f"ALTER TABLE otel_traces ADD INDEX IF NOT EXISTS {index}" for index in _VALUE_INDEXES),
+    ),
 }
 """Statements that lead from version n - 1 to n. Each may run twice: a crash between two of them repeats all."""
 

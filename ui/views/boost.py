@@ -16,6 +16,7 @@ from ui.views.boosts import Boosts
 from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Visit
 from ui.views.sampling import LENGTHS, SHARES, Proposal, proposal_of, rates_of
+from ui.views.time_range import length_words
 
 LONGEST_TEXT = 500
 ROOTS_SAID = 3
@@ -116,7 +117,8 @@ def _answer(proposal: Proposal, roots: Sequence[RootRow], request: BoostRequest,
     more = len(roots) - len(names)
     names += [count_of(more, "other")] if more else []
     told = f", with {in_a_row([DETAIL_WORDS[word] for word in request.detail])}" if request.detail else ""
-    return f"Keep {proposal.share}\xa0% of the traces that begin at {in_a_row(names)} for {proposal.length}{told}?"
+    where, time = in_a_row(names), length_words(proposal.length)
+    return f"Keep {proposal.share}\xa0% of the traces that begin at {where} for {time}{told}?"
 
 
 PAGE = Page(

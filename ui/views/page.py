@@ -35,6 +35,8 @@ class UiSettings:
     """Where the sampling service listens, for commands. Empty: the usual place."""
     source_link: str = ""
     """Address of a line of code, with places to fill in; empty: as known forges have it."""
+    logs_link: str = ""
+    """Address of the logs of a trace or a span, with places to fill in; empty: nobody knows where they are."""
     catalog: Catalog = Catalog()
     """Owners of services, and what they say they depend on."""
     book: JourneyBook = JourneyBook()

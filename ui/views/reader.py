@@ -41,18 +41,26 @@ class TraceReader(Protocol):
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
-    def journey(self, journey: str, window: Window) -> JourneyDetail | None: ...
+    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
-    def calls(self, window: Window, became: str, journey: str = "") -> dict[str, tuple[Edge, ...]]:
-        """Return the edges that failed, or were on the path (`failed`, `on-path`), by journey; without their shares."""
+    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+        """Return one journey, None where it has no traces; of those that were chosen, where any are named."""
 
-    def latency(self, journey: str, window: Window) -> Latency | None:
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges (that `failed`, or were `on-path`, if `became` says so) by journey; without their shares."""
+
+    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
 
-    def path_over_time(self, journey: str, window: Window) -> tuple[PathPoint, ...]:
+    def path_over_time(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
+    ) -> tuple[PathPoint, ...]:
         """Return a journey's path by service in the steps of its series."""
 
-    def band_examples(self, journey: str, window: Window, band: BandDetail, path_id: int) -> CellExamples:
+    def band_examples(
+        self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
+    ) -> CellExamples:
         """Return traces of a band that have time in a call path."""
 
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:

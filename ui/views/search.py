@@ -315,7 +315,11 @@ def _answer(
         return f"No trace {when} is like that."
     failed = sum(trace.failed for trace in traces)
     order = "slowest" if filters.sort == "slowest" else "newest"
-    number = f"The {order} {len(traces)} traces" if more else count_of(len(traces), "trace")
+    number = (
+        f"The {order} {'trace' if len(traces) == 1 else f'{len(traces)} traces'}"
+        if more
+        else count_of(len(traces), "trace")
+    )
     longest = max(trace.duration_ns for trace in traces)
     hurt = f", {failed} failed" if failed and not filters.failed else ""
     said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""

@@ -171,8 +171,8 @@ class JourneyTraces:
         rows = self._forest.row[self._nodes]
         batch = self._population.batch
         kinds = self._forest.kind[self._nodes].astype(np.int32)
-        found = number_rows([batch.service[rows], batch.name[rows], kinds])
-        return self._nodes[found.first], found.number
+        example, number = number_rows((batch.service[rows], batch.name[rows], kinds))
+        return self._nodes[example], number
 
     def nodes_named(self, name: OperationName) -> IntColumn:
         """Return the nodes whose operation fits a name."""
@@ -218,18 +218,18 @@ class JourneyTraces:
     def _call_numbers(self) -> tuple[list[tuple[GraphNode, GraphNode]], IntColumn]:
         """Caller and callee of every kind of call, and by call which kind it is."""
         calls, text = self.calls, self._population.batch.text
-        keys = [
+        keys = (
             calls.caller_service,
             calls.caller_operation,
             calls.caller_kind.astype(np.int32),
             calls.callee_service,
             calls.callee_operation,
             calls.callee_kind.astype(np.int32),
-        ]
-        distinct, number, _ = number_rows(keys)
+        )
+        example, number = number_rows(keys)
         ends = [
             (GraphNode(text(a), text(b), NODE_KINDS[c]), GraphNode(text(d), text(e), NODE_KINDS[f]))
-            for a, b, c, d, e, f in distinct.tolist()
+            for a, b, c, d, e, f in np.stack(keys, axis=1)[example].tolist()
         ]
         return ends, number
 

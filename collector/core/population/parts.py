@@ -81,19 +81,20 @@ def parts_of_nodes(
     is_gap = callees >= 0
     own = np.where(is_gap, callees, nodes)
     caller = found.entry[nodes].astype(np.int64)
-    unique, part_of, _ = number_rows(
-        [
-            batch.service[forest.row[own]],
-            batch.name[forest.row[own]],
-            np.where(is_gap, batch.service[forest.row[caller]], -1),
-            np.where(is_gap, batch.name[forest.row[caller]], -1),
-            is_gap.astype(np.int32),
-        ]
+    codes = (
+        batch.service[forest.row[own]],
+        batch.name[forest.row[own]],
+        np.where(is_gap, batch.service[forest.row[caller]], -1),
+        np.where(is_gap, batch.name[forest.row[caller]], -1),
+        is_gap.astype(np.int8),
     )
+    example, part_of = number_rows(codes)
     text = batch.text
     parts = [
         Part(text(service), text(name), text(caller_service), text(caller_name), bool(gap))
-        for service, name, caller_service, caller_name, gap in unique.tolist()
+        for service, name, caller_service, caller_name, gap in zip(
+            *(column[example].tolist() for column in codes), strict=True
+        )
     ]
     return tuple(parts), part_of
 
