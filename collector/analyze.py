@@ -2,6 +2,8 @@
 
     span_arrivals -> OpenTraces -> analyze_traces -> call_paths, edges, traces -> minutes -> cursor
 
+Where several processes share a store, each analyzes its shares of the traces and leaves the minutes to one of them.
+
 Every step may be repeated: rows replace rows and minutes are recomputed whole, so that a crash anywhere changes
 nothing. The cursor is saved last, and never beyond a span whose trace is still open or whose minute is not recomputed.
 """
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import ALWAYS, Rounds, Turn, Worker
+from collector.background import ALWAYS, STANDBY_S, Background, Rounds, Share
 from collector.core.analysis import Learned, analyze_traces
 from collector.core.closing import Closing, ClosingPolicy, OpenTraces
 from collector.core.journeys import JourneyBook
@@ -23,11 +25,14 @@ from collector.core.queues import NOTHING_SENT, Sent, linked_elsewhere, sent_by
 from collector.core.sampling.counting import Deciders
 from collector.core.sampling.told import Told
 from collector.core.service_graph import ServiceGraph
+from collector.core.shares import Shares
 from collector.core.spans import SpanBatch, concatenate
 from collector.core.stamps import newer_stamp
+from collector.store.arrivals import Arrivals
 from collector.store.derived import Derived
 from collector.store.engine import Store
 from collector.store.fresh import Fresh
+from collector.store.journal import Journal
 from cpdd.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,7 +70,7 @@ class Progress:
     last_failure: str = ""
 
 
-class Analyzer(Worker):
+class Analyzer(Background):
     """Analyzes what arrives in the store until it is stopped."""
 
     def __init__(
@@ -75,14 +80,17 @@ class Analyzer(Worker):
         clock_ns: Callable[[], int] = time.time_ns,
         book: JourneyBook = JourneyBook(),
         steady_ns: Callable[[], int] = time.monotonic_ns,
-        turn: Turn = ALWAYS,
+        share: Share = ALWAYS,
+        owner: str = "",
     ) -> None:
         """Args:
         clock_ns: tells the time of day, which somebody may set; what is written bears it.
         steady_ns: only goes forward; whatever waits, waits by it.
         book: the journeys that somebody named.
+        share: the part of the traces that is analyzed here.
+        owner: its name among the analyzers of one server; "" where there is one alone.
         """
-        super().__init__("cpdd-analyze", turn)
+        super().__init__("cpdd-analyze")
         self.progress = Progress()
         self.service_graph = ServiceGraph()
         """Calls between services since the start."""
@@ -94,6 +102,10 @@ class Analyzer(Worker):
         self._clock_ns = clock_ns
         self._steady_ns = steady_ns
         self._derived = Derived(store, clock_ns)
+        self._journal = Journal(store, owner)
+        self._share = share
+        self._shares: Shares = share.shares
+        self._is_alone = not owner
         self._rounds = Rounds("analysis", store)
         self._closing = ClosingPolicy(
             quiet_s=settings.trace_quiet_s,
@@ -140,7 +152,7 @@ class Analyzer(Worker):
             self._recompute_minutes()
         if not self._dirty:
             self._save_cursor()
-        if now >= self._forget_due_ns:
+        if self._is_alone and now >= self._forget_due_ns:
             self._forget_due_ns = now + int(FORGET_INTERVAL_S * 1e9)
             self._derived.forget_arrivals(self._saved, self._arrivals_kept_s)
         self.progress.open_traces = self._open.traces
@@ -159,7 +171,8 @@ class Analyzer(Worker):
     def _run(self) -> None:
         retry_s = RETRY_S
         while not self._stopping.is_set():
-            if not self._has_turn():
+            if not self._has_share():
+                self._stopping.wait(STANDBY_S)
                 continue
             try:
                 busy = self.run_once()
@@ -174,7 +187,7 @@ class Analyzer(Worker):
                 self._rounds.succeeded()
                 if not busy:
                     self._stopping.wait(POLL_S)
-        if not self._turn.mine:
+        if self._share.shares != self._shares or not self._shares:
             return
         try:
             self._recompute_minutes()
@@ -185,7 +198,7 @@ class Analyzer(Worker):
     def _load(self) -> None:
         """Begin where the last life of the process had everything settled."""
         self._derived.look_again()
-        self._cursor = self._derived.load_cursor()
+        self._cursor = self._derived.load_cursor() if self._is_alone else self._journal.load_cursor(self._shares)
         self._saved = dict(self._cursor)
         self._services = self._derived.known_services()
         known = self._derived.known_journeys(FORGOTTEN_AFTER_NS)
@@ -194,13 +207,23 @@ class Analyzer(Worker):
         self._seen_before_unix_nano = max(self._clock_ns(), newest) if self._cursor or self._services else 0
         if newest:
             self._open.remember(self._derived.analyzed_since(newest - int(REMEMBERED_S * 1e9)))
+        if self._is_alone:
+            self._dirty.update(one.minute for one in self._journal.outstanding())
         self._loaded = True
 
-    def _begin_anew(self) -> None:
-        """Go on where another collector had everything settled."""
-        self._forget_everything()
-        self._dirty.clear()
-        self._took_over = True
+    def _has_share(self) -> bool:
+        """Tell whether any traces are this analyzer's; where they are others than before, begin anew with those.
+
+        What of the others is not announced yet is analyzed again by whoever has them now.
+        """
+        shares = self._share.take()
+        if shares != self._shares:
+            log.info("other shares of the traces are analyzed here", extra={"shares": len(shares)})
+            self._shares = shares
+            self._forget_everything()
+            self._dirty.clear()
+            self._took_over = True
+        return bool(shares)
 
     def _forget_everything(self) -> None:
         """Start again from the saved cursor: after a failure nobody knows which spans were analyzed."""
@@ -209,8 +232,9 @@ class Analyzer(Worker):
 
     def _read(self) -> bool:
         """Take in what has arrived; tells whether anything had."""
-        arrivals = self._derived.read_arrivals(self._cursor, READ_SPANS)
+        arrivals = self._derived.read_arrivals(self._cursor, READ_SPANS, self._shares)
         if not len(arrivals):
+            self._passed(arrivals)
             return False
         self._derived.note_services(arrivals.spans)
         self._services |= {arrivals.spans.text(int(i)) for i in np.unique(arrivals.spans.service)}
@@ -222,11 +246,16 @@ class Analyzer(Worker):
             self._steady_ns(),
             self._seen_before_unix_nano,
         )
-        self._cursor.update(arrivals.last())
+        self._passed(arrivals)
         self.progress.spans += len(arrivals)
-        newest = int(arrivals.arrived_unix_nano.max())
-        self.progress.newest_arrival_unix_nano = newer_stamp(self.progress.newest_arrival_unix_nano, newest)
         return True
+
+    def _passed(self, arrivals: Arrivals) -> None:
+        """Go on behind what was read."""
+        self._cursor.update(arrivals.last())
+        newest = max(int(arrivals.arrived_unix_nano.max(initial=0)), arrivals.ends_unix_nano)
+        if newest:
+            self.progress.newest_arrival_unix_nano = newer_stamp(self.progress.newest_arrival_unix_nano, newest)
 
     def _analyze(self, closing: Closing) -> None:
         spans, ot = self._completed(closing)
@@ -250,6 +279,8 @@ class Analyzer(Worker):
         self._derived.write(learned)
         new_keys = _keys(learned)
         moved = [key for key in old if new_keys.get(key.trace_id) != (key.journey, key.start_unix_nano // MINUTE_NS)]
+        # First: after a crash behind the next line nothing tells any more that those minutes had the trace.
+        self._journal.announce((key.start_unix_nano // MINUTE_NS for key in moved), version)
         self._derived.delete_traces(moved, version)
         self._count_calls(learned, {key.trace_id for key in old})
         self._dirty.update(learned.minutes)
@@ -284,7 +315,12 @@ class Analyzer(Worker):
         if not self._dirty:
             return
         began = self._steady_ns()
-        self._derived.recompute_minutes(self._dirty)
+        if self._is_alone:
+            announced = self._journal.outstanding()
+            self._derived.recompute_minutes(self._dirty)
+            self._journal.done(announced)
+        else:
+            self._journal.announce(self._dirty, self._derived.next_version())
         self._dirty.clear()
         took = self._steady_ns() - began
         wait = max(int(MIN_MINUTES_INTERVAL_S * 1e9), int(took / MINUTES_SHARE))
@@ -295,7 +331,10 @@ class Analyzer(Worker):
         cursor = self._cursor | {lane: first - 1 for lane, first in self._open.oldest().items()}
         changed = {lane: sequence for lane, sequence in cursor.items() if self._saved.get(lane) != sequence}
         if changed:
-            self._derived.save_cursor(changed)
+            if self._is_alone:
+                self._derived.save_cursor(changed)
+            else:
+                self._journal.save_cursor(changed, self._shares, self._derived.next_version())
             self._saved.update(changed)
 
 

@@ -5,6 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from collector.core.shares import ALL, Shares
 from collector.store.engine import Store
 from collector.store.trouble import explain, is_trouble
 
@@ -43,10 +44,24 @@ class Turn(Protocol):
     def mine(self) -> bool: ...
 
 
+class Share(Turn, Protocol):
+    """The part of the traces that is this process's, of several that analyze."""
+
+    @property
+    def shares(self) -> Shares: ...
+
+    def take(self) -> Shares:
+        """Return the shares to work on from now on, having stopped work on any others."""
+
+
 class Always:
     """Nobody else could."""
 
     mine = True
+    shares = ALL
+
+    def take(self) -> Shares:
+        return ALL
 
 
 ALWAYS = Always()

@@ -14,6 +14,7 @@ from collector.background import ALWAYS, Rounds, Turn, Worker
 from collector.store.ceiling import Ceiling
 from collector.store.engine import Store
 from collector.store.keeping import Keeping
+from collector.store.schema import DAY_S, Retention
 from cpdd.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 60.0
 CHOOSE_NS = 300 * 1_000_000_000
 """Between two choices of interesting traces; each takes a few of every journey."""
-DAY_S = 86_400
 LONGEST_S = 100 * 365 * DAY_S
 
 
@@ -127,6 +127,12 @@ class Retainer(Worker):
                 "disk ceiling passed, and nothing more may be deleted",
                 extra={"used": progress.used_bytes, "ceiling": progress.ceiling_bytes},
             )
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Return how long rows live: spans and traces as long as the setting says, the far smaller minutes at least so."""
+    kept_s, minutes_s = settings.retention_days * DAY_S, settings.minutes_days * DAY_S
+    return Retention(kept_s, kept_s, max(kept_s, minutes_s) if kept_s and minutes_s else 0)
 
 
 def _end_of_day(unix_s: int) -> int:

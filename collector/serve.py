@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from collector.analyze import Analyzer
-from collector.background import ALWAYS, Turn
+from collector.background import ALWAYS, Share, Turn
 from collector.control.run import Control
 from collector.core.catalog import Catalog
 from collector.core.journeys import JourneyBook
@@ -29,8 +29,10 @@ from collector.core.redaction import Redaction, parse_rules
 from collector.health import Health, HealthPage, State
 from collector.judge import Judge
 from collector.listen import Endpoint, address, bind, port_of, reachable
+from collector.login import Login, Proxies
 from collector.loop import LoopThread
 from collector.metrics import Metrics, MetricsPage
+from collector.minutes import MinuteWriter
 from collector.receive.asgi import Application
 from collector.receive.grpc import GrpcReceiver
 from collector.receive.http import HttpReceiver, OtlpDialect
@@ -39,7 +41,7 @@ from collector.receive.limits import InflightBytes, Limits
 from collector.receive.protocol import uvicorn_config
 from collector.receive.senders import Senders
 from collector.receive.zipkin import ZipkinDialect
-from collector.retain import Retainer
+from collector.retain import Retainer, retention_of
 from collector.secret import own_secret
 from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
 from collector.store.engine import Store, open_store
@@ -47,18 +49,17 @@ from collector.store.facts import FactsKeeper
 from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
-from collector.store.schema import DAY_S, Retention
-from collector.store.turns import open_turns
+from collector.store.turns import Turns, open_turns
 from collector.store.writer import Committer
 from collector.system import System, system_of
 from collector.tls import load_tls
 from collector.tokens import Tokens
 from collector.warm import warm
 from collector.watch import watch_analyzer, watch_commits, watch_judge, watch_retention
-from collector.web import WebServer, WsgiApplication, as_asgi, guarded
+from collector.web import WebServer, WsgiApplication, as_asgi
 from collector.webhook import Webhook
 from cpdd.errors import CpddError
-from cpdd.settings import Settings, flag_of
+from cpdd.settings import Settings, flag_of, networks
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +88,11 @@ UNHEALTHY_AFTER_S = 30.0
 """How long commits may fail until `/ready` says so; senders are told at once."""
 
 MakeWeb = Callable[[Reader], WsgiApplication]
-MakeAnalyzer = Callable[[Store, Settings, JourneyBook, Turn], Analyzer]
+MakeAnalyzer = Callable[[Store, Settings, JourneyBook, Share, str], Analyzer]
 
 
-def make_analyzer(store: Store, settings: Settings, book: JourneyBook, turn: Turn) -> Analyzer:
-    return Analyzer(store, settings, book=book, turn=turn)
+def make_analyzer(store: Store, settings: Settings, book: JourneyBook, share: Share, owner: str) -> Analyzer:
+    return Analyzer(store, settings, book=book, share=share, owner=owner)
 
 
 class LimitsContradict(CpddError):
@@ -151,7 +152,7 @@ class Collector:
         self._tls = load_tls(settings)
         self._rules = parse_rules(settings.redact)
         self._ingest_tokens = Tokens("ingest_tokens", settings.ingest_tokens)
-        self._read_tokens = Tokens("read_tokens", settings.read_tokens)
+        self._login = _login(settings)
         self._inflight = InflightBytes(self._limits.max_inflight_bytes)
         self._senders = Senders(self._limits.max_inflight_bytes)
         self._metrics = Metrics(version("cpdd"))
@@ -163,6 +164,7 @@ class Collector:
         self._committer: Committer | None = None
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
+        self._minutes: MinuteWriter | None = None
         self._judge: Judge | None = None
         self._retainer: Retainer | None = None
         self._parts = ExitStack()
@@ -212,12 +214,17 @@ class Collector:
         intake = self._open_intake(store, keeper)
         warm(self._tell)
         if self._make_analyzer:
-            turn = self._start_turns(store)
-            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn), intake, turn)
+            turns = self._start_turns(store)
+            turn: Share = turns or ALWAYS
+            owner = turns.id if turns else ""
+            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn, owner), intake, turn)
+            if turns:
+                self._minutes = MinuteWriter(store, self._settings, turn=turn)
+                self._start_part(self._minutes)
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
-            self._start_web(guarded(self._make_web(Reader(store)), self._read_tokens), listener)
+            self._start_web(self._login.before(self._make_web(Reader(store))), listener)
         self._start_receivers(intake, listeners, grpc)
         self._health.state = State.READY
         log.info("ready", extra={"addresses": self.addresses})
@@ -267,7 +274,7 @@ class Collector:
 
     def _open_store(self) -> Store:
         settings = self._settings
-        store = open_store(settings.store_dsn, settings.data_dir, _retention(settings))
+        store = open_store(settings.store_dsn, settings.data_dir, retention_of(settings))
         self._parts.callback(store.close)
         self.store_shown = store.address.shown
         return store
@@ -299,18 +306,17 @@ class Collector:
             return lambda body: body
         return Redaction(self._rules, self._settings.redact_key.encode() or own_secret(data_dir)).apply
 
-    def _start_turns(self, store: Store) -> Turn:
+    def _start_turns(self, store: Store) -> Turns | None:
         turns = open_turns(store)
-        if turns is None:
-            return ALWAYS
-        self._start_part(turns)
+        if turns is not None:
+            self._start_part(turns)
         return turns
 
-    def _start_analyzer(self, analyzer: Analyzer, intake: Intake, turn: Turn) -> None:
+    def _start_analyzer(self, analyzer: Analyzer, intake: Intake, share: Share) -> None:
         analyzer.told = self.control.told
         analyzer.read_first(self._fresh)
         self._start_part(analyzer)
-        watch_analyzer(self._metrics, analyzer.progress, intake, turn)
+        watch_analyzer(self._metrics, analyzer.progress, intake, share)
         self._analyzer = analyzer
 
     def _start_control(self, store: Store, listener: socket.socket | None) -> None:
@@ -379,7 +385,7 @@ class Collector:
             return []
         parts = (
             *(("storing", self._committer), ("analysis", self._analyzer), ("judging", self._judge)),
-            ("retention", self._retainer),
+            *(("retention", self._retainer), ("making minutes", self._minutes)),
         )
         return [f"{work} has ended; restart the process" for work, part in parts if part and not part.alive]
 
@@ -406,15 +412,15 @@ class Collector:
         }
 
 
+def _login(settings: Settings) -> Login:
+    tokens = Tokens("read_tokens", settings.read_tokens)
+    proxies = Proxies(settings.trusted_user_header, networks(settings.trusted_proxies))
+    return Login(tokens, time.time, proxies, settings.public_url)
+
+
 def _limits(settings: Settings) -> Limits:
     """Half of the bytes in flight for bodies, half for what waits to be stored."""
     half = settings.max_inflight_bytes // 2
     if half < settings.max_body_bytes:
         raise LimitsContradict(settings.max_body_bytes, settings.max_inflight_bytes)
     return Limits(max_body_bytes=settings.max_body_bytes, max_inflight_bytes=half)
-
-
-def _retention(settings: Settings) -> Retention:
-    """Spans and traces live as long as the setting says, the far smaller minutes at least as long."""
-    kept_s, minutes_s = settings.retention_days * DAY_S, settings.minutes_days * DAY_S
-    return Retention(kept_s, kept_s, max(kept_s, minutes_s) if kept_s and minutes_s else 0)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from collector.analyze import Progress
-from collector.background import Turn
+from collector.background import Share
+from collector.core.shares import SHARES
 from collector.judge import Judging
 from collector.metrics import Metrics
 from collector.receive.intake import Intake
@@ -34,7 +35,7 @@ def watch_commits(metrics: Metrics, committer: Committer, inflight: InflightByte
     )
 
 
-def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake, turn: Turn) -> None:
+def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake, share: Share) -> None:
     """Show how far analysis is."""
     counters: dict[str, tuple[str, Callable[[], float]]] = {
         "cpdd_analyzer_spans": ("Spans that the analyzer has read", lambda: progress.spans),
@@ -49,9 +50,16 @@ def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake, turn: T
     metrics.gauge(
         "cpdd_analyzer_lag_seconds",
         "Between the newest span that is stored and the newest that the analyzer has read",
-        lambda: lag_s(intake.newest_stored_unix_nano, progress.newest_arrival_unix_nano) if turn.mine else 0.0,
+        lambda: lag_s(intake.newest_stored_unix_nano, progress.newest_arrival_unix_nano) if share.shares else 0.0,
     )
-    metrics.gauge("cpdd_analyzer_turn", "1 where this collector analyzes, 0 where another one does", lambda: turn.mine)
+    metrics.gauge(
+        "cpdd_analyzer_turn",
+        "1 where this collector judges and writes minutes, 0 where another does",
+        lambda: share.mine,
+    )
+    metrics.gauge(
+        "cpdd_analyzer_shares", f"Shares of the traces analyzed here, of {SHARES}", lambda: float(len(share.shares))
+    )
 
 
 def watch_judge(metrics: Metrics, judging: Judging, delivery: Delivery | None) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from collector.control.clock import SteadyClock
@@ -63,16 +64,17 @@ class Roots(Protocol):
 
     def find(self, service: str, operation: str = "", below: str = "") -> list[Root]: ...
 
+    def operations(self, service: str) -> list[str]: ...
+
 
 class NoRoots(CpddError):
     """Nobody knows what would have to be boosted."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, doubt: str = "") -> None:
+        """Args: doubt: what may be wrong with the name."""
         self.what = what
-        super().__init__(
-            f"no root operation is known that reaches {what}\n"
-            "hint: traces of it must have been collected; name a root operation, or boost from here down"
-        )
+        hint = doubt or "traces of it must have been collected; name a root operation, or boost from here down"
+        super().__init__(f"no root operation is known that reaches {what}\nhint: {hint}")
 
 
 class TooManyRoots(CpddError):
@@ -112,6 +114,8 @@ class Boosted:
     """Whether the targets were found as the roots of what was asked for."""
     clients: int
     """Instances of the targets' services that are pushed to now."""
+    doubt: str = ""
+    """What may be wrong with what was asked for: a name that nobody has heard of."""
 
 
 class SamplingService:
@@ -313,7 +317,7 @@ class SamplingService:
             return replace(before.put(policies, now_ms), version=book.version + 1)
 
         version = await self._change("boost", request.id, request.author, request.reason, words, edit)
-        return self._boosted(policies, version, found)
+        return replace(self._boosted(policies, version, found), doubt="" if roots else await self._doubt(request))
 
     async def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         """Return what a boost would be of, and whether that was found as the roots of it. Raises as `boost` does."""
@@ -367,10 +371,22 @@ class SamplingService:
         what = " ".join(part for part in (request.service, request.operation) if part)
         what += f" from {request.caller}" if request.caller else ""
         if not targets:
-            raise NoRoots(what)
+            raise NoRoots(what, await self._doubt(request))
         if len(targets) > MAX_TARGETS:
             raise TooManyRoots(what, len(targets))
         return targets, targets != [asked]
+
+    async def _doubt(self, request: BoostRequest) -> str:
+        """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
+        service, operation = request.service, request.operation
+        if not operation or operation in self._fleet.operations(service):
+            return ""
+        known = {*self._fleet.operations(service), *await self._outside(lambda: self._roots.operations(service))}
+        if not known or operation in known:
+            return ""
+        near = get_close_matches(operation, sorted(known), n=3, cutoff=0.4) or sorted(known)[:3]
+        more = " and others" if len(known) > len(near) else ""
+        return f"{service} has not been seen to have {operation!r}; it has {', '.join(map(repr, near))}{more}"
 
     def _boosted(self, policies: Sequence[Policy], version: int, found: bool) -> Boosted:
         services = {str(policy.matchers[0].text) for policy in policies}

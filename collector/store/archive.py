@@ -16,15 +16,17 @@ import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from collector.store.engine import Store, run
+from collector.store.engine import NotOnCluster, Store, run
+from collector.store.journal import Journal
 from collector.store.pins import Pins
 from collector.store.sampling_log import SamplingLog
 from collector.store.schema import VERSION
 from cpdd.errors import CpddError
 
 MANIFEST = "manifest.json"
-NOT_EXPORTED = ("schema_version", "turns")
-"""What the tables look like is said by the store that they go into; whose turn it is, by who is there."""
+NOT_EXPORTED = ("schema_version", "turns", "sampling_told")
+"""What the tables look like is said by the store that they go into; whose turn it is, by who is there; what clients
+were told in the last hour concerns traces that are not analyzed yet, and these only here."""
 FILLED_BY_STARTING = ("lanes", "known_operations")
 """May have rows in a store that nothing was sent to."""
 
@@ -70,7 +72,9 @@ def export_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
 
     Raises:
         ArchiveUnusable: the folder cannot be written, or holds something.
+        NotOnCluster
     """
+    _refuse_cluster(store)
     _claim(folder)
     rows: dict[str, int] = {}
     with store.client() as client:
@@ -97,11 +101,13 @@ def import_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
 
     Raises:
         ArchiveUnusable: no archive, one of a newer cpdd, or with files missing or cut.
-        StoreNotEmpty
+        StoreNotEmpty, NotOnCluster
     """
     archive = read_manifest(folder)
+    _refuse_cluster(store)
     Pins(store)  # these make their tables themselves
     SamplingLog(store)
+    Journal(store)
     with store.client() as client:
         present = _tables(client, store.address.database)
         _check_empty(client, store, present)
@@ -112,6 +118,12 @@ def import_store(store: Store, folder: Path, tell: Tell = lambda text: None) -> 
             for file in _files(folder, table):
                 _read(store, client, table, file)
     return archive
+
+
+def _refuse_cluster(store: Store) -> None:
+    if store.address.cluster:
+        hint = "BACKUP DATABASE … ON CLUSTER of ClickHouse itself backs up every shard"
+        raise NotOnCluster(store.address.shown, "export and import", hint)
 
 
 def read_manifest(folder: Path) -> Archive:

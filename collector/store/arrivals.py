@@ -1,7 +1,7 @@
 """Rows of `span_arrivals` to columns: what the analyzer reads. Knows no queries; `derived` runs them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -62,13 +62,18 @@ class Arrivals:
     arrived_unix_nano: IntColumn
     ot: tuple[str, ...]
     """By row: the value of tracestate's `ot` member, "" where there is none."""
+    ends: Mapping[int, int] = field(default_factory=dict)
+    """By lane, how far was read, where that is further than these rows."""
+    ends_unix_nano: int = 0
+    """Arrival of the newest span up to there."""
 
     def __len__(self) -> int:
         return len(self.spans)
 
     def last(self) -> dict[int, int]:
         """Return the highest sequence by lane: a cursor behind these rows."""
-        return {lane: int(self.sequence[self.lane == lane].max()) for lane in np.unique(self.lane).tolist()}
+        rows = {lane: int(self.sequence[self.lane == lane].max()) for lane in np.unique(self.lane).tolist()}
+        return {**rows, **self.ends}
 
 
 _NOTHING = np.empty(0, np.int64)

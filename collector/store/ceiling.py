@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
-from collector.store.engine import Store, run
+from collector.store.engine import NotOnCluster, Store, run
 from collector.store.keeping import PINNED_UNTIL_S
 
 LOW_SHARE = 0.9
@@ -48,12 +48,19 @@ class Ceiling:
     def __init__(self, store: Store, max_bytes: int) -> None:
         """Args:
         max_bytes: 0 for no ceiling.
+        Raises:
+            NotOnCluster: parts of one server are dropped; what the others hold nobody knows here.
         """
+        if max_bytes and store.address.cluster:
+            hint = "leave the ceiling out; retention by days, and disks of the servers, bound a cluster"
+            raise NotOnCluster(store.address.shown, "a disk ceiling", hint)
         self._store = store
         self._max_bytes = max_bytes
 
     def prepare(self) -> None:
         """Let the engine make parts of spans small enough that dropping one is no loss of everything."""
+        if self._store.address.cluster:
+            return
         setting = "max_bytes_to_merge_at_max_space_in_pool"
         change = f"MODIFY SETTING {setting} = {max(self._max_bytes // PARTS, MIN_PART_BYTES)}"
         with self._store.client() as client:
@@ -65,14 +72,14 @@ class Ceiling:
     def used_bytes(self) -> int:
         """Return what the tables take on disk; parts that are merged away and not deleted yet do not count."""
         with self._store.client() as client:
-            return _used(client, self._store.address.database)
+            return _used(self._store, client)
 
     def clean(self) -> list[Dropped]:
         """Delete, where the ceiling is passed, the least interesting until a tenth of it is free."""
         if not self._max_bytes:
             return []
         with self._store.client() as client:
-            used = _used(client, self._store.address.database)
+            used = _used(self._store, client)
             if used <= self._max_bytes:
                 return []
             return _summed(self._drop(client, used - int(self._max_bytes * LOW_SHARE)))
@@ -140,10 +147,10 @@ def _drop_places(client: Client) -> None:
         run(client, f"ALTER TABLE otel_traces_trace_id_ts DROP PART '{part}'")
 
 
-def _used(client: Client, database: str) -> int:
+def _used(store: Store, client: Client) -> int:
     rows = client.query(
-        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}",
-        {"database": database},
+        f"SELECT sum(bytes_on_disk) FROM {store.system_parts} WHERE active AND database = {{database:String}}",
+        {"database": store.address.database},
     ).result_rows
     return int(rows[0][0])
 

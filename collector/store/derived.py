@@ -13,13 +13,14 @@ from clickhouse_connect.driver.client import Client
 from collector.core.analysis import Learned, Ragged
 from collector.core.dependencies import NODE_KINDS
 from collector.core.distinct import distinct_rows
+from collector.core.shares import ALL, SHARES, Shares
 from collector.core.spans import IdColumn, IntColumn, SpanBatch, concatenate, empty_batch
 from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, NO_ARRIVALS, Arrivals, arrivals
 from collector.store.arrow import stream
 from collector.store.engine import Store, read_arrow, run
 from collector.store.fresh import Fresh, arrivals_of_groups
 from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
-from collector.store.minutes import CURRENT_VERSIONS, RECOMPUTE, next_version
+from collector.store.minutes import CURRENT_VERSIONS, LAST_MINUTE, RECOMPUTE, next_version
 from collector.store.recent import journey_names
 from collector.store.versions import Versions
 from cpdd.sampling.thresholds import member_text
@@ -31,8 +32,6 @@ MAX_KNOWN_OPERATIONS = 50_000
 
 MAX_REMEMBERED_TRACES = 1_000_000
 
-_LAST_MINUTE = 2**32 // 60 - 1
-"""DateTime ends in 2106; a minute beyond has no row."""
 _HOUR_S = 3600
 
 
@@ -63,12 +62,13 @@ class Derived:
         """Read arrivals there before in the store."""
         self._fresh = fresh
 
-    def read_arrivals(self, cursor: Mapping[int, int], limit: int = 100_000) -> Arrivals:
+    def read_arrivals(self, cursor: Mapping[int, int], limit: int = 100_000, shares: Shares = ALL) -> Arrivals:
         """Return what is new behind `cursor` (the last sequence read, by lane), up to `limit` spans a lane.
 
-        In order of lane and sequence. Empty when there is nothing new.
+        In order of lane and sequence, of the traces of these shares. Empty when there is nothing new; then its `last`
+        may be further all the same, behind spans of other shares.
         """
-        taken = self._fresh.take(cursor, limit)
+        taken = self._fresh.take(cursor, limit) if shares == ALL else None
         with self._store.client() as client:
             lanes = sorted(int(row[0]) for row in client.query("SELECT DISTINCT Lane FROM lanes").result_rows)
             if taken is not None:
@@ -77,6 +77,8 @@ class Derived:
             if not lanes:
                 return here
             begins = [cursor.get(lane, 0) for lane in lanes]
+            if shares != ALL:
+                return _read_shares(client, lanes, begins, limit, shares)
             found = _read_ranges(client, lanes, begins, limit)
             if len(here):
                 return _joined(here, found) if len(found) else here
@@ -118,7 +120,7 @@ class Derived:
             hours = sorted({int(hour) for hour, _, _ in rows})
             done = [hour for hour in hours if waiting is None or hour < waiting]
             for hour in done:
-                run(client, f"ALTER TABLE span_arrivals DROP PARTITION ID '{hour}'")
+                self._store.define(client, f"ALTER TABLE span_arrivals DROP PARTITION ID '{hour}'")
         return done
 
     def load_cursor(self) -> dict[int, int]:
@@ -230,12 +232,13 @@ class Derived:
 
         A minute without traces is published empty. Repeating it changes nothing but the version.
         """
-        wanted = sorted({minute for minute in minutes if 0 <= minute <= _LAST_MINUTE})
+        wanted = sorted({minute for minute in minutes if 0 <= minute <= LAST_MINUTE})
         with self._store.client() as client:
             for begin in range(0, len(wanted), MINUTES_AT_ONCE):
                 self._recompute(client, [minute * 60 for minute in wanted[begin : begin + MINUTES_AT_ONCE]])
 
     def _recompute(self, client: Client, starts: list[int]) -> None:
+        self._store.catch_up(client, "minute_versions")
         current = {int(row[0]): int(row[1]) for row in client.query(CURRENT_VERSIONS, {"starts": starts}).result_rows}
         now_ns = self._now_ns()
         parameters = {
@@ -325,6 +328,42 @@ def _read_ranges(client: Client, lanes: Sequence[int], begins: Sequence[int], li
         for lane, begin in zip(lanes, begins, strict=True)
     )
     return _select(client, f"WHERE {ranges or 'false'} ORDER BY Lane, Sequence", {})
+
+
+def _read_shares(client: Client, lanes: Sequence[int], begins: Sequence[int], limit: int, shares: Shares) -> Arrivals:
+    """Read the traces of some shares, up to where the lanes were just before: a lane's rows come in their order."""
+    ends, newest_ms = _ends(client, lanes, begins, limit)
+    if not ends:
+        begins = _next_begins(client, lanes, begins)
+        ends, newest_ms = _ends(client, lanes, begins, limit)
+    ranges = " OR ".join(
+        f"(Lane = {int(lane)} AND Sequence > {int(begin)} AND Sequence <= {ends[lane]})"
+        for lane, begin in zip(lanes, begins, strict=True)
+        if lane in ends
+    )
+    found = _select(
+        client,
+        f"WHERE ({ranges or 'false'}) AND {_SHARE} IN {{shares:Array(UInt8)}} ORDER BY Lane, Sequence",
+        {"shares": sorted(shares)},
+    )
+    return replace(found, ends=ends, ends_unix_nano=newest_ms * 1_000_000)
+
+
+_SHARE = f"bitShiftRight(intHash64(TraceIdLow), {64 - (SHARES - 1).bit_length()}) + 1"
+"""The share of a row's trace: hashed, as ids of some tracers are no random numbers."""
+
+
+def _ends(client: Client, lanes: Sequence[int], begins: Sequence[int], limit: int) -> tuple[dict[int, int], int]:
+    """The last sequence of each lane within `limit`, whoever's, and when the newest of them arrived, in ms."""
+    ranges = " OR ".join(
+        f"(Lane = {int(lane)} AND Sequence > {int(begin)} AND Sequence <= {int(begin) + limit})"
+        for lane, begin in zip(lanes, begins, strict=True)
+    )
+    rows = client.query(
+        "SELECT Lane, max(Sequence), toUnixTimestamp64Milli(max(ArrivedAt)) FROM span_arrivals "
+        f"WHERE {ranges or 'false'} GROUP BY Lane"
+    ).result_rows
+    return {int(lane): int(last) for lane, last, _ in rows}, max((int(ms) for _, _, ms in rows), default=0)
 
 
 def _next_begins(client: Client, lanes: Sequence[int], begins: Sequence[int]) -> list[int]:

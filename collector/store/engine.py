@@ -19,13 +19,14 @@ from json import dumps, loads
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
+from collector.store import cluster
 from collector.store.lock import DirectoryLock
 from collector.store.schema import (
     DEFAULT_RETENTION,
@@ -70,8 +71,8 @@ class InvalidStoreAddress(CpddError):
         self.reason = reason
         super().__init__(
             f"invalid store address: {dsn!r}: {reason}\n"
-            "hint: chdb:// (inside this process), chdb:///path, clickhouse://user:password@host:8123/database, "
-            "or clickhouses:// for TLS"
+            "hint: chdb:// (inside this process), chdb:///path, clickhouse://user:password@host:8123/database "
+            "(for a cluster with ?cluster=NAME), or clickhouses:// for TLS"
         )
 
 
@@ -87,6 +88,15 @@ class StoreUnreachable(CpddError):
             else "is the disk full, or was the directory made by a newer engine or copied while it was in use?"
         )
         super().__init__(f"store unreachable: {self.store}: {reason}\nhint: {hint}")
+
+
+class NotOnCluster(CpddError):
+    """Something that one server does, and a cluster of them does not."""
+
+    def __init__(self, store: str, what: str, hint: str) -> None:
+        self.store = store
+        self.what = what
+        super().__init__(f"not on a cluster: {what} of {store}\nhint: {hint}")
 
 
 class StoreClosed(CpddError):
@@ -107,6 +117,8 @@ class Address:
     server: str = ""
     """DSN of the server, without the database."""
     secure: bool = False
+    cluster: str = ""
+    """Name of the cluster over whose servers the tables are spread; "" for one server."""
 
     @property
     def shown(self) -> str:
@@ -122,7 +134,7 @@ def parse_address(dsn: str, data_dir: Path) -> Address:
     """Return the address that `dsn` means; `chdb://` alone is inside `data_dir`.
 
     Raises:
-        InvalidStoreAddress: unknown scheme, a host where a path belongs, or a database that is no identifier.
+        InvalidStoreAddress: unknown scheme, a host where a path belongs, or a database or cluster without a name.
     """
     try:
         parts = urlsplit(dsn)
@@ -138,8 +150,12 @@ def parse_address(dsn: str, data_dir: Path) -> Address:
         database = parts.path.strip("/") or DEFAULT_DATABASE
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", database):
             raise InvalidStoreAddress(dsn, f"{database!r} is no name of a database (letters, digits, _)")
-        server = urlunsplit(("clickhouse", parts.netloc, "", parts.query, ""))
-        return Address(database, None, server, secure=parts.scheme == "clickhouses")
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        name = options.pop("cluster", None)
+        if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+            raise InvalidStoreAddress(dsn, f"{name!r} is no name of a cluster (letters, digits, _ . -)")
+        server = urlunsplit(("clickhouse", parts.netloc, "", urlencode(options), ""))
+        return Address(database, None, server, parts.scheme == "clickhouses", name or "")
     raise InvalidStoreAddress(dsn, f"unknown scheme {parts.scheme!r}" if parts.scheme else "it has no scheme")
 
 
@@ -180,6 +196,23 @@ class Store:
                 self._idle.append(client)
                 self._lent -= 1
                 self._returned.notify_all()
+
+    @property
+    def system_parts(self) -> str:
+        """What to read instead of `system.parts`: that of every server."""
+        name = self.address.cluster
+        return f"clusterAllReplicas('{name}', system.parts)" if name else "system.parts"
+
+    def define(self, client: Client, statement: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run a CREATE TABLE or ALTER TABLE, on a cluster for every server."""
+        for one in _defining(self.address, statement):
+            run(client, one, parameters)
+
+    def catch_up(self, client: Client, *tables: str) -> None:
+        """Return when the server asked has what any server of a cluster had of these tables, which are not sharded."""
+        if self.address.cluster:
+            for table in tables:
+                run(client, f"SYSTEM SYNC REPLICA {table} LIGHTWEIGHT")
 
     def insert(
         self,
@@ -324,7 +357,7 @@ def _connect(address: Address, database: str | None) -> Client:
             dsn=address.server,
             database=database,
             secure=address.secure,
-            settings=dict(_CLIENT_SETTINGS),
+            settings={**_CLIENT_SETTINGS, **(cluster.CLIENT_SETTINGS if address.cluster else {})},
             autogenerate_session_id=False,  # no session: any replica may answer, and no query waits for another
         )
     except EngineError as error:
@@ -337,7 +370,9 @@ def _prepare(address: Address, retention: Retention | None) -> None:
     try:
         databases = admin.query("SELECT name FROM system.databases").result_rows
         if (address.database,) not in {tuple(row) for row in databases}:
-            admin.command(f"CREATE DATABASE IF NOT EXISTS {address.database}")
+            name = address.cluster
+            create = f"CREATE DATABASE IF NOT EXISTS {address.database}"
+            admin.command(cluster.create_database(name, address.database) if name else create)
     except EngineError as error:
         raise StoreUnreachable(address, str(error)) from error
     finally:
@@ -351,20 +386,23 @@ def _prepare(address: Address, retention: Retention | None) -> None:
 
 def _migrate(client: Client, address: Address, retention: Retention | None) -> None:
     """Run what leads from the version found to VERSION; a crash in between repeats it at the next start."""
-    run(client, SCHEMA_VERSION)
+    for statement in _defining(address, SCHEMA_VERSION):
+        run(client, statement)
     rows = client.query("SELECT Version, Retention FROM schema_version ORDER BY AppliedAt DESC LIMIT 1").result_rows
     found, applied = (int(rows[0][0]), Retention(**loads(rows[0][1]))) if rows else (0, None)
     retention = retention or applied or DEFAULT_RETENTION
     if found > VERSION:
         raise StoreTooNew(address.shown, found)
     for version in range(found + 1, VERSION + 1):
-        for statement in MIGRATIONS[version]:
-            run(client, statement)
+        for migration in MIGRATIONS[version]:
+            for statement in _defining(address, migration):
+                run(client, statement)
     _check_columns(client, address)
     if found == VERSION and applied == retention:
         return
-    for statement in ttl_statements(retention, applied, found):
-        run(client, statement)
+    for change in ttl_statements(retention, applied, found):
+        for statement in _defining(address, change):
+            run(client, statement)
     run(
         client,
         # The newest row counts, after a clock was set back as well.
@@ -374,6 +412,10 @@ def _migrate(client: Client, address: Address, retention: Retention | None) -> N
     )
     if found != VERSION:
         log.info("tables brought up to date", extra={"from": found, "to": VERSION})
+
+
+def _defining(address: Address, statement: str) -> list[str]:
+    return cluster.clustered(statement, address.cluster, address.database) if address.cluster else [statement]
 
 
 def _check_columns(client: Client, address: Address) -> None:

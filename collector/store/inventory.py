@@ -9,7 +9,7 @@ from collector.store.engine import Store, run
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """One table on disk."""
+    """One table on disk; on a cluster all copies of it."""
 
     name: str
     rows: int
@@ -40,7 +40,7 @@ class Inventory:
 def take_inventory(store: Store) -> Inventory:
     """Return what the store holds."""
     with store.client() as client:
-        tables = _tables(client, store.address.database)
+        tables = _tables(store, client)
         oldest, newest = client.query(
             "SELECT toUnixTimestamp(min(IngestedAt)), toUnixTimestamp(max(IngestedAt)) FROM otel_traces"
         ).result_rows[0]
@@ -64,16 +64,17 @@ def compact(store: Store) -> None:
     Takes a while, and for that time as much room as the largest partition.
     """
     with store.client() as client:
-        for table in _tables(client, store.address.database):
-            run(client, f"OPTIMIZE TABLE {table.name} FINAL")
+        everywhere = f"ON CLUSTER '{store.address.cluster}' " if store.address.cluster else ""
+        for table in _tables(store, client):
+            run(client, f"OPTIMIZE TABLE {table.name} {everywhere}FINAL")
 
 
-def _tables(client: Client, database: str) -> list[TableSize]:
+def _tables(store: Store, client: Client) -> list[TableSize]:
     rows = client.query(
-        """
-        SELECT table, sum(rows), sum(bytes_on_disk) AS Bytes, count() FROM system.parts
-        WHERE active AND database = {database:String} GROUP BY table ORDER BY Bytes DESC, table
+        f"""
+        SELECT table, sum(rows), sum(bytes_on_disk) AS Bytes, count() FROM {store.system_parts}
+        WHERE active AND database = {{database:String}} GROUP BY table ORDER BY Bytes DESC, table
         """,
-        {"database": database},
+        {"database": store.address.database},
     ).result_rows
     return [TableSize(str(name), int(count), int(size), int(parts)) for name, count, size, parts in rows]

@@ -109,7 +109,7 @@ class Keeping:
         parameters = {"ids": trace_ids, "until": PINNED_UNTIL_S}
         with self._store.client() as client:
             for table in ("kept_spans", "kept_traces"):
-                run(
+                self._store.define(
                     client,
                     f"ALTER TABLE {table} DELETE WHERE KeptUntil = toDateTime({{until:UInt32}}) "
                     "AND TraceId IN {ids:Array(String)} SETTINGS mutations_sync = 1",

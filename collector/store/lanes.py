@@ -25,7 +25,7 @@ def claim_lanes(store: Store, client: Client, number: int) -> list[int]:
     """
     owner = _identity(store.data_dir)
     propose: Callable[[], Iterator[int]] = count if store.embedded else _random_lanes
-    while len(mine := _owned(client, owner)) < number:
+    while len(mine := _owned(store, client, owner)) < number:
         taken = _all(client)
         free = (lane for lane in propose() if lane not in taken)
         for lane, _ in zip(free, range(number - len(mine)), strict=False):
@@ -70,7 +70,8 @@ def _random_lanes() -> Iterator[int]:
         yield secrets.randbelow(2**32)
 
 
-def _owned(client: Client, owner: str) -> list[int]:
+def _owned(store: Store, client: Client, owner: str) -> list[int]:
+    store.catch_up(client, "lanes")
     rows = client.query(
         """
         SELECT Lane FROM lanes GROUP BY Lane

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from collector.store.engine import Store, run
+from collector.store.engine import Store
 from collector.store.schema import PINS
 from collector.store.versions import newest_version
 
@@ -33,7 +33,7 @@ class Pins:
         self._store = store
         self._now_ns = now_ns
         with store.client() as client:
-            run(client, PINS)
+            store.define(client, PINS)
 
     def pin(self, trace_id: str, author: str, note: str = "") -> Pin:
         """Pin a trace (32 hex digits); durable when this returns. A second pin has its own author and note."""

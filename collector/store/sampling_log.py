@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from collector.store.engine import Store, run
+from collector.store.engine import Store
 from collector.store.schema import SAMPLING_LOG
 
 RESERVED = "reserved"
@@ -38,7 +38,7 @@ class SamplingLog:
     def __init__(self, store: Store) -> None:
         self._store = store
         with store.client() as client:
-            run(client, SAMPLING_LOG)
+            store.define(client, SAMPLING_LOG)
 
     def state(self) -> dict[str, Any] | None:
         """Return the state that was written last, None where nothing was ever changed."""

@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from collector.retain import retention_of
 from collector.store.archive import Archive, export_store, import_store
+from collector.store.ddl import ddl
 from collector.store.engine import Store, open_store, parse_address
 from collector.store.inventory import Inventory, compact, take_inventory
 from cpdd.cli._settings import read_settings, setting_flags
@@ -26,6 +28,7 @@ def command() -> None:
       cpdd store info
       cpdd store export backup-2026-11-28
       cpdd store import backup-2026-11-28 --data ./restored
+      cpdd store ddl --cluster main
     """
 
 
@@ -68,6 +71,24 @@ def import_from(folder: Path, config: str | None, **flags: str | None) -> None:
     with _opened(config, flags) as store:
         archive = import_store(store, folder, _say)
     click.echo(_summary("imported", archive))
+
+
+@command.command("ddl")
+@click.option("--cluster", metavar="NAME", help="For all servers of this cluster; else the one of --store.")
+@setting_flags("store", "retention_days", "minutes_days")
+def print_ddl(cluster: str | None, config: str | None, **flags: str | None) -> None:
+    """Print the statements that make the tables, to create them by hand or to review them; opens nothing.
+
+    `cpdd serve` runs them itself where it may.
+
+    \b
+      cpdd store ddl --store clickhouse://host/cpdd?cluster=main
+      cpdd store ddl --cluster main | clickhouse client --database cpdd
+    """
+    settings, _ = read_settings(config, **flags)
+    address = parse_address(settings.store_dsn, settings.data_dir)
+    statements = ddl(address.database, retention_of(settings), cluster or address.cluster)
+    click.echo("\n\n".join(f"{statement};" for statement in statements))
 
 
 @contextmanager

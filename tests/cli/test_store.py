@@ -46,3 +46,18 @@ def test_an_inventory_reads_as_a_table():
 
 def test_sizes_have_three_digits():
     assert [size(count) for count in (0, 999, 1_000, 45_678)] == ["0 B", "999 B", "1 kB", "45.7 kB"]
+
+
+def test_the_statements_that_make_the_tables_are_printed_for_a_server_and_for_a_cluster():
+    one = run("ddl", "--store", "clickhouse://host/traces")
+    by_flag = run("ddl", "--cluster", "main", "--store", "clickhouse://host/traces")
+    by_address = run("ddl", "--store", "clickhouse://host/traces?cluster=main")
+
+    assert one.startswith("CREATE DATABASE IF NOT EXISTS traces;\n\nCREATE TABLE IF NOT EXISTS schema_version (")
+    assert "ON CLUSTER" not in one
+    assert by_flag == by_address
+    assert "Distributed('main', 'traces', 'otel_traces_local', cityHash64(TraceId));" in by_flag
+
+
+def test_retention_is_in_the_statements():
+    assert "IngestedAt + INTERVAL 259200 SECOND" in run("ddl", "--retention-days", "3")

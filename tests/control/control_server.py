@@ -49,6 +49,9 @@ class KnownRoots:
     def find(self, service: str, operation: str = "", below: str = "") -> list[Root]:
         return self.known.get((service, operation, below), [])
 
+    def operations(self, service: str) -> list[str]:
+        return sorted({operation for of, operation, _ in self.known if of == service and operation})
+
 
 class ControlServer:
     """A running port."""
@@ -86,6 +89,7 @@ def control_server(
     log: MemoryLog | None = None,
     roots: KnownRoots | None = None,
     token: str = "",
+    ingest_tokens: str = "",
     port: int = 0,
     seen: Sequence[JourneySeen] = (),
     costs: Mapping[Root, Cost] | None = None,
@@ -114,7 +118,8 @@ def control_server(
     listener: socket.socket = bind(Endpoint("sampling_http", "sampling"), "127.0.0.1", port)
     bound = port_of(listener)
     proposer = Proposer(service, lambda: seen, ceiling)
-    app = ControlApp(service, Guard("127.0.0.1", Tokens("control_token", token)), proposer, body_s)
+    guard = Guard("127.0.0.1", Tokens("control_token", token), Tokens("ingest_tokens", ingest_tokens))
+    app = ControlApp(service, guard, proposer, body_s)
     running = loop.serve(uvicorn_config(app, Limits(), 1), listener)
     try:
         yield ControlServer(service, proposer, loop, bound)

@@ -190,6 +190,22 @@ def test_a_boost_on_an_edge_finds_the_roots_that_use_it_or_says_that_there_are_n
     assert "stock from mailer" in nothing["error"]
 
 
+def test_a_name_that_nobody_has_heard_of_is_doubted_and_boosted_all_the_same():
+    roots = KnownRoots({("stock", "reserve", ""): [Root("shop", "POST /buy")]})
+    with control_server(roots=roots) as server:
+        server.ask("POST", "/v1/status", status(operations=[count("POST /checkout", 1, 1), count("GET /", 1, 1)]))
+        odd = server.boost(service="shop", operation="POST /chekout")
+        known = server.boost(service="shop", operation="GET /")
+        learned = server.boost(service="stock", operation="reserve")
+        new_service = server.boost(service="new", operation="anything")
+        _, refusal = server.ask("POST", "/v1/boosts", {"service": "stock", "operation": "reserv", "caller": "cart"})
+
+    assert odd["targets"] == [{"service": "shop", "operation": "POST /chekout"}]
+    assert odd["doubt"] == "shop has not been seen to have 'POST /chekout'; it has 'POST /checkout' and others"
+    assert [answer["doubt"] for answer in (known, learned, new_service)] == ["", "", ""]
+    assert refusal["error"].endswith("hint: stock has not been seen to have 'reserv'; it has 'reserve'")
+
+
 def test_a_boost_can_be_extended_and_repeated(server: ControlServer):
     first = server.boost(service="shop", id="inc", duration_s=10, max_traces=5)
 
@@ -381,6 +397,24 @@ def test_changes_need_the_token_where_there_is_one():
         read, _ = server.ask("GET", "/v1/state")
 
     assert (without, wrong, right, read) == (401, 401, 200, 200)
+
+
+def test_who_may_not_send_spans_may_not_report_nor_use_up_what_a_boost_may_add():
+    with control_server(token="boss", ingest_tokens="spans,old") as server:
+        server.ask(
+            "POST", "/v1/boosts", {"service": "shop", "id": "inc", "max_traces": 40}, Authorization="Bearer boss"
+        )
+        nobody, refusal = server.ask("POST", "/v1/status", status(operations=[count("GET /", 10**9, 0)]))
+        wrong, _ = server.ask("POST", "/v1/status", status(), Authorization="Bearer Spans")
+        unseen = server.ask("GET", "/v1/state")[1]["clients"]
+        sender, granted = server.ask("POST", "/v1/status", status(), Authorization="Bearer spans")
+        boss, _ = server.ask("POST", "/v1/status", status("b"), Authorization="Bearer boss")
+        read, _ = server.ask("GET", "/v1/policies?service=shop&instance=c")
+
+    assert (nobody, wrong, sender, boss, read) == (401, 401, 200, 200, 200)
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in refusal["hint"]
+    assert unseen == []
+    assert granted["leases"]["inc"] > 0
 
 
 def test_changes_are_limited_in_their_rate():

@@ -1,10 +1,13 @@
 """ClickHouse's HTTP interface in front of the embedded engine, in a process of its own.
 
     python -m tests.store.clickhouse_http DIRECTORY PORT      prints its port (0: a free one), serves until stdin closes
+    python -m tests.store.clickhouse_http DIRECTORY PORT NAME      as the only server of the cluster NAME
 
 So that `clickhouse://` runs against the real engine over the real protocol, through an unmodified client: query and
 data in the body or the query in the address, bound parameters (also as a form), settings, formats, exception codes.
-What a server has beyond that (users, sessions, compression of answers, progress) is left out.
+What a server has beyond that (users, sessions, compression of answers, progress) is left out. So is what the servers of
+a cluster say to each other: Distributed tables are the engine's, with one shard that is here; a replicated table is
+one that is not, ON CLUSTER is here, and nobody waits for a replica.
 """
 
 import gzip
@@ -17,6 +20,7 @@ import zlib
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -29,6 +33,7 @@ NOT_SETTINGS = {
     *("query_id", "quota_key", "role", "compress", "decompress", "wait_end_of_query", "buffer_size"),
     *("client_protocol_version", "enable_http_compression", "send_progress_in_http_headers"),
     *("http_headers_progress_interval_ms", "cancel_http_readonly_queries_on_client_close"),
+    "prefer_localhost_replica",  # 0 would have the only server of a cluster call itself
 }
 DECODERS = {
     "gzip": gzip.decompress,
@@ -39,6 +44,15 @@ DECODERS = {
 INSERT_WITH_DATA = re.compile(rb"\s*(INSERT\s+INTO\s+[^;]*?)\s+FORMAT\s+(\w+)[ \t]*\r?\n", re.IGNORECASE)
 HAS_RESULT = re.compile(rb"\s*(SELECT|WITH|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN)\b", re.IGNORECASE)
 LAST_FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
+
+CLUSTER = """<clickhouse>
+<remote_servers><{name}><shard><internal_replication>true</internal_replication>
+<replica><host>127.0.0.1</host><port>9000</port></replica></shard></{name}></remote_servers>
+<tcp_port>9000</tcp_port>
+</clickhouse>"""
+"""A server that is alone in its cluster and knows itself by its port, on which nobody listens."""
+REPLICATED = re.compile(rb"ENGINE = Replicated(\w*MergeTree)\('[^']*', '[^']*'(, )?")
+ON_CLUSTER = re.compile(rb" ON CLUSTER '\w+'")
 
 
 class Interface(BaseHTTPRequestHandler):
@@ -72,6 +86,10 @@ class Interface(BaseHTTPRequestHandler):
             self._answer(500, message.encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "1002"})
 
     def _execute(self, sql: bytes, parameters: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        if sql.startswith(b"SYSTEM SYNC REPLICA"):
+            return b"", {}
+        if b" ON CLUSTER " in sql[:200] and not sql.startswith(b"EXPLAIN"):
+            sql = REPLICATED.sub(rb"ENGINE = \1(", ON_CLUSTER.sub(b"", sql))
         connection = chdb.connect(self.directory)  # type: ignore[no-untyped-call]
         try:
             for name, value in parameters.items():
@@ -139,6 +157,10 @@ def _quoted(text: str) -> str:
 
 def main() -> None:
     Interface.directory = sys.argv[1]
+    if sys.argv[3:]:
+        config = Path(f"{sys.argv[1]}.xml")
+        config.write_text(CLUSTER.format(name=sys.argv[3]))
+        Interface.directory += f"?config-file={config}"
     # One handle stays open, so that the engine does.
     keeper = chdb.connect(Interface.directory)  # type: ignore[no-untyped-call]
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Interface)

@@ -46,9 +46,9 @@ class Place:
 
 
 @contextmanager
-def serving(directory: Path, port: int = 0) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    """The port of a ClickHouse HTTP interface, and its process."""
-    command = [sys.executable, "-m", "tests.store.clickhouse_http", str(directory), str(port)]
+def serving(directory: Path, port: int = 0, cluster: str = "") -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """The port of a ClickHouse HTTP interface, and its process; of one that is alone in a cluster, if it is named."""
+    command = [sys.executable, "-m", "tests.store.clickhouse_http", str(directory), str(port), *cluster.split()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         yield int(server.stdout.readline()), server

@@ -2,8 +2,9 @@
 
 import pytest
 
+from collector.core.shares import ALL, NONE
 from collector.store.engine import Store, run
-from collector.store.turns import GONE_AFTER_S, TURNS, Turns, open_turns
+from collector.store.turns import CLAIMS, GONE_AFTER_S, TURNS, Turns, open_turns
 from cpdd.testing import FakeClock
 
 
@@ -11,6 +12,7 @@ from cpdd.testing import FakeClock
 def server(store: Store) -> Store:
     with store.client() as client:
         run(client, TURNS)
+        run(client, CLAIMS)
     return store
 
 
@@ -78,13 +80,57 @@ def test_a_dead_one_that_was_seen_in_the_future_does_not_hold_the_turn(server: S
     assert living.mine
 
 
+def test_who_is_alone_has_all_shares_at_once_and_who_comes_later_gets_half_when_work_on_it_has_stopped(
+    server: Store,
+) -> None:
+    first, second = Turns(server), Turns(server)
+    for turns in (first, first, second, first, second):
+        turns.beat()
+        turns.take() if turns is first and first.shares == ALL else None
+    before = (len(first.shares), second.shares)  # the first one's work has not stopped
+
+    first.take()
+    for turns in (first, second, second):
+        turns.beat()
+
+    assert before == (8, NONE)
+    assert first.shares | second.shares == ALL
+    assert not first.shares & second.shares
+
+
+def test_who_leaves_gives_its_shares_to_those_that_stay(server: Store) -> None:
+    first, second = Turns(server), Turns(server)
+    for turns in (first, second, first, second, first, second):
+        turns.beat()
+        turns.take()
+
+    first.take()
+    first.leave()
+    for _ in range(2):
+        second.beat()
+
+    assert (first.shares, second.shares) == (NONE, ALL)
+
+
+def test_a_share_is_not_worked_on_behind_a_beat_that_is_not_valid_any_more(server: Store) -> None:
+    clock = FakeClock()
+    turns = Turns(server, steady_s=clock.now_s)
+    for _ in range(2):
+        turns.beat()
+    before = turns.take()
+
+    clock.advance(s=GONE_AFTER_S / 2)
+
+    assert (before, turns.take()) == (ALL, NONE)
+
+
 def age(store: Store, turns: Turns, by_s: int = 60) -> None:
     """Let the last beat be older, as if time had passed on the server."""
     with store.client() as client:
         run(
             client,
-            "INSERT INTO turns SELECT Id, Beat + 1, JoinedAt, SeenAt - toIntervalSecond({by:Int32}), 0 "
+            "INSERT INTO turns SELECT Id, Beat + 1, JoinedAt, SeenAt - toIntervalSecond({by:Int32}), 0, Claims "
             "FROM turns FINAL WHERE Id = {id:String}",
-            {"by": by_s, "id": turns._id},
+            {"by": by_s, "id": turns.id},
         )
     turns._beat += 1

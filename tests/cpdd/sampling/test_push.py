@@ -47,11 +47,13 @@ class WatchedSampler(DynamicSampler):
 
 
 @contextmanager
-def following(address: str, ttl_s: float = 600.0, silence_s: float = 40.0) -> Iterator[tuple[WatchedSampler, Keeper]]:
+def following(
+    address: str, ttl_s: float = 600.0, silence_s: float = 40.0, authorization: str = ""
+) -> Iterator[tuple[WatchedSampler, Keeper]]:
     sampler = WatchedSampler("shop", baseline=0.0)
     sampler.changed = threading.Condition()
     keeper = Keeper(sampler, ttl_s=ttl_s)
-    provider = PushProvider(address, keeper, silence_s=silence_s)
+    provider = PushProvider(address, keeper, silence_s=silence_s, authorization=authorization)
     provider.start()
     try:
         yield sampler, keeper
@@ -85,6 +87,22 @@ def test_a_counted_boost_adds_its_traces_and_no_more_in_all_clients_together():
             draw(sampler)
 
     assert 30 <= sum(kept.values()) <= 40
+
+
+def test_without_the_token_of_spans_a_client_follows_policies_and_is_granted_nothing():
+    with (
+        control_server(ingest_tokens="spans") as server,
+        following(server.address) as (stranger, _),
+        following(server.address, authorization="Bearer spans") as (sampler, _),
+    ):
+        server.boost(service="shop", id="counted", max_traces=30)
+        server.boost(service="shop", operation="GET /all", id="all")
+        sampler.wait_for(lambda: sampler.keeps())
+        stranger.wait_for(lambda: stranger.should_sample(None, LOW, "GET /all").decision.is_sampled())
+        clients = server.ask("GET", "/v1/state")[1]["clients"]
+
+    assert not stranger.keeps()
+    assert len(clients) == 1, "who may not report is in no list"
 
 
 def test_the_server_learns_what_was_seen_and_kept():
