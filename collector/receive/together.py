@@ -60,7 +60,10 @@ class Together(Generic[EncodedT]):
         with self._lock:
             self._waiting.append(work)
         self._workers.submit(self._run)
-        return await work.answered
+        try:
+            return await work.answered
+        finally:
+            del work  # an exception holds this frame, and `work` would hold the exception, and the body with it
 
     def _run(self) -> None:
         """Take what waits; there may be nothing any more."""
