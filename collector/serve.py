@@ -26,6 +26,7 @@ from collector.control.run import Control
 from collector.core.catalog import Catalog
 from collector.core.journeys import JourneyBook
 from collector.core.redaction import Redaction, parse_rules
+from collector.follow import Follower
 from collector.health import Health, HealthPage, State
 from collector.judge import Judge
 from collector.listen import Endpoint, address, bind, port_of, reachable
@@ -53,7 +54,7 @@ from collector.system import System, system_of
 from collector.tls import load_tls
 from collector.tokens import Tokens
 from collector.warm import warm
-from collector.watch import watch_analyzer, watch_commits, watch_judge, watch_retention
+from collector.watch import watch_analyzer, watch_commits, watch_follower, watch_judge, watch_retention
 from collector.web import WebServer, WsgiApplication, as_asgi, guarded
 from collector.webhook import Webhook
 from cpdd.errors import CpddError
@@ -162,6 +163,7 @@ class Collector:
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
         self._minutes: MinuteWriter | None = None
+        self._follower: Follower | None = None
         self._judge: Judge | None = None
         self._retainer: Retainer | None = None
         self._parts = ExitStack()
@@ -218,6 +220,10 @@ class Collector:
             if turns:
                 self._minutes = MinuteWriter(store, self._settings, turn=turn)
                 self._start_part(self._minutes)
+            if self._settings.follow:
+                self._follower = Follower(store, intake, self._settings, turn=turn)
+                self._start_part(self._follower)
+                watch_follower(self._metrics, self._follower.progress)
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
@@ -380,7 +386,7 @@ class Collector:
             return []
         parts = (
             *(("storing", self._committer), ("analysis", self._analyzer), ("judging", self._judge)),
-            *(("retention", self._retainer), ("making minutes", self._minutes)),
+            *(("retention", self._retainer), ("making minutes", self._minutes), ("following", self._follower)),
         )
         return [f"{work} has ended; restart the process" for work, part in parts if part and not part.alive]
 

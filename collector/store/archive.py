@@ -24,8 +24,9 @@ from collector.store.schema import VERSION
 from cpdd.errors import CpddError
 
 MANIFEST = "manifest.json"
-NOT_EXPORTED = ("schema_version", "turns")
-"""What the tables look like is said by the store that they go into; whose turn it is, by who is there."""
+NOT_EXPORTED = ("schema_version", "turns", "followed")
+"""What the tables look like is said by the store that they go into; whose turn it is, by who is there; how
+far a followed table was taken over, by the spans."""
 FILLED_BY_STARTING = ("lanes", "known_operations")
 """May have rows in a store that nothing was sent to."""
 
