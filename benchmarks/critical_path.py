@@ -3,12 +3,12 @@
     python benchmarks/critical_path.py [--repeats 7] [--crisp FOLDER --crisp-python PYTHON]
 
 Workloads: the real traces of ../shared/data (Online Boutique with a slow cart, repeated with fresh trace ids), in order
-of arrival and grouped by trace; and single traces of 100,000 spans, deep, wide and parallel. One core. `assemble` is
-rules 1 to 6, `walk` rules 7 to 12, `slack, drag` the replay of one target under both graphs.
+of arrival and grouped by trace; and single traces of 100,000 spans, deep, wide and parallel. `assemble` is rules 1 to
+6, `walk` rules 7 to 12, `slack, drag` the replay of one target under both graphs. All in seconds of CPU, of one core,
+those for fresh memory included: on a machine with others at work they differ from the clock's.
 
 With --crisp, a checkout of https://github.com/uber-research/CRISP and a Python that has its requirements, both read the
-same files, a Jaeger JSON document a trace, in the same run. These are seconds of CPU of one process each, since two
-programs are compared.
+same files, a Jaeger JSON document a trace, in the same run.
 
     files to paths        each file: json.load, Graph, findCriticalPath   here: read, decode, assemble, walk
     with slack, drag      and calculateDrag, calculateSlack               and the replay under both graphs
@@ -93,13 +93,13 @@ def measure(name: str, batch: SpanBatch, repeats: int) -> None:
 
 
 def rate(name: str, spans: int, repeats: int, work: Callable[[], object]) -> None:
-    """Print how long `work` takes and how many spans a second that is."""
+    """Print how many seconds of CPU `work` takes and how many spans a second that is."""
     work()
     seconds = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     median = statistics.median(seconds)
     spread = f"{1000 * min(seconds):.1f}..{1000 * max(seconds):.1f}"
     print(f"{name:14} {spans / median / 1e6:7.2f} million spans/s   {1000 * median:8.1f} ms ({spread})")

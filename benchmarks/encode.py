@@ -152,9 +152,11 @@ def insert(client: Client, group: Sequence[native.EncodedBatch], first_sequence:
     for batch in group:
         arrivals.append(native.arrivals_block(batch.arrivals, batch.rows, 0, sequence, now))
         sequence += batch.rows
+    spans = [part for batch in group for part in native.shelved_spans(batch.spans, batch.rows, now)]
+    times = [native.stamped_times(batch.times, now // 1_000, now) for batch in group]
     for table, columns, blocks in (
-        ("otel_traces", native.SPAN_COLUMNS, [batch.spans for batch in group]),
-        ("otel_traces_trace_id_ts", native.TIMES_COLUMNS, [batch.times for batch in group]),
+        ("otel_traces", native.SHELVED_SPAN_COLUMNS, spans),
+        ("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, times),
         ("span_arrivals", native.ARRIVAL_COLUMNS, arrivals),
     ):
         client.raw_insert(table, [name for name, _ in columns], b"".join(blocks), fmt="Native")

@@ -145,11 +145,16 @@ def _ask_spans(store: Store, ids: Sequence[str]) -> None:
     _ask("100,000 arrivals to columns", lambda: derived.read_arrivals({0: chance.randrange(100_000)}, 100_000), 10)
     whole = Window(0, 2**62)
     _ask("nothing found by attribute", lambda: reader.find(_with_session(chance.random(), whole)), 5)
+    _ask(
+        "nothing found by attribute of a service",
+        lambda: reader.find(_with_session(chance.random(), whole, "ledger")),
+        5,
+    )
 
 
-def _with_session(number: float, window: Window) -> TraceQuery:
+def _with_session(number: float, window: Window, service: str = "") -> TraceQuery:
     """A question that was never asked before: the engine remembers where nothing was found."""
-    return TraceQuery(window, attributes=(("session.id", f"none {number}"),))
+    return TraceQuery(window, service=service, attributes=(("session.id", f"none {number}"),))
 
 
 # Journeys
@@ -192,7 +197,7 @@ def _learned(part: int, first_minute: int) -> Learned:
             "Failed": (chance.random(rows) < 0.01).astype(np.uint8),
             "StatusKnown": np.ones(rows, np.uint8),
             "Weight": np.ones(rows),
-            "Settled": np.ones(rows, np.uint8),
+            "SettlesAt": np.zeros(rows, np.int64),
             "Version": np.full(rows, time.time_ns(), np.uint64),
             "Path.Id": Ragged(offsets, ids[own]),
             **{f"Path.{name}": lists(10**7) for name in ("TimeNs", "MinNs", "MaxNs")},

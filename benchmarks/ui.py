@@ -1,226 +1,263 @@
 """How long does a page take, with so many spans stored, and how much does it transfer?
 
-    python -m benchmarks.ui                                 a million spans, idle
-    python -m benchmarks.ui --spans 10000000 --ingest 100000     ten million, while 100,000 spans/s come in
+    python -m benchmarks.ui                                            a million spans, in a temporary folder
+    python -m benchmarks.ui --folder /tmp/ten --fill 10000000          fill a folder up to ten million; done once
+    python -m benchmarks.ui --folder /tmp/ten                          measure, idle
+    python -m benchmarks.ui --folder /tmp/ten --ingest 100000          measure while 100,000 spans/s come in
 
-A real `cpdd serve` in a process of its own; spans of `tests.load` (ten attributes, 16 a trace, four services) that end
-over the last 50 minutes, sent over OTLP/HTTP until all are analyzed. Then each page is asked for over HTTP, one request
-at a time, as a browser does: gzip, no ETag, another trace or another range each time, so that nothing is answered from
-memory. Times are on the wire, from the request to the last byte. Wanted: journey p95 300 ms, trace by id p95 50 ms
-beside drawing, search p95 500 ms, 500 kB for a page with its style and scripts.
+A real `cpdd serve` in a process of its own, on a copy of the folder, which stays as it is; `--fill` with a larger
+number adds to it. Traces are those of `tests.workload` (`--preset mixed` unless said), evenly over `--hours`, and
+analyzed. Each page and its `.json` is asked for over HTTP, one request at a time, as a browser does: gzip, no ETag,
+another trace, journey or hour each time, so that nothing is answered from memory. Times are on the wire, from the
+request to the last byte; CPU is that of the whole server (merges, analysis and judging included) over the number of
+requests; *others* are the cores that neither it nor this program used meanwhile. Wanted: journey p95 300 ms, trace by
+id p95 50 ms beside drawing, search p95 500 ms, 500 kB for a page with its style and scripts.
 """
 
 import argparse
-import json
+import gzip
 import os
 import platform
 import random
 import re
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlencode
 
-from tests.load import SERVICES, RequestMaker, trace_ids
+from benchmarks.stock import HOUR_NS, Stock, await_analysis, copy_of, fill, ingesting, read_json
 from tests.serving import ServerProcess, server_process
 
-SPANS_PER_REQUEST = 4_096
-SPREAD_NS = 50 * 60 * 10**9
-QUIET_S = 600.0
-"""So long the analysis may take to catch up."""
-KNOWN_IDS = 20_000
+RANGE_NS = HOUR_NS
+BUSIEST = 20
+"""Journeys that are asked for: those with most traces."""
+JUDGED_S = 10.0
+"""The judge looks at the store when it is opened; so long it may."""
 
 
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory() as folder, server_process(Path(folder)) as server:
-        _print_workload(arguments)
-        began = time.perf_counter()
-        ids = _fill(server, arguments.spans)
-        _await_analysis(server)
-        print(f"filled    in {time.perf_counter() - began:.0f} s, analysis included", flush=True)
-        pages = Pages(server.addresses["ui"], ids)
-        with _ingesting(server, arguments.ingest):
-            pages.ask_all(arguments.asked)
-        pages.print_sizes()
+    if arguments.fill:
+        _fill(arguments)
+    elif arguments.folder:
+        _measure(Path(arguments.folder), arguments)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            _print_stock(fill(Path(folder), 1_000_000, arguments.preset, arguments.hours))
+            _measure(Path(folder), arguments)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spans", type=int, default=1_000_000)
-    parser.add_argument("--asked", type=int, default=100, help="how often each page is asked for")
+    parser.add_argument("--folder", default="", help="where the data is, or shall be")
+    parser.add_argument("--fill", type=int, default=0, help="fill the folder up to so many spans, and end")
+    parser.add_argument("--preset", default="mixed", help="mixed, uber, alibaba, ads")
+    parser.add_argument("--hours", type=float, default=6.0, help="over how many hours the traces end")
+    parser.add_argument("--asked", type=int, default=50, help="how often each page is asked for")
     parser.add_argument("--ingest", type=int, default=0, help="spans a second that come in meanwhile")
+    parser.add_argument("--only", default="", help="pages with this in their name")
     return parser.parse_args()
 
 
-def _print_workload(arguments: argparse.Namespace) -> None:
+def _fill(arguments: argparse.Namespace) -> None:
+    folder = Path(arguments.folder or ".")
+    if not arguments.folder:
+        raise SystemExit("--fill needs --folder: where shall the spans be?")
+    _print_stock(fill(folder, arguments.fill, arguments.preset, arguments.hours))
+
+
+def _print_stock(stock: Stock) -> None:
+    what = f"{stock.spans:,} spans in {stock.traces:,} traces of preset {stock.preset} over {stock.hours:.1f} h"
+    print(f"stock     {what}; filled in {stock.seconds:.0f} s, analysis included", flush=True)
+
+
+def _measure(folder: Path, arguments: argparse.Namespace) -> None:
+    stock = Stock.read(folder)
+    if stock is None:
+        raise SystemExit(f"{folder} was never filled; begin with --folder {folder} --fill 10000000")
     processor = platform.processor() or platform.machine()
     print(f"machine   {processor}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the run")
-    print(f"workload  {arguments.spans:,} spans stored, {arguments.ingest:,} spans/s meanwhile", flush=True)
+    print(f"stored    {stock.spans:,} spans, {stock.traces:,} traces, preset {stock.preset}, {stock.hours:.1f} h")
+    with copy_of(folder) as data, server_process(data) as server:
+        await_analysis(server)
+        time.sleep(JUDGED_S)
+        pages = Pages(server, stock, arguments.only)
+        with ingesting(server, arguments.ingest, stock.preset) as reached:
+            pages.ask_all(arguments.asked)
+        for rate in reached:
+            print(f"meanwhile {rate:,.0f} spans/s came in")
+        server.stop()
 
 
-class Sender:
-    """Sends requests over one connection; raises for an answer other than 200."""
+@dataclass(frozen=True)
+class _Clock:
+    """What was used until now, in seconds of CPU."""
 
-    def __init__(self, server: ServerProcess) -> None:
-        self._connection = HTTPConnection("127.0.0.1", server.otlp_http_port, timeout=60)
+    at_s: float
+    server_s: float
+    busy_s: float
+    """Of the whole machine, but this process."""
 
-    def send(self, body: bytes) -> None:
-        while True:
-            self._connection.request("POST", "/v1/traces", body, {"Content-Type": "application/x-protobuf"})
-            answer = self._connection.getresponse()
-            answer.read()
-            if answer.status == 200:
-                return
-            if answer.status not in (429, 503):
-                raise RuntimeError(f"the collector answered {answer.status}")
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
-
-
-def _fill(server: ServerProcess, spans: int) -> list[str]:
-    """Send spans that end over the last minutes, on four connections; return ids of some of their traces."""
-    requests = max(spans // SPANS_PER_REQUEST, 1)
-    begin = time.time_ns() - SPREAD_NS
-    ids: list[str] = []
-    numbers = iter(range(requests))
-    lock = threading.Lock()
-
-    def work() -> None:
-        maker, sender = RequestMaker(SPANS_PER_REQUEST), Sender(server)
-        while True:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            body = maker.make(begin + number * SPREAD_NS // requests)
-            if len(ids) < KNOWN_IDS:
-                ids.extend(sorted(trace_ids(body)))
-            sender.send(body)
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return ids
-
-
-def _await_analysis(server: ServerProcess) -> None:
-    """Wait until no trace is open and nothing waits to be read."""
-    until = time.monotonic() + QUIET_S
-    while time.monotonic() < until:
-        values = json.loads(_get(server.addresses["ui"], "/system.json")[1])["values"]
-        if not values.get("analyzer_open_traces") and values.get("analyzer_lag_seconds", 0.0) < 1:
-            return
-        time.sleep(1)
-    raise RuntimeError(f"the analysis is not done after {QUIET_S:.0f} s")
-
-
-@contextmanager
-def _ingesting(server: ServerProcess, spans_per_s: int) -> Iterator[None]:
-    """Send spans of now at a rate while the context lasts."""
-    ended = threading.Event()
-
-    def work() -> None:
-        maker, sender = RequestMaker(SPANS_PER_REQUEST), Sender(server)
-        began, sent = time.monotonic(), 0
-        while not ended.is_set():
-            sender.send(maker.make(time.time_ns()))
-            sent += SPANS_PER_REQUEST
-            ended.wait(max(0.0, sent / spans_per_s - (time.monotonic() - began)))
-        print(f"meanwhile {sent / (time.monotonic() - began):,.0f} spans/s came in")
-
-    thread = threading.Thread(target=work)
-    if spans_per_s:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if spans_per_s:
-            thread.join()
-
-
-def _get(base: str, path: str) -> tuple[float, bytes, int]:
-    """Return the milliseconds of a request, its body as it came, and its status."""
-    connection = HTTPConnection(base.partition("://")[2], timeout=120)
-    began = time.perf_counter()
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    took = (time.perf_counter() - began) * 1e3
-    connection.close()
-    return took, body, answer.status
+    @classmethod
+    def now(cls, pid: int) -> "_Clock":
+        ticks = os.sysconf("SC_CLK_TCK")
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+        busy = (user + nice + system + irq + softirq + steal) / ticks
+        return cls(time.perf_counter(), (int(stat[11]) + int(stat[12])) / ticks, busy - time.process_time())
 
 
 class Pages:
-    """Asks for pages, and keeps what they weigh."""
+    """Asks for pages, and says how long they took and what they weigh."""
 
-    def __init__(self, base: str, ids: Sequence[str]) -> None:
-        self._host = base.partition("://")[2]
+    def __init__(self, server: ServerProcess, stock: Stock, only: str) -> None:
+        self._base = server.addresses["ui"]
+        self._host = self._base.partition("://")[2]
+        self._pid = server.process.pid
         self._connection = HTTPConnection(self._host, timeout=120)
         self._chance = random.Random(1)
-        self._ids = ids
-        self._weights: dict[str, int] = {}
-        self._example: dict[str, str] = {}
-        journeys = json.loads(_get(base, "/.json")[1])
-        self._journey = (journeys["needs_you"] + journeys["others"])[0]["summary"]["journey"]
+        self._stock = stock
+        self._only = only
+        self._files: dict[str, int] = {}
+        whole = {"start": _moment(stock.begin_unix_nano), "end": _moment(stock.end_unix_nano)}
+        listed = self._read("/", whole)
+        rows = sorted(listed["needs_you"] + listed["others"], key=lambda row: -row["summary"]["traces"])
+        self._journeys = [row["summary"]["journey"] for row in rows[:BUSIEST]]
+        self._services = self._read("/search", whole)["services"]
+        traces = self._read("/search", {**whole, "sort": "slowest", "limit": "500"})["traces"]
+        by_size = sorted((each["trace"] for each in traces), key=lambda trace: -trace["spans"])
+        self._large = [trace["trace_id"] for trace in by_size[:20]]
+        self._findings = [row["id"] for row in self._read("/findings", whole).get("findings", [])]
+        print(f"journeys  {len(rows)}; largest traces: {by_size[0]['spans']:,} to {by_size[19]['spans']:,} spans")
 
     def ask_all(self, times: int) -> None:
-        journey = quote(self._journey, safe="")
-        self._ask("journeys", times, lambda: f"/?{self._range()}")
-        self._ask("journey", times, lambda: f"/journeys/{journey}?{self._range()}")
-        self._ask("compare", times, lambda: f"/compare?journey={journey}&{self._range(20)}")
-        self._ask("what if", max(times // 10, 1), lambda: f"/what-if?journey={journey}&{self._range()}")
-        self._ask("trace by id", times, lambda: f"/traces/{self._chance.choice(self._ids)}")
-        self._ask("trace compared", times, lambda: f"/traces/{self._chance.choice(self._ids)}/compare")
-        self._ask("search, newest", times, lambda: f"/search?{self._range()}")
-        self._ask("search, service and duration", times, lambda: f"/search?{self._of_service()}&min=1ms")
-        self._ask("search, on the path", times, lambda: f"/search?{self._of_service()}&on_path=1&sort=slowest")
-        self._ask("search, attribute", max(times // 10, 1), lambda: f"/search?{self._of_session()}")
-        self._ask("services", times, lambda: f"/services?{self._range()}")
+        few = max(times // 5, 1)
+        print(f"{'':27} {'page':>22}  {'.json':>22}")
+        print(f"{'':27}     p50     p95    most      p50     p95    most   CPU ms   others    kB with its files")
+        self._ask("journeys", times, "/", self._hour)
+        self._ask("journeys, all hours", few, "/", self._whole)
+        self._ask("journey", times, "/journeys/{journey}", self._hour)
+        self._ask("journey, all hours", few, "/journeys/{journey}", self._whole)
+        self._ask("journey, band", times, "/journeys/{journey}", lambda: {**self._hour(), "band": "p95-p99"})
+        self._ask("compare", times, "/compare", self._of_journey)
+        self._ask("what if", few, "/what-if", self._of_journey)
+        self._ask("findings", times, "/findings", self._hour)
+        self._ask("trace by id", times, "/traces/{id}")
+        self._ask("trace of many spans", few, "/traces/{large}")
+        self._ask(
+            "rows of many spans", few, "/traces/{large}/rows", lambda: {"first": str(self._chance.randrange(2_000))}
+        )
+        self._ask("trace compared", few, "/traces/{id}/compare")
+        self._ask("trace escalated", few, "/traces/{id}/escalation")
+        self._ask("search, newest", times, "/search", self._hour)
+        self._ask("search, service, duration", times, "/search", lambda: {**self._of_service(), "min": "20ms"})
+        self._ask("search, on the path", times, "/search", lambda: {**self._of_service(), "on_path": "1"})
+        self._ask("search, span name", few, "/search", self._of_operation)
+        self._ask("search, attribute", few, "/search", self._of_session)
+        self._ask("search, error text", few, "/search", self._of_error)
+        self._ask("search, call failed", few, "/search", lambda: {**self._hour(), "call": "mandatory-failed"})
+        self._ask("search, words", few, "/search", lambda: {**self._hour(), "q": f"item {self._chance.random():.6f}"})
+        self._ask("services", times, "/services", self._hour)
+        self._ask("sampling", few, "/sampling")
+        self._ask("system", few, "/system")
 
-    def _range(self, least_min: int = 40) -> str:
-        """A range that ends now and was never asked for: a second more or less."""
-        return f"last={least_min * 60 + self._chance.randrange(1_200)}s"
+    def _hour(self) -> dict[str, str]:
+        """An hour of the stock that was never asked for, to the second."""
+        latest = max(self._stock.end_unix_nano - self._stock.begin_unix_nano - RANGE_NS, 1)
+        begin = self._stock.begin_unix_nano + self._chance.randrange(latest)
+        return {"start": _moment(begin), "end": _moment(begin + RANGE_NS)}
 
-    def _of_service(self) -> str:
-        return f"service={self._chance.choice(SERVICES)}&{self._range()}"
+    def _whole(self) -> dict[str, str]:
+        begin = self._stock.begin_unix_nano - self._chance.randrange(60 * 10**9)
+        return {"start": _moment(begin), "end": _moment(self._stock.end_unix_nano)}
 
-    def _of_session(self) -> str:
-        return f"q=session.id%3D{self._chance.getrandbits(64):016x}&{self._range()}"
+    def _of_journey(self) -> dict[str, str]:
+        return {**self._hour(), "journey": self._chance.choice(self._journeys)}
 
-    def _ask(self, name: str, times: int, address: Callable[[], str]) -> None:
-        took = []
-        for _ in range(times + 1):
-            self._example[name] = address()
-            began = time.perf_counter()
-            self._connection.request("GET", self._example[name], headers={"Accept-Encoding": "gzip"})
-            answer = self._connection.getresponse()
-            body = answer.read()
-            took.append((time.perf_counter() - began) * 1e3)
-            if answer.status != 200:
-                raise RuntimeError(f"{self._example[name]} answered {answer.status}")
-            self._weights[name] = max(len(body), self._weights.get(name, 0))
-        ordered = sorted(took[1:])  # the first compiles the template
-        p50, p95 = ordered[len(ordered) // 2], ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]
-        print(f"{name:30} p50 {p50:7.1f} ms   p95 {p95:7.1f} ms   most {ordered[-1]:7.1f} ms   of {times}", flush=True)
+    def _of_service(self) -> dict[str, str]:
+        return {**self._hour(), "service": self._chance.choice(self._services)}
 
-    def print_sizes(self) -> None:
-        """Print what each page transfers before anybody touches it: itself, its style, its scripts."""
-        for name, weight in self._weights.items():
-            _, body, _ = _get(f"http://{self._host}", self._example[name])
-            parts = set(re.findall(rb'(?:src|href)="(/static/[^"]+)"', body))
-            whole = weight + sum(self._weight(part.decode()) for part in parts)
-            print(f"{name:30} {whole / 1e3:6.0f} kB with {len(parts)} files of style and script")
+    def _of_operation(self) -> dict[str, str]:
+        return {**self._of_service(), "operation": f"compute {self._chance.randrange(6)}"}
 
-    def _weight(self, path: str) -> int:
-        self._connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
-        return len(self._connection.getresponse().read())
+    def _of_session(self) -> dict[str, str]:
+        return {**self._hour(), "q": f"session.id={self._chance.getrandbits(64):016x}"}
+
+    def _of_error(self) -> dict[str, str]:
+        return {**self._hour(), "error": f"orders {self._chance.randrange(10**6)} timed out"}
+
+    def _ask(self, name: str, times: int, path: str, parameters: Callable[[], dict[str, str]] = dict) -> None:
+        if self._only not in name:
+            return
+        before = _Clock.now(self._pid)
+        page = [self._timed(self._address(path, parameters())) for _ in range(times + 1)][1:]
+        twin = [self._timed(self._address(_twin(path), parameters())) for _ in range(times)]
+        after = _Clock.now(self._pid)
+        passed = after.at_s - before.at_s
+        cpu_ms = (after.server_s - before.server_s) / (2 * times + 1) * 1e3
+        others = (after.busy_s - before.busy_s - (after.server_s - before.server_s)) / passed
+        weight, body = max(((len(body), body) for _, body in page), key=lambda pair: pair[0])
+        files = set(re.findall(rb'(?:src|href)="(/static/[^"]+)"', _plain(body)))
+        whole = weight + sum(self._weight_of(file.decode()) for file in files)
+        print(
+            f"{name:27} {_spread([took for took, _ in page])}  {_spread([took for took, _ in twin])} {cpu_ms:8.0f} "
+            f"{others:8.1f} {whole / 1e3:8.0f}{'  TOO MUCH' * (whole > 500_000)}",
+            flush=True,
+        )
+
+    def _address(self, path: str, parameters: dict[str, str]) -> str:
+        filled = path.format(
+            journey=_quoted(self._chance.choice(self._journeys)),
+            id=self._chance.choice(self._stock.ids),
+            large=self._chance.choice(self._large),
+        )
+        return f"{filled}?{urlencode(parameters)}" if parameters else filled
+
+    def _timed(self, address: str) -> tuple[float, bytes]:
+        """Return the milliseconds of a request, and its body as it came."""
+        began = time.perf_counter()
+        self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
+        answer = self._connection.getresponse()
+        body = answer.read()
+        took = (time.perf_counter() - began) * 1e3
+        if answer.status != 200:
+            raise RuntimeError(f"{address} answered {answer.status}")
+        return took, body
+
+    def _read(self, path: str, parameters: dict[str, str]) -> Any:
+        return read_json(self._base, f"{_twin(path)}?{urlencode(parameters)}")
+
+    def _weight_of(self, file: str) -> int:
+        if file not in self._files:
+            self._files[file] = len(self._timed(file)[1])
+        return self._files[file]
+
+
+def _twin(path: str) -> str:
+    return "/.json" if path == "/" else f"{path}.json"
+
+
+def _plain(body: bytes) -> bytes:
+    return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _moment(unix_nano: int) -> str:
+    return datetime.fromtimestamp(unix_nano // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _spread(took: list[float]) -> str:
+    ordered = sorted(took)
+    p50, p95 = ordered[len(ordered) // 2], ordered[min(int(len(ordered) * 0.95), len(ordered) - 1)]
+    return f"{p50:7.0f} {p95:7.0f} {ordered[-1]:7.0f}"
 
 
 if __name__ == "__main__":

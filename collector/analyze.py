@@ -31,6 +31,7 @@ from collector.core.stamps import newer_stamp
 from collector.store.arrivals import Arrivals
 from collector.store.derived import Derived
 from collector.store.engine import Store
+from collector.store.fresh import Fresh
 from collector.store.journal import Journal
 from cpdd.settings import Settings
 
@@ -125,6 +126,10 @@ class Analyzer(Background):
         self._services: frozenset[str] = frozenset()
         self._loaded = False
         self._took_over = False
+
+    def read_first(self, fresh: Fresh) -> None:
+        """Take from there what this process stores; before `start`."""
+        self._derived.read_first(fresh)
 
     def inventor(self) -> Inventor | None:
         """Return who begins journeys under ever new names, where there was no room for all."""

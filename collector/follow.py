@@ -21,7 +21,8 @@ from collector.core.spans import IdColumn, IntColumn
 from collector.receive.answers import Form
 from collector.receive.intake import Intake
 from collector.store.engine import Store, read_arrow, run
-from collector.store.exporter_table import FOLLOWED, SPAN_ID, ExporterTable
+from collector.store.exporter_table import FOLLOWED, SPAN_ID, ExporterTable, parse_table
+from cpdd.errors import CpddError
 from cpdd.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ class Follower(Worker):
         steady_s: Callable[[], float] = time.monotonic,
         turn: Turn = ALWAYS,
     ) -> None:
+        """Raises InvalidStoreAddress: the setting names no table of a server."""
         super().__init__("cpdd-follow", turn)
+        parse_table(settings.follow)
         self.progress = Following()
         self._store = store
         self._intake = intake
@@ -114,15 +117,24 @@ class Follower(Worker):
                 behind = self.run_once()
             except Exception as error:
                 self.progress.failures += 1
-                self.progress.last_failure = self._rounds.failed(error, retry_s)
+                self._failed(error, retry_s)
                 self._begin_anew()
                 self._stopping.wait(retry_s)
                 retry_s = min(2 * retry_s, MAX_RETRY_S)
             else:
                 retry_s = POLL_S
+                self.progress.last_failure = ""
                 self._rounds.succeeded()
                 if not behind:
                     self._stopping.wait(POLL_S)
+
+    def _failed(self, error: Exception, retry_s: float) -> None:
+        """Say why; what says what to do about it, once."""
+        if not isinstance(error, CpddError):
+            self.progress.last_failure = self._rounds.failed(error, retry_s)
+        elif self.progress.last_failure != (reason := str(error)):
+            log.warning("following waits", extra={"reason": reason})
+            self.progress.last_failure = reason
 
     def _begin_anew(self) -> None:
         if self._table is not None:

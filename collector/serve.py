@@ -30,6 +30,7 @@ from collector.follow import Follower
 from collector.health import Health, HealthPage, State
 from collector.judge import Judge
 from collector.listen import Endpoint, address, bind, port_of, reachable
+from collector.login import Login, Proxies
 from collector.loop import LoopThread
 from collector.metrics import Metrics, MetricsPage
 from collector.minutes import MinuteWriter
@@ -46,6 +47,7 @@ from collector.secret import own_secret
 from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
 from collector.store.engine import Store, open_store
 from collector.store.facts import FactsKeeper
+from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
 from collector.store.turns import Turns, open_turns
@@ -55,10 +57,10 @@ from collector.tls import load_tls
 from collector.tokens import Tokens
 from collector.warm import warm
 from collector.watch import watch_analyzer, watch_commits, watch_follower, watch_judge, watch_retention
-from collector.web import WebServer, WsgiApplication, as_asgi, guarded
+from collector.web import WebServer, WsgiApplication, as_asgi
 from collector.webhook import Webhook
 from cpdd.errors import CpddError
-from cpdd.settings import Settings, flag_of
+from cpdd.settings import Settings, flag_of, networks
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +153,7 @@ class Collector:
         self._tls = load_tls(settings)
         self._rules = parse_rules(settings.redact)
         self._ingest_tokens = Tokens("ingest_tokens", settings.ingest_tokens)
-        self._read_tokens = Tokens("read_tokens", settings.read_tokens)
+        self._login = _login(settings)
         self._inflight = InflightBytes(self._limits.max_inflight_bytes)
         self._senders = Senders(self._limits.max_inflight_bytes)
         self._metrics = Metrics(version("cpdd"))
@@ -159,6 +161,7 @@ class Collector:
         self._loop = LoopThread()
         self.control = Control(settings, self._loop)
         """The sampling service."""
+        self._fresh = Fresh()
         self._committer: Committer | None = None
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
@@ -216,10 +219,10 @@ class Collector:
             turns = self._start_turns(store)
             turn: Share = turns or ALWAYS
             owner = turns.id if turns else ""
-            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn, owner), intake, turn)
-            if turns:
+            if turns:  # before the analyzer: what that announces when it stops is still made
                 self._minutes = MinuteWriter(store, self._settings, turn=turn)
                 self._start_part(self._minutes)
+            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn, owner), intake, turn)
             if self._settings.follow:
                 self._follower = Follower(store, intake, self._settings, turn=turn)
                 self._start_part(self._follower)
@@ -227,7 +230,7 @@ class Collector:
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
-            self._start_web(guarded(self._make_web(Reader(store)), self._read_tokens), listener)
+            self._start_web(self._login.before(self._make_web(Reader(store))), listener)
         self._start_receivers(intake, listeners, grpc)
         self._health.state = State.READY
         log.info("ready", extra={"addresses": self.addresses})
@@ -289,6 +292,7 @@ class Collector:
             linger_ms=settings.commit_linger_ms,
             max_rows=settings.commit_rows,
             max_pending_bytes=self._limits.max_inflight_bytes,
+            fresh=self._fresh if self._make_analyzer else None,
         )
         self._parts.callback(committer.close)
         max_block_bytes = BLOCK_PER_BODY * self._limits.max_body_bytes
@@ -316,6 +320,7 @@ class Collector:
 
     def _start_analyzer(self, analyzer: Analyzer, intake: Intake, share: Share) -> None:
         analyzer.told = self.control.told
+        analyzer.read_first(self._fresh)
         self._start_part(analyzer)
         watch_analyzer(self._metrics, analyzer.progress, intake, share)
         self._analyzer = analyzer
@@ -411,6 +416,12 @@ class Collector:
             "judging": asdict(self._judge.progress) if self._judge else None,
             "retention": asdict(self._retainer.progress) if self._retainer else None,
         }
+
+
+def _login(settings: Settings) -> Login:
+    tokens = Tokens("read_tokens", settings.read_tokens)
+    proxies = Proxies(settings.trusted_user_header, networks(settings.trusted_proxies))
+    return Login(tokens, time.time, proxies, settings.public_url)
 
 
 def _limits(settings: Settings) -> Limits:

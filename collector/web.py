@@ -13,7 +13,6 @@ from waitress import create_server, wasyncore
 
 from collector.receive.answers import Reply
 from collector.receive.asgi import Application, Receive, Scope, Send, content_length, header, respond
-from collector.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -23,24 +22,6 @@ THREADS = 8
 MAX_REQUEST_BYTES = 16 << 20
 """Pages and queries are read; nothing large is sent to them."""
 DRAIN_S = 10
-_WHO = b"these pages need a token: as the password, with any name, or as authorization: Bearer TOKEN\n"
-
-
-def guarded(app: WsgiApplication, tokens: Tokens) -> WsgiApplication:
-    """Return the application for those who show a token; browsers are asked for it as a password, with any name."""
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if tokens.allow(environ.get("HTTP_AUTHORIZATION", "")):
-            return app(environ, start_response)
-        headers = [
-            ("WWW-Authenticate", 'Basic realm="cpdd", charset="UTF-8"'),
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(_WHO))),
-        ]
-        start_response("401 Unauthorized", headers)
-        return [_WHO]
-
-    return answer if tokens.asked_for else app
 
 
 def as_asgi(app: WsgiApplication) -> Application:
@@ -50,6 +31,8 @@ def as_asgi(app: WsgiApplication) -> Application:
         inner: Application = WSGIMiddleware(app, workers=THREADS)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        # WSGI knows X_User and X-User by one name, and a proxy that replaces the one lets the other through.
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if b"_" not in name]
         length = content_length(scope)
         if header(scope, b"transfer-encoding") or (length is None and header(scope, b"content-length")):
             await respond(send, Reply(HTTPStatus.LENGTH_REQUIRED, "text/plain", b"say content-length\n"))

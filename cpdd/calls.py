@@ -15,7 +15,18 @@ from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode
 
 from cpdd.deadlines import DeadlineExceeded
 from cpdd.failures import contained
-from cpdd.names import DEADLINE_MS, FALLBACK, OUTCOME, REQUIREMENT, FallbackKind, Outcome, Requirement
+from cpdd.names import (
+    ATTEMPT,
+    DEADLINE_MS,
+    FALLBACK,
+    GROUP,
+    OUTCOME,
+    QUORUM,
+    REQUIREMENT,
+    FallbackKind,
+    Outcome,
+    Requirement,
+)
 from cpdd.requirement import declare
 
 _Value = TypeVar("_Value")
@@ -31,6 +42,21 @@ class Declaration(Generic[_Value]):
     fallback: Callable[[], _Value] | None = None
     fallback_kind: FallbackKind | None = None
     deadline_s: float | None = None
+    group: str | None = None
+    """The calls of one caller that share it stand in for each other."""
+    quorum: int | None = None
+    """How many of the group have to succeed."""
+    attempt: int | None = None
+    """Which try of one call this is, from 1."""
+
+    def __post_init__(self) -> None:
+        if self.group == "":
+            raise ValueError(f"cpdd.{self.requirement}: group is empty\nhint: name what its calls are for each other")
+        if self.quorum is not None and self.group is None:
+            raise ValueError(f"cpdd.{self.requirement}: quorum={self.quorum} of which group?\nhint: add group=")
+        for name, number in (("quorum", self.quorum), ("attempt", self.attempt)):
+            if number is not None and number < 1:
+                raise ValueError(f"cpdd.{self.requirement}: {name}={number} is less than 1")
 
     def attributes(self) -> dict[str, str | int]:
         """Return the attributes that the call's span starts with."""
@@ -39,6 +65,11 @@ class Declaration(Generic[_Value]):
             said[FALLBACK] = self.fallback_kind
         if self.deadline_s is not None:
             said[DEADLINE_MS] = round(self.deadline_s * 1000)
+        if self.group is not None:
+            said[GROUP] = self.group
+            said[QUORUM] = self.quorum or 1
+        if self.attempt is not None:
+            said[ATTEMPT] = self.attempt
         return said
 
 

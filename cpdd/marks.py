@@ -134,7 +134,13 @@ class Mark(Generic[_Value]):
         return f"{self._declaration.requirement} in {function}"
 
 
-def mandatory(name: str | None = None) -> Mark[Never]:
+def mandatory(
+    name: str | None = None,
+    *,
+    group: str | None = None,
+    quorum: int | None = None,
+    attempt: int | None = None,
+) -> Mark[Never]:
     """Declare the calls made inside mandatory: the operation cannot do without them.
 
         with cpdd.mandatory():
@@ -145,12 +151,22 @@ def mandatory(name: str | None = None) -> Mark[Never]:
 
     Args:
         name: of the span; by default the decorated function, or `mandatory in` the function around the block.
+        group: calls of one operation that share it stand in for each other: replicas of which some must answer.
+        quorum: how many of the group must succeed; 1 where it is not given.
+        attempt: which try of the call this is, from 1, for who reads the trace.
     """
-    return Mark(Declaration("mandatory"), name)
+    return Mark(Declaration("mandatory", group=group, quorum=quorum, attempt=attempt), name)
 
 
 @overload
-def optional(name: str | None = None, *, deadline_s: float | None = None) -> Mark[Never]: ...
+def optional(
+    name: str | None = None,
+    *,
+    deadline_s: float | None = None,
+    group: str | None = None,
+    quorum: int | None = None,
+    attempt: int | None = None,
+) -> Mark[Never]: ...
 
 
 @overload
@@ -160,6 +176,9 @@ def optional(
     fallback: Callable[[], _Value],
     fallback_kind: FallbackKind = "default",
     deadline_s: float | None = None,
+    group: str | None = None,
+    quorum: int | None = None,
+    attempt: int | None = None,
 ) -> Mark[_Value]: ...
 
 
@@ -170,6 +189,9 @@ def optional(
     fallback: _Value,
     fallback_kind: FallbackKind = "default",
     deadline_s: float | None = None,
+    group: str | None = None,
+    quorum: int | None = None,
+    attempt: int | None = None,
 ) -> Mark[_Value]: ...
 
 
@@ -179,6 +201,9 @@ def optional(
     fallback: Any = _NO_FALLBACK,
     fallback_kind: FallbackKind | None = None,
     deadline_s: float | None = None,
+    group: str | None = None,
+    quorum: int | None = None,
+    attempt: int | None = None,
 ) -> Mark[Any]:
     """Declare the calls made inside optional: the operation can do without them.
 
@@ -192,8 +217,10 @@ def optional(
         fallback_kind: `default` (an empty answer), `cache` (an older one) or `degraded` (a simpler one).
         deadline_s: a plain function runs in a pool of threads and is abandoned when time is up; a coroutine is
             cancelled. Raises DeadlineExceeded, a TimeoutError, where there is no fallback. Not for `with` blocks.
+        group, quorum, attempt: as of `mandatory`.
     """
     if fallback is _NO_FALLBACK:
-        return Mark(Declaration("optional", None, "none", deadline_s), name)
+        return Mark(Declaration("optional", None, "none", deadline_s, group, quorum, attempt), name)
     answer = fallback if callable(fallback) else lambda: fallback
-    return Mark(Declaration("optional", answer, fallback_kind or "default", deadline_s), name)
+    kind = fallback_kind or "default"
+    return Mark(Declaration("optional", answer, kind, deadline_s, group, quorum, attempt), name)

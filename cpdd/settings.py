@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -179,6 +180,22 @@ def parse_link_template(value: object) -> str:
     return text
 
 
+LOGS_PARTS = ("trace_id", "span_id", "service", "start", "end", "start_ms", "end_ms")
+"""What an address of logs may have filled in."""
+
+
+def parse_logs_template(value: object) -> str:
+    """Return an address with places to fill in, or "" for none; its host is given."""
+    text = parse_text(value).strip()
+    if not text:
+        return ""
+    if not re.match(r"https?://[A-Za-z0-9.-]+(?::\d+)?/", text):
+        raise ValueError(f"{value!r} does not begin with http:// or https:// and a host")
+    if set("{}") & set(re.sub(r"\{(" + "|".join(LOGS_PARTS) + r")\}", "", text)):
+        raise ValueError(f"{value!r}: what is filled in is one of {', '.join(f'{{{part}}}' for part in LOGS_PARTS)}")
+    return text
+
+
 def parse_web_address(value: object) -> str:
     """Return an address of http or https, or "" for none."""
     text = parse_text(value).strip()
@@ -186,6 +203,33 @@ def parse_web_address(value: object) -> str:
     if text and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError(f"{value!r} is no address that begins with http:// or https://")
     return text
+
+
+def parse_header_name(value: object) -> str:
+    """Return the name of a header, or "" for none. Underscores are refused, as by servers."""
+    text = parse_text(value).strip()
+    if text and not re.fullmatch(r"[A-Za-z0-9-]+", text):
+        raise ValueError(f"{value!r} is no name of a header: letters, digits and dashes")
+    return text
+
+
+def parse_networks(value: object) -> str:
+    """Return addresses and networks with commas between, as they came.
+
+    >>> parse_networks("10.0.0.7, fd00::/8")
+    '10.0.0.7, fd00::/8'
+    """
+    text = parse_text(value)
+    try:
+        networks(text)
+    except ValueError as error:
+        raise ValueError(f"{error}: addresses or networks such as 10.0.0.7, 10.1.0.0/16") from None
+    return text
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks that a text lists; raises ValueError for what is none."""
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
 
 
 def one_of(*words: str) -> Parse:
@@ -441,6 +485,13 @@ class Settings:
         help="How: text (for people) or json (an object a line)",
         parse=one_of("text", "json"),
     )
+    logs_link: str = option(
+        "",
+        env="CPDD_LOGS_LINK",
+        help="Address of the logs of a trace or a span: {trace_id}, {span_id}, {service}, {start}, {end} (ISO 8601), "
+        "{start_ms}, {end_ms} (Unix) are filled in",
+        parse=parse_logs_template,
+    )
     tls_cert: str = option(
         "",
         env="CPDD_TLS_CERT",
@@ -460,6 +511,19 @@ class Settings:
         env="CPDD_READ_TOKENS",
         help="What readers of pages and of the query API must bring, likewise; empty: everybody may read",
         secret=hide_tokens,
+    )
+    trusted_user_header: str = option(
+        "",
+        env="CPDD_TRUSTED_USER_HEADER",
+        help="Header in which a proxy of yours says who reads the pages, such as X-Forwarded-User; "
+        "who does not come through it needs a token. Empty: no proxy is believed",
+        parse=parse_header_name,
+    )
+    trusted_proxies: str = option(
+        "127.0.0.1,::1",
+        env="CPDD_TRUSTED_PROXIES",
+        help="Addresses or networks of these proxies, with commas between",
+        parse=parse_networks,
     )
     control_token: str = option(
         "",

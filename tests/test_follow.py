@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import clickhouse_connect
@@ -215,3 +216,8 @@ def test_attributes_that_are_no_maps_are_refused(exporter: Client, port: int) ->
 def test_what_is_no_table_of_a_server_is_refused(dsn: str) -> None:
     with pytest.raises(InvalidStoreAddress, match="a table of a ClickHouse server is followed"):
         ExporterTable(dsn)
+
+
+def test_a_start_that_names_no_table_is_refused_at_once(tmp_path: Path) -> None:
+    with open_store("chdb://", tmp_path) as store, pytest.raises(InvalidStoreAddress):
+        Follower(store, Intake(lambda batch: Future(), 1 << 26), Settings(follow="http://host/otel"))

@@ -246,7 +246,7 @@ def test_a_deadline_that_a_span_declares_is_held_against_the_calls_below_it(cour
             for i in range(40)
         ]
     )
-    said = {"cpdd.call.deadline_ms": "200", "cpdd.call.fallback": "cache"}
+    said = {"cpdd.call.deadline_ms": "200", "cpdd.call.fallback": "cache", "cpdd.call.group": "prices"}
     with closing(Committer(court.store, linger_ms=0)) as committer:
         committer.submit(encode([Span(1, 1, name="mark prices", kind=1, start=start, attributes=said)])).result(30)
 
@@ -259,7 +259,7 @@ def test_a_deadline_that_a_span_declares_is_held_against_the_calls_below_it(cour
     detail = Reader(court.store).journey("check out", Window(start, start + 2 * MINUTE_NS))
     assert detail is not None
     assert {edge.callee.operation: edge.said for edge in detail.edges} == {
-        "mark prices": Said(200_000_000, "cache"),
+        "mark prices": Said(200_000_000, "cache", "prices", 1),
         "POST /discounts": NOTHING_SAID,
     }
 

@@ -8,7 +8,6 @@ import grpc
 import pytest
 
 from collector.tokens import ANYBODY, Tokens, TokensUnreadable
-from collector.web import guarded
 from tests.receive.loopback import PROTOBUF, FakePipeline, serve_grpc, serve_http
 
 TWO = Tokens("ingest_tokens", "new, old")
@@ -85,18 +84,3 @@ def test_spans_over_grpc_need_a_token():
 
     assert answer == b""
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-
-
-def test_pages_ask_browsers_for_a_password_and_programs_for_a_bearer():
-    def pages(environ: object, start_response: object) -> list[bytes]:
-        return [b"pages"]
-
-    told: list[tuple[str, object]] = []
-    app = guarded(pages, TWO)
-
-    refused = app({}, lambda status, headers: told.append((status, dict(headers)["WWW-Authenticate"])))
-
-    assert told == [("401 Unauthorized", 'Basic realm="cpdd", charset="UTF-8"')]
-    assert refused != [b"pages"]
-    assert app({"HTTP_AUTHORIZATION": basic("new")}, None) == [b"pages"]
-    assert guarded(pages, ANYBODY) is pages

@@ -1,5 +1,6 @@
 """The web server runs whatever application it is given, and lets go of it in order."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from collector.listen import Endpoint, bind, port_of
-from collector.web import WebServer
+from collector.web import WebServer, as_asgi
 from tests.receive.loopback import HOST, WAIT_S, wait_until_closed
 
 UI = Endpoint("ui", "pages")
@@ -75,3 +76,25 @@ def test_many_readers_are_served_at_once():
     server.stop()
 
     assert pages == [b"hello from /"] * 200
+
+
+def test_a_header_with_an_underscore_is_no_other_header():
+    """WSGI has one name for both, and a proxy that replaces the one lets the other through."""
+    seen: list[dict[str, Any]] = []
+
+    def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        seen.append(environ)
+        return hello(environ, start_response)
+
+    headers = [(b"host", b"cpdd.example"), (b"x_forwarded_user", b"root"), (b"x-other", b"kept")]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "http_version": "1.1"}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: object) -> None: ...
+
+    asyncio.run(as_asgi(pages)({**scope, "headers": headers}, receive, send))
+
+    assert "HTTP_X_FORWARDED_USER" not in seen[0]
+    assert seen[0]["HTTP_X_OTHER"] == "kept"

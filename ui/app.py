@@ -26,6 +26,7 @@ from ui.views import (
     boost,
     changes,
     compare,
+    contracts,
     downloads,
     escalation_finding,
     escalation_pages,
@@ -34,9 +35,11 @@ from ui.views import (
     jaeger_api,
     journey,
     journeys,
+    login,
     openapi,
     sampling,
     search,
+    service,
     services,
     system,
     trace,
@@ -45,6 +48,7 @@ from ui.views import (
     what_if,
     words,
 )
+from ui.views.boosts import Boosts
 from ui.views.errors import NothingThere, PageError
 from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
@@ -61,12 +65,14 @@ PAGES = (
     examples.PAGE,
     compare.PAGE,
     what_if.PAGE,
+    contracts.PAGE,
     findings.PAGE,
     trace.PAGE,
     trace_window.PAGE,
     trace_pair.PAGE,
     search.PAGE,
     services.PAGE,
+    service.PAGE,
     sampling.PAGE,
     boost.PAGE,
     system.PAGE,
@@ -104,7 +110,7 @@ def create_app(
     settings: UiSettings,
     clock: Callable[[], int] = time.time_ns,
     read_sampling: sampling.ReadSampling = lambda: None,
-    boosts: boost.Boosts | None = None,
+    boosts: Boosts | None = None,
     read_system: system.ReadSystem = lambda: None,
     pins: changes.Keeping | None = None,
 ) -> Flask:
@@ -142,6 +148,7 @@ def create_app(
     downloads.add_routes(app, reader)
     escalation_pages.add_routes(app, visit)
     changes.add_routes(app, boosts, pins, form_token)
+    login.add_routes(app)
     jaeger_api.add_routes(app, reader, clock)
     app.register_error_handler(Exception, _failure)
     app.after_request(_finish)
@@ -154,8 +161,10 @@ def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> Non
         address=address,
         markdown=to_markdown,
         needed_words=needed_words,
+        share_failed=service.share_failed,
         weighted=units.weighted,
         clock=units.clock,
+        clock_to_minute=units.clock_to_minute,
         words=words,
         length_words=length_words,
         range_choices=CHOICES,
@@ -171,6 +180,14 @@ def _digest_of_looks(form_token: str) -> str:
     for template in sorted((Path(__file__).parent / "templates").glob("*.html")):
         digest.update(template.read_bytes())
     return digest.hexdigest()
+
+
+def _digest_of_visitor() -> str:
+    """Return what tells pages of different visitors apart, "" for those of whom pages say nothing."""
+    seen = login.visitor()
+    if not (seen.user or seen.can_log_out):
+        return ""
+    return hashlib.blake2b(f"{seen.can_log_out} {seen.user}".encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 def _add_page(app: Flask, page: Page, visit: Callable[[], Visit]) -> None:
@@ -213,11 +230,11 @@ def _answer(page: Page, value: object, now_unix_nano: int, twin: str) -> AnyResp
     if not twin:
         response = Response(body, mimetype=_JSON)
     else:
-        tag += f"-{current_app.config['LOOKS']}"
+        tag += f"-{current_app.config['LOOKS']}{_digest_of_visitor()}"
         known = request.if_none_match.contains_weak(tag)
         response = Response(status=304) if known else _draw(page, value, now_unix_nano, twin)
     response.set_etag(tag, weak=True)
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Cache-Control"] = "private, no-cache"
     return response.make_conditional(request)
 
 

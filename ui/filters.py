@@ -15,6 +15,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "whole_percent": units.whole_percent,
     "count": units.count,
     "rate": units.rate,
+    "times": units.times,
     "moment": units.moment,
     "exact_moment": units.exact_moment,
     "shown": text.shown,

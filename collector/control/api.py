@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -35,6 +36,8 @@ MAX_BODY_BYTES = 4 << 20
 BODY_S = 10.0
 CHANGES_PER_S, CHANGES_BURST = 5.0, 50
 MAX_NAME_CHARS = 256
+MAX_ENCODED = 64
+"""Documents, of some MB at most, that are kept as they were sent."""
 
 _STATUSES: Mapping[type[CpddError], HTTPStatus] = {
     PolicyError: HTTPStatus.BAD_REQUEST,
@@ -85,13 +88,14 @@ class ControlApp:
         self._proposer = proposer or Proposer(service)
         self._guard = guard
         self._changes = Bucket(CHANGES_PER_S, CHANGES_BURST, service.now_s)
+        self._encoded = _Encoded()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = _caller(scope)
         try:
             self._guard.check(caller)
             if scope["path"] == "/v1/policies/stream" and scope["method"] == "GET":
-                await self._stream(scope, receive, send)
+                await self._stream(scope, receive, send, caller)
                 return
             reply = await self._answer(scope, receive, caller)
         except Forbidden as refusal:
@@ -109,7 +113,7 @@ class ControlApp:
             case "GET", "/sampling" | "/api/sampling":
                 return _json(strategy_json(self._service.tell(query.one("service"))))
             case "GET", "/v1/policies":
-                return await self._policies(query, header(scope, b"if-none-match"))
+                return await self._policies(query, header(scope, b"if-none-match"), caller)
             case "GET", "/v1/strategies":
                 return _json(self._service.strategies())
             case "GET", "/v1/proposals":
@@ -117,6 +121,7 @@ class ControlApp:
             case "GET", "/v1/state":
                 return _json(await state_of(self._service))
             case "POST", "/v1/status":
+                self._guard.check_report(caller)
                 report = read_report(await self._body(receive, caller))
                 return _json({"leases": await self._service.report(report)})
         if scope["method"] in ("POST", "DELETE"):
@@ -167,14 +172,14 @@ class ControlApp:
         except orjson.JSONDecodeError as error:
             raise PolicyError(f"not valid JSON: {error}", "the body") from None
 
-    async def _policies(self, query: Query, known: str) -> Reply:
+    async def _policies(self, query: Query, known: str, caller: Caller) -> Reply:
         """The policies of one service, at once or when they have changed; without a service those that people wrote."""
         service = query.one("service", "")
         if not service:
             book = self._service.book
             policies = [policy_json(policy) for policy in book.policies.values()]
             return _json({"version": book.version, "policies": policies})
-        instance = query.one("instance", "")
+        instance = query.one("instance", "") if self._guard.may_report(caller) else ""
         document = self._service.document(service)
         wait_s = query.number("wait")
         if wait_s and known == _tag(document):
@@ -186,12 +191,18 @@ class ControlApp:
                         document = self._service.document(service)
         if known == _tag(document):
             return Reply(HTTPStatus.NOT_MODIFIED, JSON_TYPE, b"", (("etag", known),))
-        return _json(document_json(document), headers=(("etag", _tag(document)), ("cache-control", "no-cache")))
+        headers = (("etag", _tag(document)), ("cache-control", "no-cache"))
+        return _json(self._encoded.json(document), headers=headers)
 
-    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Server-sent events: policies when they change, leases, a heartbeat, until either side goes away."""
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        """Server-sent events: policies when they change, leases, a heartbeat, until either side goes away.
+
+        Who may not report is nobody: told the policies, granted nothing, and in no list of clients.
+        """
         query = Query(scope)
         service, instance = query.one("service"), query.one("instance")
+        if not self._guard.may_report(caller):
+            instance = ""
         known = header(scope, b"last-event-id")
         headers = [
             (b"content-type", b"text/event-stream"),
@@ -202,6 +213,7 @@ class ControlApp:
         granted: dict[str, int] = {}
         try:
             with self._service.stream(service, instance) as stream:
+                gone.add_done_callback(lambda _: stream.changed.set())
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 while not self._service.ending and not gone.done():
                     stream.changed.clear()
@@ -209,19 +221,35 @@ class ControlApp:
                     events = b":\n\n"
                     if _id(document) != known:
                         known = _id(document)
-                        events = _event("policies", known, document_json(document))
-                    leases = self._service.leases_of(service, instance)
+                        events = _event("policies", known, self._encoded.json(document))
+                    leases = self._service.leases_of(service, instance) if instance else {}
                     if leases != granted:
                         granted = leases
                         events += _event("leases", "", {"leases": leases})
                     await send({"type": "http.response.body", "body": events, "more_body": True})
-                    changed = asyncio.ensure_future(stream.changed.wait())
-                    await asyncio.wait((changed, gone), timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HEARTBEAT_S):
+                            await stream.changed.wait()
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             gone.cancel()
+
+
+class _Encoded:
+    """Documents as JSON values: policies are encoded once, however many clients they go to."""
+
+    def __init__(self) -> None:
+        self._policies: dict[str, orjson.Fragment] = {}
+
+    def json(self, document: Document) -> dict[str, Any]:
+        policies = self._policies.get(document.hash)
+        if policies is None:
+            if len(self._policies) >= MAX_ENCODED:
+                self._policies.clear()
+            policies = orjson.Fragment(orjson.dumps([policy_json(policy) for policy in document.policies]))
+            self._policies[document.hash] = policies
+        return document_json(replace(document, policies=())) | {"policies": policies}
 
 
 async def _whole(receive: Receive) -> bytes:

@@ -44,6 +44,8 @@ class Guard:
     bound_to: str
     tokens: Tokens = ANYBODY
     """What changes must bring; where none is asked for, they must come from this machine."""
+    senders: Tokens = ANYBODY
+    """What reports must bring, as spans must; where none is asked for, everybody may report."""
 
     def check(self, caller: Caller) -> None:
         """Raise Forbidden for a request that a foreign web page may have made."""
@@ -78,6 +80,22 @@ class Guard:
                 HTTPStatus.FORBIDDEN,
                 f"changes from another machine ({caller.peer or 'unknown'}) need a token, and this server has none",
                 "start it with CPDD_CONTROL_TOKEN set",
+            )
+
+    def may_report(self, caller: Caller) -> bool:
+        """Return whether somebody may say what a program samples, and be granted traces of boosts."""
+        return self.senders.allow(caller.authorization) or (
+            self.tokens.asked_for and self.tokens.allow(caller.authorization)
+        )
+
+    def check_report(self, caller: Caller) -> None:
+        """Raise Forbidden for a report by somebody who may not send spans either."""
+        if not self.may_report(caller):
+            raise Forbidden(
+                HTTPStatus.UNAUTHORIZED,
+                "a report needs a token that spans are sent with",
+                "authorization: Bearer …; the sampler takes it from OTEL_EXPORTER_OTLP_HEADERS where spans go to the "
+                "same host, or from token=… in OTEL_TRACES_SAMPLER_ARG",
             )
 
 

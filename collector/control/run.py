@@ -11,6 +11,7 @@ from collector.control.proposals import Proposer, proposal_json
 from collector.control.requests import BoostRequest
 from collector.control.service import Boosted, SamplingService
 from collector.control.state import state_of
+from collector.control.told_keeper import ToldKeeper
 from collector.core.findings.model import JourneySeen
 from collector.core.sampling.proposals import Proposal
 from collector.core.sampling.roots import Root
@@ -22,6 +23,7 @@ from collector.store.engine import Store
 from collector.store.journey_shares import JourneyShares
 from collector.store.roots import RootFinder
 from collector.store.sampling_log import SamplingLog
+from collector.store.sampling_told import ToldLog
 from collector.store.trace_costs import TraceCosts
 from collector.tokens import Tokens
 from cpdd.errors import CpddError
@@ -44,11 +46,16 @@ class Control:
     def __init__(self, settings: Settings, loop: LoopThread) -> None:
         self._settings = settings
         self._loop = loop
-        self._guard = Guard(settings.host, Tokens("control_token", settings.control_token))
+        self._guard = Guard(
+            settings.host,
+            Tokens("control_token", settings.control_token),
+            Tokens("ingest_tokens", settings.ingest_tokens),
+        )
         self.told = Told()
         """What clients were told, which the analyzer weighs traces by."""
         self._service: SamplingService | None = None
         self._proposer: Proposer | None = None
+        self._told_keeper: ToldKeeper | None = None
         self._manager: SamplingManager | None = None
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="cpdd-sampling")
 
@@ -85,6 +92,8 @@ class Control:
             read_rarest=JourneyShares(store).read,
         )
         await service.begin()
+        self._told_keeper = ToldKeeper(self.told, ToldLog(store), self._workers, is_shared=not store.embedded)
+        await self._told_keeper.begin()
         return service
 
     def end_streams(self) -> None:
@@ -99,6 +108,8 @@ class Control:
         self.end_streams()
         if self._manager is not None:
             self._manager.stop()
+        if self._told_keeper is not None:
+            self._loop.run(self._told_keeper.end())
         self._workers.shutdown()
 
     def strategy(self, service: str) -> Strategy:

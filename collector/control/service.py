@@ -1,6 +1,7 @@
 """The sampling service: policies changed, pushed, reported on. Lives in the loop thread; storing is done elsewhere.
 
-change ----> book ----> log in the store ----> every stream whose document is a new one
+change ----> book ----> every stream whose document is a new one
+               `------> log in the store ----> the answer; where it takes nothing, all of it back
 report ----> fleet ---> shares of budgets ---> likewise
                   `---> leases of boosts ----> the answer, and the instance's stream
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from collector.control.clock import SteadyClock
@@ -26,6 +28,7 @@ from collector.core.sampling.policies import (
     UnknownPolicy,
     document_for,
     is_live,
+    share_of,
     strategy_for,
 )
 from collector.core.sampling.roots import Root
@@ -63,16 +66,17 @@ class Roots(Protocol):
 
     def find(self, service: str, operation: str = "", below: str = "") -> list[Root]: ...
 
+    def operations(self, service: str) -> list[str]: ...
+
 
 class NoRoots(CpddError):
     """Nobody knows what would have to be boosted."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, doubt: str = "") -> None:
+        """Args: doubt: what may be wrong with the name."""
         self.what = what
-        super().__init__(
-            f"no root operation is known that reaches {what}\n"
-            "hint: traces of it must have been collected; name a root operation, or boost from here down"
-        )
+        hint = doubt or "traces of it must have been collected; name a root operation, or boost from here down"
+        super().__init__(f"no root operation is known that reaches {what}\nhint: {hint}")
 
 
 class TooManyRoots(CpddError):
@@ -112,6 +116,8 @@ class Boosted:
     """Whether the targets were found as the roots of what was asked for."""
     clients: int
     """Instances of the targets' services that are pushed to now."""
+    doubt: str = ""
+    """What may be wrong with what was asked for: a name that nobody has heard of."""
 
 
 class SamplingService:
@@ -206,6 +212,14 @@ class SamplingService:
         """Return what Jaeger clients of a service sample by now."""
         return strategy_for(self.document(service), service, self._fleet.operations(service), self.baseline)
 
+    def share(self, service: str, operation: str, baseline: float) -> float:
+        """Return the share of an operation that its clients, whose baseline is known, keep now."""
+        return share_of(self.document(service), service, operation, baseline, self._has_room)
+
+    def _has_room(self, lease: str) -> bool:
+        held = self._leases.get(lease)
+        return held is not None and held.used_in_all < held.total
+
     def unweighted(self) -> list[str]:
         """Return the services whose traces lately came without the weights that their clients write."""
         return self._told.unweighted(self.now_ms() * 1_000_000)
@@ -244,10 +258,10 @@ class SamplingService:
         """Return how many traces an instance may have added by now under each live boost, topped up."""
         granted = {}
         for policy in self._book.concerning(service):
-            if policy.max_traces is None or not is_live(policy, self.now_ms()):
+            lease = self._leases.get(policy.lease)  # none before the boost is written down
+            if policy.max_traces is None or lease is None or not is_live(policy, self.now_ms()):
                 continue
-            live = self._fleet.live(service)
-            granted[policy.lease] = self._leases[policy.lease].top_up(instance, live)
+            granted[policy.lease] = lease.top_up(instance, self._fleet.live(service))
         if granted:
             self._reserve()
         return granted
@@ -313,7 +327,7 @@ class SamplingService:
             return replace(before.put(policies, now_ms), version=book.version + 1)
 
         version = await self._change("boost", request.id, request.author, request.reason, words, edit)
-        return self._boosted(policies, version, found)
+        return replace(self._boosted(policies, version, found), doubt="" if roots else await self._doubt(request))
 
     async def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         """Return what a boost would be of, and whether that was found as the roots of it. Raises as `boost` does."""
@@ -367,10 +381,22 @@ class SamplingService:
         what = " ".join(part for part in (request.service, request.operation) if part)
         what += f" from {request.caller}" if request.caller else ""
         if not targets:
-            raise NoRoots(what)
+            raise NoRoots(what, await self._doubt(request))
         if len(targets) > MAX_TARGETS:
             raise TooManyRoots(what, len(targets))
         return targets, targets != [asked]
+
+    async def _doubt(self, request: BoostRequest) -> str:
+        """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
+        service, operation = request.service, request.operation
+        if not operation or operation in self._fleet.operations(service):
+            return ""
+        known = {*self._fleet.operations(service), *await self._outside(lambda: self._roots.operations(service))}
+        if not known or operation in known:
+            return ""
+        near = get_close_matches(operation, sorted(known), n=3, cutoff=0.4) or sorted(known)[:3]
+        more = " and others" if len(known) > len(near) else ""
+        return f"{service} has not been seen to have {operation!r}; it has {', '.join(map(repr, near))}{more}"
 
     def _boosted(self, policies: Sequence[Policy], version: int, found: bool) -> Boosted:
         services = {str(policy.matchers[0].text) for policy in policies}
@@ -391,16 +417,27 @@ class SamplingService:
     async def _change(
         self, action: str, policy_id: str, author: str, reason: str, words: str, edit: Callable[[Book], Book]
     ) -> int:
-        """Change the book: written to the log first, then in force."""
+        """Change the book: in force at once, and answered when it is written to the log.
+
+        Nothing is added under a boost that counts before that. What cannot be written is taken back.
+        """
         async with self._changing:
             book = edit(self._book)
             change = Change(book.version, self.now_ms(), action, policy_id, author, reason, words)
             reserved = self._first_reserved(book)
-            await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
-            self._book, self._reserved = book, reserved
-            self._keep_what_is_left(book.policies.values())
-            log.info("sampling policies changed", extra={"version": book.version, "change": words})
+            before, self._book = self._book, book
             self._refresh()
+            try:
+                await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
+            except BaseException:
+                self._book = before
+                self._refresh()
+                raise
+            self._reserved = reserved
+            self._keep_what_is_left(book.policies.values())
+            if self._leases:
+                self._notify(self._streams)
+            log.info("sampling policies changed", extra={"version": book.version, "change": words})
             return book.version
 
     def _first_reserved(self, book: Book) -> dict[str, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.core.adoption import with_adopted_roots
+from collector.core.distinct import number_rows
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
 from collector.core.spans import (
@@ -99,29 +100,28 @@ def _assemble(batch: SpanBatch, policy: PathPolicy, reporting_services: frozense
     work = len(batch)
     order, first = load("group", work).group_rows(batch.trace_id_high, batch.trace_id_low, _SEED)
     order, first, cut = _bounded(batch, order, first)
-    built = _build(batch, policy, reporting_services, order, first, np.empty((0, 0), np.int64))
-    if len(built[-3]) == 1 and len(first) > 1:
-        built = _build(batch, policy, reporting_services, order, first, _copy_keys(batch))
-    (
-        row, parent, start, end, shift, flags, relation, root_kind, server_half,
-        children, child_first, topo, node_first, target, tick,
-    ) = built  # fmt: skip
+    nodes, built = _build(batch, policy, reporting_services, order, first, np.empty((0, 0), np.int64))
+    if len(built[0]) == 1 and len(first) > 1:
+        nodes, built = _build(batch, policy, reporting_services, order, first, _copy_keys(batch))
+    node_first, target, tick = built
+    count = int(node_first[-1])
+    row, flags = nodes.row[:count], nodes.flags[:count]
     flags[target[cut]] |= bits.TRACE_CUT
     return Forest(
         row=row,
-        parent=parent,
-        start=start,
-        end=end,
-        shift=shift,
+        parent=nodes.parent[:count],
+        start=nodes.start[:count],
+        end=nodes.end[:count],
+        shift=nodes.shift[:count],
         flags=flags,
-        relation=relation,
-        root_kind=root_kind,
-        server_half=server_half,
+        relation=nodes.relation[:count],
+        root_kind=nodes.root_kind[:count],
+        server_half=nodes.server_half[:count],
         span_id=batch.span_id[row],
         kind=batch.kind[row],
-        topo=topo,
-        child_first=child_first,
-        children=children,
+        topo=nodes.topo[:count],
+        child_first=nodes.child_first[: count + 1],
+        children=nodes.children[: nodes.child_first[count]],
         first=node_first,
         target=target,
         tick=tick,
@@ -160,8 +160,10 @@ def _build(
     order: IntColumn,
     first: IntColumn,
     keys: IntColumn,
-) -> tuple[Any, ...]:
-    return load("assemble", len(batch)).assemble_traces(  # type: ignore[no-any-return]
+) -> tuple[Any, tuple[IntColumn, IndexColumn, IntColumn]]:
+    kernels = load("assemble", len(batch))
+    nodes = kernels.make_nodes(len(order))
+    return nodes, kernels.assemble_traces(
         order,
         first,
         batch.span_id,
@@ -180,6 +182,7 @@ def _build(
         policy.max_skew_ns,
         policy.overflow == "clip",
         _SEED,
+        nodes,
     )
 
 
@@ -214,15 +217,15 @@ def _ranks(strings: tuple[str, ...]) -> IndexColumn:
 def _table_ranks(table: Resources | Scopes, ranks: IndexColumn) -> IntColumn:
     """Position of each row's values among those of all rows, in order; equal rows have one position."""
     texts = [column for name, column in table.columns().items() if name not in ("at", "size")]
-    values = np.column_stack([ranks[column] for column in texts])
-    return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    values = np.column_stack([ranks[column] for column in texts])  # hosts are several columns
+    return number_rows(list(values.T))[1]
 
 
 def _reporting(batch: SpanBatch, services: frozenset[str] | None) -> FlagColumn:
     """1 for each string that is the name of a service that sends spans."""
     reporting = np.zeros(len(batch.strings) + 1, np.uint8)
     if services is None:
-        reporting[np.unique(batch.service)] = 1
+        reporting[batch.service] = 1
     else:
         reporting[[i for i, text in enumerate(batch.strings) if text in services]] = 1
     return reporting

@@ -50,10 +50,11 @@ def critical_paths(forest: Forest, want_sections: bool = False, target: IntColum
     Source: Zhang et al., CRISP, USENIX ATC 2022; docs/explanation/critical-path.md.
     """
     with np.errstate(over="ignore"):
-        time, time_min, time_max, ambiguous, uncertain, first, sections, section_bounds = load(
-            "walk", len(forest)
-        ).walk_targets(
+        kernels = load("walk", len(forest))
+        times = kernels.make_times(len(forest))
+        ambiguous, uncertain, first, sections = kernels.walk_targets(
             (forest.target if target is None else target).astype(np.int64),
+            forest.first,
             np.diff(forest.first),
             forest.tick,
             forest.start,
@@ -65,16 +66,17 @@ def critical_paths(forest: Forest, want_sections: bool = False, target: IntColum
             forest.children,
             forest.child_first,
             want_sections,
+            times,
         )
     return CriticalPaths(
-        time_ns=time,
-        time_min_ns=time_min,
-        time_max_ns=time_max,
+        time_ns=times.time,
+        time_min_ns=times.time_min,
+        time_max_ns=times.time_max,
         ambiguous_ns=ambiguous,
         uncertain_ns=uncertain,
         section_first=first,
         section_node=sections[:, 0],
         section_reason=sections[:, 1],
-        section_start=section_bounds[:, 0],
-        section_end=section_bounds[:, 1],
+        section_start=sections[:, 2],
+        section_end=sections[:, 3],
     )

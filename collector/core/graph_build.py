@@ -229,7 +229,7 @@ def _with_fallbacks(
 
 
 def _with_said(edges: Mapping[_Key, GraphEdge], said: Mapping[Mark, Said]) -> dict[_Key, GraphEdge]:
-    """Say of spans around calls what they say of deadlines and fallbacks."""
+    """Say of spans around calls what they say of deadlines, fallbacks and groups."""
     return {
         key: replace(edge, said=said.get((edge.callee.service, edge.callee.operation), NOTHING_SAID))
         if edge.kind == "internal"

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from collector.core.formats.jaeger_quick import is_candidate, is_worth_it, translate_with, translator
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.core.formats.jaeger_quick import (
+    BEGINNING_BYTES,
+    is_candidate,
+    is_worth_it,
+    translate_joined,
+    translator,
+)
 from collector.core.spans import SpanBatch
 from collector.core.wire import MalformedRequest, decode_traces
 from collector.receive.files import DEFAULT_MAX_BYTES, STDIN, FileSpans, UnreadableFile, read_spans
@@ -43,69 +52,95 @@ def read_many(
     alone = read_alone or (lambda path, read_before: read_spans(path, None, max_bytes, read_before))
     read_before = 0
     for group in _groups(paths, min(MAX_SMALL_BYTES, max_bytes)):
-        requests = _translate([body for _, body in group], read_before)
-        for plain, some in groupby(zip(group, requests, strict=True), key=lambda each: each[1] is not None):
+        out, ends = _translate(group, read_before)
+        begin = 0
+        for plain, some in groupby(zip(group.paths, group.sizes, ends, strict=True), key=lambda each: each[2] >= 0):
             run = list(some)
-            batch = _decode([request for _, request in run if request is not None]) if plain else None
+            batch = _decode(out[begin : run[-1][2]].tobytes()) if plain else None
+            begin = max(begin, run[-1][2])
             if batch is not None:
-                yield FilesRead(tuple(path for (path, _), _ in run), FileSpans(batch, 0, (), ()))
-                read_before += sum(len(body) for (_, body), _ in run)
+                yield FilesRead(tuple(path for path, _, _ in run), FileSpans(batch, 0, (), ()))
+                read_before += sum(size for _, size, _ in run)
                 continue
-            for (path, _), _ in run:
+            for path, _, _ in run:
                 yield FilesRead((path,), _or_error(alone, path, read_before))
                 read_before += os.path.getsize(path) if path != STDIN and os.path.exists(path) else 0
 
 
-def _groups(paths: Sequence[str], max_small_bytes: int) -> Iterator[list[tuple[str, bytes]]]:
-    """The files with their bytes, none for those that have to be read alone; up to a size that memory does not mind."""
-    group: list[tuple[str, bytes]] = []
-    size = 0
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Files, and the texts of those that may be read together, behind one another: in one piece of memory, since every
+    page that is touched for the first time costs as much as reading a file of its size."""
+
+    text: NDArray[np.uint8]
+    paths: list[str]
+    sizes: list[int]
+    """0 for those that have to be read alone."""
+
+
+def _groups(paths: Sequence[str], max_small_bytes: int) -> Iterator[_Group]:
+    """The files, up to a size that memory does not mind."""
+    group, used = _new_group(), 0
     for path in paths:
-        body = _plain_bytes(path, max_small_bytes) if len(paths) > 1 else b""
-        if size + len(body) > MAX_GROUP_BYTES:
-            yield group
-            group, size = [], 0
-        group.append((path, body))
-        size += len(body)
-    if group:
+        size = _read_plain(path, group.text, used, max_small_bytes) if len(paths) > 1 else 0
+        if used and used + size > MAX_GROUP_BYTES:
+            full, group = group, _new_group()
+            group.text[:size] = full.text[used : used + size]
+            used = 0
+            yield full
+        group.paths.append(path)
+        group.sizes.append(size)
+        used += size
+    if group.paths:
         yield group
 
 
-def _plain_bytes(path: str, max_bytes: int) -> bytes:
-    """The bytes of a small file that looks like Jaeger's JSON, none for any other, and for one that cannot be read."""
+def _new_group() -> _Group:
+    return _Group(np.empty(MAX_GROUP_BYTES + MAX_SMALL_BYTES + 1, np.uint8), [], [])
+
+
+def _read_plain(path: str, text: NDArray[np.uint8], at: int, max_bytes: int) -> int:
+    """Read a small file that looks like Jaeger's JSON; return its size, 0 for any other and where it cannot be read.
+
+    Args:
+        text: takes the file from `at` on, and a byte more, which tells that it has grown.
+    """
     if path == STDIN:
-        return b""
+        return 0
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
-        return b""
+        return 0
     try:
         facts = os.fstat(file)
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > max_bytes:
-            return b""
-        body = os.read(file, facts.st_size + 1)
+            return 0
+        size = os.readv(file, [text[at : at + facts.st_size + 1].data])
     except OSError:
-        return b""
+        return 0
     finally:
         os.close(file)
-    return body if len(body) == facts.st_size and is_candidate(body) else b""
+    beginning = text[at : at + min(size, BEGINNING_BYTES)].tobytes()
+    return size if size == facts.st_size and is_candidate(beginning) else 0
 
 
-def _translate(bodies: Sequence[bytes], read_before: int) -> list[bytes | None]:
-    """The OTLP request that each document makes; None for those that have to be read alone."""
-    requests: list[bytes | None] = [None] * len(bodies)
-    plain = [index for index, body in enumerate(bodies) if body]
-    if plain and is_worth_it(read_before + sum(map(len, bodies))):
-        translated = translate_with(translator(compiled=True), [bodies[index] for index in plain])
-        for index, request in zip(plain, translated, strict=True):
-            requests[index] = request
-    return requests
+def _translate(group: _Group, read_before: int) -> tuple[NDArray[np.uint8], list[int]]:
+    """The OTLP requests that the files make, and the position behind each file's; -1 for those to be read alone."""
+    ends = np.full(len(group.sizes), -1, np.int64)
+    sizes = np.array(group.sizes, np.int64)
+    plain = np.flatnonzero(sizes)
+    edges = np.append(0, np.cumsum(sizes[plain]))
+    if not len(plain) or not is_worth_it(read_before + int(edges[-1])):
+        return np.empty(0, np.uint8), ends.tolist()
+    out, behind = translate_joined(translator(compiled=True), group.text[: edges[-1]], edges)
+    ends[plain] = behind
+    return out, ends.tolist()
 
 
-def _decode(requests: Sequence[bytes]) -> SpanBatch | None:
+def _decode(request: bytes) -> SpanBatch | None:
     """The spans of requests, which behind one another are one to protobuf; None where any is odd."""
     try:
-        batch, rejections = decode_traces(b"".join(requests))
+        batch, rejections = decode_traces(request)
     except MalformedRequest:
         return None
     return None if rejections.count else batch

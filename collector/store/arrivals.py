@@ -1,6 +1,6 @@
 """Rows of `span_arrivals` to columns: what the analyzer reads. Knows no queries; `derived` runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from collector.core.spans import (
     Scopes,
     SpanBatch,
     StringTable,
+    empty_batch,
 )
 from collector.store.resources import split_facts
 
@@ -75,24 +76,43 @@ class Arrivals:
         return {**rows, **self.ends}
 
 
+_NOTHING = np.empty(0, np.int64)
+NO_ARRIVALS = Arrivals(empty_batch(), _NOTHING, _NOTHING, _NOTHING, ())
+
+
 def arrivals(table: pa.Table) -> Arrivals:
     """Return the columns of a result of `ARRIVAL_SELECT`.
 
     Texts come as dictionaries, so that Python looks at each distinct text once and at no row.
     """
     table = table.unify_dictionaries().combine_chunks()
+    numbers = {column: _numbers(table, column) for column in ("Lane", "Sequence", *_NUMBERS.values())}
+    texts = {column: _dictionary(table, column) for column in (*_TEXTS.values(), "Resource", "TraceState")}
+    return arrivals_of(numbers, texts, _numbers(table, "ArrivedMs"))
+
+
+def arrivals_of(
+    numbers: Mapping[str, NDArray[np.generic]],
+    texts: Mapping[str, tuple[Sequence[str], NDArray[np.integer]]],
+    arrived_ms: NDArray[np.generic],
+) -> Arrivals:
+    """Return the spans of columns of `span_arrivals`, by name.
+
+    Args:
+        texts: the distinct ones, one at least, and by row the position among them.
+    """
     strings = StringTable()
     columns: dict[str, NDArray[np.generic]] = {
-        name: _numbers(table, column).astype(DTYPES[name], copy=False) for name, column in _NUMBERS.items()
+        name: numbers[column].astype(DTYPES[name], copy=False) for name, column in _NUMBERS.items()
     }
     for name, column in _TEXTS.items():
-        texts, codes = _dictionary(table, column)
-        numbers = [strings.index(text) if text or name in _ALWAYS_THERE else NO_STRING for text in texts]
-        columns[name] = np.array(numbers, np.int32)[codes]
-    facts, fact_codes = _dictionary(table, "Resource")
+        distinct, codes = texts[column]
+        places = [strings.index(text) if text or name in _ALWAYS_THERE else NO_STRING for text in distinct]
+        columns[name] = np.array(places, np.int32)[codes]
+    facts, fact_codes = texts["Resource"]
     resources, resource = _resources(columns["service"], facts, fact_codes, strings)
-    ot, ot_codes = _dictionary(table, "TraceState")
-    rows = table.num_rows
+    ot, ot_codes = texts["TraceState"]
+    rows = len(arrived_ms)
     zeros = np.zeros(rows, np.int64)
     return Arrivals(
         spans=SpanBatch(
@@ -106,9 +126,9 @@ def arrivals(table: pa.Table) -> Arrivals:
             scopes=_no_scope(),
             body=b"",
         ),
-        lane=_numbers(table, "Lane").astype(np.int64),
-        sequence=_numbers(table, "Sequence").astype(np.int64),
-        arrived_unix_nano=_numbers(table, "ArrivedMs").astype(np.int64) * 1_000_000,
+        lane=numbers["Lane"].astype(np.int64),
+        sequence=numbers["Sequence"].astype(np.int64),
+        arrived_unix_nano=arrived_ms.astype(np.int64) * 1_000_000,
         ot=tuple(np.array([text.removeprefix(OT_MEMBER) for text in ot], object)[ot_codes].tolist()),
     )
 
@@ -130,7 +150,7 @@ def _dictionary(table: pa.Table, column: str) -> tuple[list[str], NDArray[np.int
 
 
 def _resources(
-    service: NDArray[np.generic], facts: list[str], fact_codes: NDArray[np.integer], strings: StringTable
+    service: NDArray[np.generic], facts: Sequence[str], fact_codes: NDArray[np.integer], strings: StringTable
 ) -> tuple[Resources, IndexColumn]:
     """The distinct pairs of a service and what else is known of the resource, and by row which pair it is."""
     pairs = service.astype(np.int64) * len(facts) + fact_codes

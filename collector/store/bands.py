@@ -17,7 +17,7 @@ from collector.core.population.sums import Sums
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import wide_bounds
-from collector.store.journeys import WHICH_MINUTES, Minutes
+from collector.store.journeys import Minutes
 from collector.store.values import BandDetail, CallPath, Latency, LatencyBar
 
 WHOLE = "all"
@@ -33,11 +33,11 @@ def read_wide(client: Client, minutes: Minutes, journey: str) -> Wide | None:
     whole = client.query(
         f"""
         SELECT bucket, sum(traces), sum(weight), sum(squares), sum(sum_ns), sum(sum_squared_ns)
-        FROM journey_minutes
+        FROM {minutes.rows("journey_minutes")}
         ARRAY JOIN
             Band.Bucket AS bucket, Band.Traces AS traces, Band.Weight AS weight, Band.Squares AS squares,
             Band.SumNs AS sum_ns, Band.SumSquaredNs AS sum_squared_ns
-        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}}
+        WHERE {minutes.which} AND Journey = {{journey:String}}
         GROUP BY bucket ORDER BY bucket
         """,
         parameters,
@@ -48,11 +48,11 @@ def read_wide(client: Client, minutes: Minutes, journey: str) -> Wide | None:
         f"""
         SELECT
             PathId, bucket, sum(weight), sum(squares), sum(time_ns), sum(time_squared_ns), sum(time_duration_ns)
-        FROM path_minutes
+        FROM {minutes.rows("path_minutes")}
         ARRAY JOIN
             Band.Bucket AS bucket, Band.Weight AS weight, Band.Squares AS squares, Band.TimeNs AS time_ns,
             Band.TimeSquaredNs AS time_squared_ns, Band.TimeDurationNs AS time_duration_ns
-        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}}
+        WHERE {minutes.which} AND Journey = {{journey:String}}
         GROUP BY PathId, bucket ORDER BY PathId, bucket
         """,
         parameters,

@@ -15,9 +15,10 @@ from collector.core.dependencies import NODE_KINDS
 from collector.core.distinct import distinct_rows
 from collector.core.shares import ALL, SHARES, Shares
 from collector.core.spans import IdColumn, IntColumn, SpanBatch, concatenate, empty_batch
-from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, Arrivals, arrivals
+from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, NO_ARRIVALS, Arrivals, arrivals
 from collector.store.arrow import stream
 from collector.store.engine import Store, read_arrow, run
+from collector.store.fresh import Fresh, arrivals_of_groups
 from collector.store.lookup import MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import CURRENT_VERSIONS, LAST_MINUTE, RECOMPUTE, next_version
 from collector.store.recent import journey_names
@@ -49,6 +50,7 @@ class Derived:
     def __init__(self, store: Store, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._store = store
         self._now_ns = now_ns
+        self._fresh = Fresh()
         self._versions = Versions(store, ("traces", "analyzer_state"))
         self._call_paths: set[int] = set()
         self._edges: set[int] = set()
@@ -56,19 +58,31 @@ class Derived:
 
     # Arrivals
 
+    def read_first(self, fresh: Fresh) -> None:
+        """Read arrivals there before in the store."""
+        self._fresh = fresh
+
     def read_arrivals(self, cursor: Mapping[int, int], limit: int = 100_000, shares: Shares = ALL) -> Arrivals:
         """Return what is new behind `cursor` (the last sequence read, by lane), up to `limit` spans a lane.
 
         In order of lane and sequence, of the traces of these shares. Empty when there is nothing new; then its `last`
         may be further all the same, behind spans of other shares.
         """
+        taken = self._fresh.take(cursor, limit) if shares == ALL else None
         with self._store.client() as client:
             lanes = sorted(int(row[0]) for row in client.query("SELECT DISTINCT Lane FROM lanes").result_rows)
+            if taken is not None:
+                lanes = [lane for lane in lanes if lane not in self._fresh.lanes()]
+            here = arrivals_of_groups(taken) if taken else NO_ARRIVALS
+            if not lanes:
+                return here
             begins = [cursor.get(lane, 0) for lane in lanes]
             if shares != ALL:
                 return _read_shares(client, lanes, begins, limit, shares)
             found = _read_ranges(client, lanes, begins, limit)
-            if len(found) or not lanes:
+            if len(here):
+                return _joined(here, found) if len(found) else here
+            if len(found):
                 return found
             # A lane may have a gap: a group that failed used up its numbers.
             begins = _next_begins(client, lanes, begins)

@@ -5,7 +5,7 @@ prove little either: until they decide, the past counts, unless they contradict 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -68,8 +68,10 @@ class _Version:
     fading: Evidence
 
 
-def evidence_of_journeys(client: Client, last_s: int, journey: str | None = None) -> dict[str, dict[int, EdgeEvidence]]:
-    """Return the evidence about each edge of all journeys (or the one) in the 30 days before `last_s`.
+def evidence_of_journeys(
+    client: Client, last_s: int, journey: str | None = None, edges: Collection[int] | None = None
+) -> dict[str, dict[int, EdgeEvidence]]:
+    """Return the evidence about each edge (or these) of all journeys (or the one) in the 30 days before `last_s`.
 
     Whoever judges an edge asks here, so that pages, findings and metrics never differ about it (decision 014).
     """
@@ -85,14 +87,15 @@ def evidence_of_journeys(client: Client, last_s: int, journey: str | None = None
     by_journey: dict[str, list[Sequence[Any]]] = defaultdict(list)
     for name, *row in rows:
         by_journey[str(name)].append(row)
-    return {name: _by_edge(found) for name, found in by_journey.items()}
+    return {name: _by_edge(found, edges) for name, found in by_journey.items()}
 
 
-def _by_edge(rows: Sequence[Sequence[Any]]) -> dict[int, EdgeEvidence]:
-    survivor = _weight_of_survivors(rows)
+def _by_edge(rows: Sequence[Sequence[Any]], edges: Collection[int] | None) -> dict[int, EdgeEvidence]:
+    survivor = _weight_of_survivors(rows)  # over all edges of the journey, whichever are wanted
     versions: dict[int, list[_Version]] = {}
     for row in rows:
-        versions.setdefault(int(row[0]), []).append(_version(row, survivor))
+        if edges is None or int(row[0]) in edges:
+            versions.setdefault(int(row[0]), []).append(_version(row, survivor))
     return {edge: _chosen(found) for edge, found in versions.items()}
 
 

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from collector.core.detail import DetailedSpans
 from collector.core.spans import IdColumn, IntColumn
-from collector.store.engine import InvalidStoreAddress, StoreUnreachable, parse_address, read_arrow
+from collector.store.engine import Address, InvalidStoreAddress, StoreUnreachable, parse_address, read_arrow
 from collector.store.rows import SPAN_SELECT, detailed_spans
 from cpdd.errors import CpddError
 
@@ -77,6 +77,17 @@ class NotExporterTable(CpddError):
         )
 
 
+def parse_table(dsn: str) -> tuple[Address, str]:
+    """Return the server and the table that `dsn` means. Raises InvalidStoreAddress."""
+    parts = urlsplit(dsn)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    table = options.pop("table", DEFAULT_TABLE)
+    if not table.isidentifier() or parts.scheme not in ("clickhouse", "clickhouses"):
+        raise InvalidStoreAddress(dsn, "a table of a ClickHouse server is followed: clickhouse://…?table=otel_traces")
+    path = parts.path if parts.path.strip("/") else f"/{DEFAULT_DATABASE}"
+    return parse_address(urlunsplit((parts.scheme, parts.netloc, path, urlencode(options), "")), Path()), table
+
+
 class ExporterTable:
     """An open table. One thread at a time."""
 
@@ -86,16 +97,7 @@ class ExporterTable:
         Raises:
             InvalidStoreAddress, StoreUnreachable, NotExporterTable
         """
-        parts = urlsplit(dsn)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        table = options.pop("table", DEFAULT_TABLE)
-        if not table.isidentifier() or parts.scheme not in ("clickhouse", "clickhouses"):
-            raise InvalidStoreAddress(
-                dsn, "a table of a ClickHouse server is followed: clickhouse://…?table=otel_traces"
-            )
-        path = parts.path if parts.path.strip("/") else f"/{DEFAULT_DATABASE}"
-        plain = urlunsplit((parts.scheme, parts.netloc, path, urlencode(options), ""))
-        address = parse_address(plain, Path())
+        address, table = parse_table(dsn)
         self.shown = f"{address.shown}, table {table}"
         """For messages, without the password."""
         self._table = table

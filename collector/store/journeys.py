@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from collector.core.spans import IntColumn
 from collector.store.engine import read_arrow
 from collector.store.histogram import merge, quantiles
+from collector.store.minutes import rows_of_chosen
 from collector.store.values import JourneySummary, PathPoint, PathShare, Point, Window
 
 ServiceTime = tuple[str, str, float, float]
@@ -52,6 +53,8 @@ class Minutes:
     covered_s: float
     """The time in which these traces began: not before the first trace of all, nor beyond the window's end where the
     last minute is not over."""
+    chosen: tuple[str, ...] | None = None
+    """The traces that count, all of one journey; None for all."""
 
     @classmethod
     def of(cls, window: Window, oldest_unix_nano: int = 0, newest_unix_nano: int = 0) -> "Minutes":
@@ -68,8 +71,16 @@ class Minutes:
         over_s = min(last, max(window.end_unix_nano, newest_unix_nano) / 1e9)
         return cls(first, last, math.ceil(minutes / POINTS) * _MINUTE_S, max(over_s - begin_s, 1.0))
 
-    def parameters(self) -> dict[str, int]:
-        return {"first": self.first_s, "last": self.last_s}
+    def parameters(self) -> dict[str, object]:
+        return {"first": self.first_s, "last": self.last_s, "chosen": list(self.chosen or ())}
+
+    def rows(self, table: str) -> str:
+        """Return what stands behind FROM for a minute table, and `which` behind its WHERE."""
+        return table if self.chosen is None else rows_of_chosen(table)
+
+    @property
+    def which(self) -> str:
+        return WHICH_MINUTES if self.chosen is None else "1"
 
     def steps(self) -> range:
         return range(self.first_s, self.last_s, self.step_s)
@@ -99,8 +110,8 @@ def journey_summaries(client: Client, minutes: Minutes, journey: str | None = No
             sumMap(Duration.Bucket, Duration.Weight) AS histogram,
             histogram.1 AS buckets,
             histogram.2 AS weights
-        FROM journey_minutes
-        WHERE {WHICH_MINUTES} {only(journey)}
+        FROM {minutes.rows("journey_minutes")}
+        WHERE {minutes.which} {only(journey)}
         GROUP BY journey, step ORDER BY journey, step
         """,
         {**minutes.parameters(), "step": minutes.step_s, "journey": journey or ""},
@@ -202,8 +213,8 @@ def path_series(client: Client, minutes: Minutes, journey: str) -> tuple[PathPoi
     step = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32}) AS step"
     whole = client.query(
         f"""
-        SELECT {step}, sum(Weight), sum(SumNs) FROM journey_minutes
-        WHERE {WHICH_MINUTES} {only(journey)} GROUP BY step
+        SELECT {step}, sum(Weight), sum(SumNs) FROM {minutes.rows("journey_minutes")}
+        WHERE {minutes.which} {only(journey)} GROUP BY step
         """,
         parameters,
     ).result_rows
@@ -212,7 +223,7 @@ def path_series(client: Client, minutes: Minutes, journey: str) -> tuple[PathPoi
         SELECT step, Service, sum(time_ns), sum(with_time)
         FROM (
             SELECT {step}, PathId, sum(TimeNs) AS time_ns, sum(ServiceWeight) AS with_time
-            FROM path_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY step, PathId
+            FROM {minutes.rows("path_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY step, PathId
         ) AS paths
         INNER JOIN (SELECT Id, any(Service) AS Service FROM call_paths GROUP BY Id) AS names ON names.Id = paths.PathId
         GROUP BY step, Service
@@ -237,7 +248,7 @@ def _service_times(client: Client, minutes: Minutes, journey: str | None) -> Map
         SELECT Journey, Service, sum(time_ns), sum(with_time)
         FROM (
             SELECT Journey, PathId, sum(TimeNs) AS time_ns, sum(ServiceWeight) AS with_time
-            FROM path_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY Journey, PathId
+            FROM {minutes.rows("path_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY Journey, PathId
         ) AS paths
         INNER JOIN (SELECT Id, any(Service) AS Service FROM call_paths GROUP BY Id) AS names ON names.Id = paths.PathId
         GROUP BY Journey, Service

@@ -1,6 +1,7 @@
-"""Where traces lie, and their spans: by way of the look-up table, which knows a trace's first and last start.
+"""Where traces lie, and their spans: by way of the look-up table, which knows a trace's first and last start, and the
+shelves that its spans are on.
 
-Without it, a trace id says nothing about where its spans are: the span table is sorted by service and time.
+Without it, a trace id says nothing about where its spans are: the span table is sorted by shelf and service.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,55 +33,70 @@ class Place:
     trace_id: str
     first_s: int
     last_s: int
+    shelves: tuple[int, ...] = (0,)
+    """Of `otel_traces`. Spans that came before there were shelves are on shelf 0."""
 
 
 def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:
     """Return where these traces lie; what is not stored is left out."""
     rows = client.query(
         """
-        SELECT TraceId, toUnixTimestamp(min(Start)), toUnixTimestamp(max(End))
+        SELECT TraceId, toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)), groupUniqArray(Shelf)
         FROM (
-            SELECT TraceId, Start, End FROM otel_traces_trace_id_ts WHERE TraceId IN {ids:Array(String)}
+            SELECT TraceId, Start, End, Shelf FROM otel_traces_trace_id_ts WHERE TraceId IN {ids:Array(String)}
             UNION ALL
-            SELECT TraceId, toDateTime(Timestamp) AS Start, Start AS End FROM kept_spans
+            SELECT TraceId, toDateTime(Timestamp) AS Start, Start AS End, 0 AS Shelf FROM kept_spans
             WHERE TraceId IN {ids:Array(String)}
         )
         GROUP BY TraceId
         """,
         {"ids": list(trace_ids)},
     ).result_rows
-    return [Place(str(trace_id), int(first_s), int(last_s)) for trace_id, first_s, last_s in rows]
+    return [
+        Place(str(trace_id), int(first_s), int(last_s), tuple(sorted(map(int, shelves))))
+        for trace_id, first_s, last_s, shelves in rows
+    ]
 
 
 def pairs(places: Sequence[Place], step_s: int, margin_s: int = 0) -> Iterator[dict[str, object]]:
-    """Yield parameters for queries by (stretch of `step_s` seconds, trace id), the end of the sorting keys.
+    """Yield parameters for queries by (stretch of `step_s` seconds, trace id) and (shelf, trace id), which the sorting
+    keys hold.
 
     With traces alone, a query of many traces would read everything between the first and the last.
 
     Args:
         margin_s: How far from the spans of a trace, on either side, to look as well.
     Yields:
-        `starts` and `ids`, the pairs, of equal length; `first_ns` and `last_ns`, which hold all of them.
+        `starts` and `ids`, the pairs, of equal length; `shelves` and `shelved`, likewise; `first_ns` and `last_ns`,
+        which hold all of them.
     """
     starts: list[int] = []
     ids: list[str] = []
     group: list[Place] = []
+    count = 0
     for place in places:
         stretches = range(max(place.first_s - margin_s, 0) // step_s, (place.last_s + margin_s) // step_s + 1)
-        if group and len(starts) + len(stretches) > MAX_PAIRS:
-            yield {"starts": starts, "ids": ids, **_bounds(group, margin_s)}
-            starts, ids, group = [], [], []
+        more = max(len(stretches), len(place.shelves))
+        if group and count + more > MAX_PAIRS:
+            yield {"starts": starts, "ids": ids, **_of_all(group, margin_s)}
+            starts, ids, group, count = [], [], [], 0
         starts += [number * step_s for number in stretches]
         ids += [place.trace_id] * len(stretches)
         group.append(place)
+        count += more
     if group:
-        yield {"starts": starts, "ids": ids, **_bounds(group, margin_s)}
+        yield {"starts": starts, "ids": ids, **_of_all(group, margin_s)}
 
 
-def _bounds(places: Sequence[Place], margin_s: int) -> dict[str, int]:
+def _of_all(places: Sequence[Place], margin_s: int) -> dict[str, object]:
     first_s = min(place.first_s for place in places) - margin_s
     last_s = max(place.last_s for place in places) + margin_s
-    return {"first_ns": max(first_s, 0) * _SECOND_NS, "last_ns": (last_s + 1) * _SECOND_NS - 1}
+    return {
+        "shelves": [shelf for place in places for shelf in place.shelves],
+        "shelved": [place.trace_id for place in places for _ in place.shelves],
+        "first_ns": max(first_s, 0) * _SECOND_NS,
+        "last_ns": (last_s + 1) * _SECOND_NS - 1,
+    }
 
 
 def read_spans(client: Client, trace_ids: Sequence[str]) -> DetailedSpans | None:
@@ -98,10 +114,12 @@ def read_spans(client: Client, trace_ids: Sequence[str]) -> DetailedSpans | None
     return detailed_spans(table) if table and table.num_rows else None
 
 
-HERE = """(toStartOfFiveMinutes(Timestamp), TraceId) IN arrayZip({starts:Array(DateTime)}, {ids:Array(String)})
+HERE = """(Shelf, TraceId) IN arrayZip({shelves:Array(UInt64)}, {shelved:Array(String)})
+    AND (toStartOfFiveMinutes(Timestamp), TraceId) IN arrayZip({starts:Array(DateTime)}, {ids:Array(String)})
     AND Timestamp >= fromUnixTimestamp64Nano({first_ns:Int64})
     AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})"""
-"""The rows of `otel_traces` at the places of some traces, by the parameters of `pairs`."""
+"""The rows of `otel_traces` at the places of some traces, by the parameters of `pairs`. Tables that were made before
+there were shelves are sorted by service, five minutes and trace."""
 
 _SPANS = f"SELECT {SPAN_SELECT}, SpanId, SpanKind FROM otel_traces WHERE {HERE}"
 _WITH_KEPT = f"""

@@ -1,19 +1,20 @@
 """The SQL that makes the rows of a minute from the rows of its traces. Text only; `derived` runs it.
 
-Every statement takes the same parameters: `starts` (the minutes), `versions` (one for each), `first` and `last`.
+Every statement that writes takes the same parameters: `starts` (the minutes), `versions` (one for each), `first` and
+`last`.
 """
 
 from collector.store.histogram import BUCKET_SQL, WIDE_SQL
 
-_TRACES = """
-    FROM traces FINAL
-    {arrays}
-    WHERE toStartOfMinute(Start) IN {{starts:Array(DateTime)}}
-        AND Start >= {{first:DateTime}} AND Start < {{last:DateTime}} + INTERVAL 1 MINUTE
-        AND Weight > 0
-"""
-"""Without those that count in no figure, as they are partly sampled."""
-_VERSION = "transform(Minute, {starts:Array(DateTime)}, {versions:Array(UInt64)}, toUInt64(0))"
+_DIRTY = """toStartOfMinute(Start) IN {starts:Array(DateTime)}
+    AND Start >= {first:DateTime} AND Start < {last:DateTime} + INTERVAL 1 MINUTE"""
+_CHOSEN = """Journey = {journey:String} AND TraceId IN {chosen:Array(String)}
+    AND Start >= {first:DateTime} AND Start < {last:DateTime}"""
+
+
+def _traces(which: str, arrays: str = "") -> str:
+    """The rows of traces, without those that count in no figure, as they are partly sampled."""
+    return f"FROM traces FINAL {arrays} WHERE {which} AND Weight > 0"
 
 
 def _sorted(*columns: str) -> str:
@@ -23,17 +24,33 @@ def _sorted(*columns: str) -> str:
 
 _BUCKET_ROWS = _sorted("wide_", "traces_", "weight_", "squares_", "sum_ns_", "sum_squared_ns_")
 
-_JOURNEYS = f"""
-INSERT INTO journey_minutes (
-    Minute, Journey, Version, Traces, Weight, Squares, FailedTraces, Failed, StatusKnown, SumNs, SumSquaredNs,
-    MaxNs, SlowestTraceId, Duration.Bucket, Duration.Weight,
-    Band.Bucket, Band.Traces, Band.Weight, Band.Squares, Band.SumNs, Band.SumSquaredNs
-)
-SELECT
-    Minute, Journey, {_VERSION}, sum(traces_), sum(weight_), sum(squares_), sum(failed_traces_), sum(failed_),
-    max(known_), sum(sum_ns_), sum(sum_squared_ns_), max(slowest_).1, max(slowest_).2,
-    arraySort(groupArrayArray(buckets_)).1, arraySort(groupArrayArray(buckets_)).2,
-    {", ".join(f"{_BUCKET_ROWS}.{column}" for column in range(1, 7))}
+_Columns = dict[str, str]
+"""Columns of a minute table but its version, and how they are made."""
+
+
+def _journeys(which: str) -> tuple[_Columns, str]:
+    buckets = "arraySort(groupArrayArray(buckets_))"
+    names = ("Bucket", "Traces", "Weight", "Squares", "SumNs", "SumSquaredNs")
+    columns = {
+        "Minute": "Minute",
+        "Journey": "Journey",
+        "Traces": "sum(traces_)",
+        "Weight": "sum(weight_)",
+        "Squares": "sum(squares_)",
+        "FailedTraces": "sum(failed_traces_)",
+        "Failed": "sum(failed_)",
+        "StatusKnown": "max(known_)",
+        "SumNs": "sum(sum_ns_)",
+        "SumSquaredNs": "sum(sum_squared_ns_)",
+        "MaxNs": "max(slowest_).1",
+        "SlowestTraceId": "max(slowest_).2",
+        "Duration.Bucket": f"{buckets}.1",
+        "Duration.Weight": f"{buckets}.2",
+        **{f"Band.{name}": f"{_BUCKET_ROWS}.{column}" for column, name in enumerate(names, 1)},
+    }
+    return (
+        columns,
+        f"""
 FROM (
     SELECT
         Minute,
@@ -64,27 +81,41 @@ FROM (
             sum(DurationNs * Weight) AS wt,
             sum(toFloat64(DurationNs) * DurationNs * Weight) AS wtt,
             max((DurationNs, TraceId)) AS slowest
-        {_TRACES.format(arrays="")}
+        {_traces(which)}
         GROUP BY Minute, Journey, bucket, wide_
     )
     GROUP BY Minute, Journey, wide_
 )
 GROUP BY Minute, Journey
-"""
+""",
+    )
+
 
 _BANDS = ("Weight", "Squares", "TimeNs", "TimeSquaredNs", "TimeDurationNs")
 """Sums by wide bucket of the duration: w and w^2 of the traces with time, w s, w s^2 and w s T."""
 _BAND_ROWS = _sorted("wide_", *(f"{name}_" for name in _BANDS))
 
-_PATHS = f"""
-INSERT INTO path_minutes (
-    Minute, Journey, PathId, Version, Traces, Weight, OperationWeight, ServiceWeight, TimeNs, TimeSquaredNs,
-    MinNs, MaxNs, Band.Bucket, {", ".join(f"Band.{name}" for name in _BANDS)}
-)
-SELECT
-    Minute, Journey, id, {_VERSION}, sum(traces_), sum(Weight_), sum(operation_), sum(service_), sum(TimeNs_),
-    sum(TimeSquaredNs_), sum(min_), sum(max_),
-    {", ".join(f"{_BAND_ROWS}.{column}" for column in range(1, len(_BANDS) + 2))}
+
+def _paths(which: str) -> tuple[_Columns, str]:
+    arrays = """ARRAY JOIN
+        Path.Id AS id, Path.TimeNs AS time_ns, Path.MinNs AS min_ns, Path.MaxNs AS max_ns, Path.First AS first"""
+    columns = {
+        "Minute": "Minute",
+        "Journey": "Journey",
+        "PathId": "id",
+        "Traces": "sum(traces_)",
+        "Weight": "sum(Weight_)",
+        "OperationWeight": "sum(operation_)",
+        "ServiceWeight": "sum(service_)",
+        "TimeNs": "sum(TimeNs_)",
+        "TimeSquaredNs": "sum(TimeSquaredNs_)",
+        "MinNs": "sum(min_)",
+        "MaxNs": "sum(max_)",
+        **{f"Band.{name}": f"{_BAND_ROWS}.{column}" for column, name in enumerate(("Bucket", *_BANDS), 1)},
+    }
+    return (
+        columns,
+        f"""
 FROM (
     SELECT
         toStartOfMinute(Start) AS Minute,
@@ -101,16 +132,13 @@ FROM (
         sum(toFloat64(time_ns) * DurationNs * Weight) AS TimeDurationNs_,
         sum(min_ns * Weight) AS min_,
         sum(max_ns * Weight) AS max_
-    {
-    _TRACES.format(
-        arrays='''ARRAY JOIN
-        Path.Id AS id, Path.TimeNs AS time_ns, Path.MinNs AS min_ns, Path.MaxNs AS max_ns, Path.First AS first'''
-    )
-}
+    {_traces(which, arrays)}
     GROUP BY Minute, Journey, id, wide_
 )
 GROUP BY Minute, Journey, id
-"""
+""",
+    )
+
 
 EDGE_COUNTS = (
     "Calls",
@@ -142,42 +170,63 @@ EDGE_COUNTS = (
 EDGE_SQUARES = {f"{name}Squares": name for name in ("Alone", "AloneWell", "Quiet", "QuietWell")}
 """Counts whose weights are summed squared, too: a trace kept at 1 % is one witness, not a hundred."""
 
-_EDGES = f"""
-INSERT INTO edge_minutes (
-    Minute, Journey, EdgeId, CallerVersion, Version, Traces, Weight, StatusKnown,
-    {", ".join((*EDGE_COUNTS, *EDGE_SQUARES))}
-)
-SELECT
-    toStartOfMinute(Start) AS Minute,
-    Journey,
-    id,
-    version,
-    {_VERSION},
-    count(),
-    sum(Weight),
-    max(StatusKnown),
-    {", ".join(f"sum(edge_{name} * Weight)" for name in EDGE_COUNTS)},
-    {", ".join(f"sum(pow(edge_{name} * Weight, 2))" for name in EDGE_SQUARES.values())}
-{
-    _TRACES.format(
-        arrays="ARRAY JOIN Edge.Id AS id, Edge.CallerVersion AS version, "
-        + ", ".join(f"Edge.{name} AS edge_{name}" for name in EDGE_COUNTS)
-    )
-}
-GROUP BY Minute, Journey, id, version
-"""
 
-_REPLACEMENTS = f"""
-INSERT INTO replacement_minutes (Minute, Journey, EdgeId, CalledEdgeId, Version, Callers)
-SELECT toStartOfMinute(Start) AS Minute, Journey, id, called, {_VERSION}, sum(callers * Weight)
-{
-    _TRACES.format(
-        arrays='''ARRAY JOIN
-        Replacement.EdgeId AS id, Replacement.CalledEdgeId AS called, Replacement.Callers AS callers'''
+def _edges(which: str) -> tuple[_Columns, str]:
+    arrays = "ARRAY JOIN Edge.Id AS id, Edge.CallerVersion AS version, " + ", ".join(
+        f"Edge.{name} AS edge_{name}" for name in EDGE_COUNTS
     )
+    columns = {
+        "Minute": "toStartOfMinute(Start)",
+        "Journey": "Journey",
+        "EdgeId": "id",
+        "CallerVersion": "version",
+        "Traces": "count()",
+        "Weight": "sum(Weight)",
+        "StatusKnown": "max(StatusKnown)",
+        **{name: f"sum(edge_{name} * Weight)" for name in EDGE_COUNTS},
+        **{squares: f"sum(pow(edge_{name} * Weight, 2))" for squares, name in EDGE_SQUARES.items()},
+    }
+    return columns, f"{_traces(which, arrays)} GROUP BY toStartOfMinute(Start), Journey, id, version"
+
+
+def _replacements(which: str) -> tuple[_Columns, str]:
+    arrays = """ARRAY JOIN
+        Replacement.EdgeId AS id, Replacement.CalledEdgeId AS called, Replacement.Callers AS callers"""
+    columns = {
+        "Minute": "toStartOfMinute(Start)",
+        "Journey": "Journey",
+        "EdgeId": "id",
+        "CalledEdgeId": "called",
+        "Callers": "sum(callers * Weight)",
+    }
+    return columns, f"{_traces(which, arrays)} GROUP BY toStartOfMinute(Start), Journey, id, called"
+
+
+_TABLES = {
+    "journey_minutes": _journeys,
+    "path_minutes": _paths,
+    "edge_minutes": _edges,
+    "replacement_minutes": _replacements,
 }
-GROUP BY Minute, Journey, id, called
-"""
+
+
+def _recompute(table: str) -> str:
+    columns, rest = _TABLES[table](_DIRTY)
+    version = f"transform({columns['Minute']}, {{starts:Array(DateTime)}}, {{versions:Array(UInt64)}}, toUInt64(0))"
+    return f"INSERT INTO {table} ({', '.join(columns)}, Version) SELECT {', '.join(columns.values())}, {version} {rest}"
+
+
+def rows_of_chosen(table: str) -> str:
+    """Return what stands for a minute table behind FROM, with rows of some traces of one journey alone.
+
+    Its parameters are `journey`, `chosen` (trace ids), `first` and `last`. It reads the rows of these traces.
+    """
+    columns, rest = _TABLES[table](_CHOSEN)
+    # Named in a query around it: a name such as Weight would otherwise mean the sum in the sums themselves.
+    inner = ", ".join(f"{made} AS c{at}" for at, made in enumerate(columns.values()))
+    outer = ", ".join(f"c{at} AS `{name}`" for at, name in enumerate(columns))
+    return f"(SELECT {outer} FROM (SELECT {inner} {rest})) AS {table}"
+
 
 _PUBLISH = """
 INSERT INTO minute_versions (Minute, Version)
@@ -186,7 +235,7 @@ SELECT pair.1, pair.2 FROM (
 )
 """
 
-RECOMPUTE = (_JOURNEYS, _PATHS, _EDGES, _REPLACEMENTS, _PUBLISH)
+RECOMPUTE = (*map(_recompute, _TABLES), _PUBLISH)
 """In this order: readers see the new rows of a minute when the last statement has published their version."""
 
 CURRENT_VERSIONS = """

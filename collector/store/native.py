@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
@@ -26,6 +26,8 @@ from collector.core.spans import DTYPES, NO_STRING, STRING_COLUMNS, SpanBatch
 from collector.store.native_room import Room
 from collector.store.resources import join_facts
 from cpdd.errors import CpddError
+
+Buffer: TypeAlias = bytes | memoryview
 
 _TEXT = "LowCardinality(String)"
 _MAP = "Map(LowCardinality(String), String)"
@@ -77,11 +79,16 @@ SPAN_COLUMNS: tuple[tuple[str, str], ...] = (
 TIMES_COLUMNS: tuple[tuple[str, str], ...] = (("TraceId", "String"), ("Start", "DateTime"), ("End", "DateTime"))
 """Columns of otel_traces_trace_id_ts in a block that the commit has not stamped yet."""
 
-STAMPED_TIMES_COLUMNS = (*TIMES_COLUMNS, ("IngestedAt", "DateTime"))
+_SHELF_COLUMN = ("Shelf", "UInt64")
+
+SHELVED_SPAN_COLUMNS = (_SHELF_COLUMN, *SPAN_COLUMNS)
+"""Columns of otel_traces in what `shelved_spans` returns."""
+
+STAMPED_TIMES_COLUMNS = (*TIMES_COLUMNS, ("IngestedAt", "DateTime"), _SHELF_COLUMN)
 """Columns of otel_traces_trace_id_ts in a block of `stamped_times`."""
 
 _COMMITTED_COLUMNS = (("Lane", "UInt32"), ("Sequence", "UInt64"), ("ArrivedAt", "DateTime64(3)"))
-_NUMBER_COLUMNS = (
+NUMBER_COLUMNS = (
     ("TraceIdHigh", "UInt64", "trace_id_high"),
     ("TraceIdLow", "UInt64", "trace_id_low"),
     ("SpanId", "UInt64", "span_id"),
@@ -101,7 +108,7 @@ _NUMBER_COLUMNS = (
     ("LinkTraceIdLow", "UInt64", "link_trace_id_low"),
     ("LinkSpanId", "UInt64", "link_span_id"),
 )
-_TEXT_COLUMNS = tuple(
+TEXT_COLUMNS = tuple(
     (name, _TEXT)
     for name in (
         "Name",
@@ -119,8 +126,8 @@ _TEXT_COLUMNS = tuple(
 )
 ARRIVAL_COLUMNS: tuple[tuple[str, str], ...] = (
     *_COMMITTED_COLUMNS,
-    *((name, type_name) for name, type_name, _ in _NUMBER_COLUMNS),
-    *_TEXT_COLUMNS,
+    *((name, type_name) for name, type_name, _ in NUMBER_COLUMNS),
+    *TEXT_COLUMNS,
 )
 """Columns of span_arrivals in a block. `TraceState` holds the whole member, `ot=th:8`."""
 
@@ -227,18 +234,58 @@ def arrivals_block(arrivals: bytes, rows: int, lane: int, first_sequence: int, a
     return b"".join([*parts, arrivals])
 
 
-def stamped_times(times: bytes, ingested_at_unix_s: int) -> bytes:
-    """Return a block of otel_traces_trace_id_ts that says when its rows came, by the clock of `arrivals_block`."""
+@dataclass(frozen=True, slots=True)
+class ArrivalColumn:
+    """A column of `EncodedBatch.arrivals`, by row."""
+
+    name: str
+    values: NDArray[np.generic]
+    """Numbers, or positions among `texts`."""
+    texts: list[str] | None = None
+
+
+def read_arrivals(arrivals: bytes, rows: int) -> Iterator[ArrivalColumn]:
+    """Yield the columns of the `arrivals` of `rows` spans, one at least; the numbers are views."""
+    at = 0
+    for head, name, dtype in _READ_NUMBERS:
+        at += len(head)
+        yield ArrivalColumn(name, np.frombuffer(arrivals, dtype, rows, at))
+        at += rows * dtype.itemsize
+    for head, name in _READ_TEXTS:
+        at += len(head)
+        width = np.dtype(f"<u{1 << arrivals[at]}")
+        count = int.from_bytes(arrivals[at + 8 : at + 16], "little")
+        at += 16
+        texts = []
+        for _ in range(count):
+            size, at = _read_varint(arrivals, at)
+            texts.append(arrivals[at : at + size].decode(errors="replace"))
+            at += size
+        at += 8
+        yield ArrivalColumn(name, np.frombuffer(arrivals, width, rows, at), texts)
+        at += rows * width.itemsize
+
+
+def shelved_spans(spans: bytes, rows: int, shelf: int) -> tuple[Buffer, ...]:
+    """Return a block of otel_traces whose `rows` spans lie on `shelf`, in parts: most of it is not copied."""
+    if not spans:
+        return ()
+    counts = _varint(rows)
+    head = _varint(len(SHELVED_SPAN_COLUMNS)) + counts + _SHELF_HEAD
+    return head, np.full(rows, shelf, np.uint64).tobytes(), memoryview(spans)[1 + len(counts) :]
+
+
+def stamped_times(times: bytes, ingested_at_unix_s: int, shelf: int) -> bytes:
+    """Return a block of otel_traces_trace_id_ts that says when its rows came, by the clock of `arrivals_block`, and
+    on which shelf their spans lie.
+    """
     if not times:
         return b""
-    rows, shift, at = 0, 0, 1
-    while True:
-        rows |= (times[at] & 0x7F) << shift
-        if times[at] < 0x80:
-            break
-        at, shift = at + 1, shift + 7
+    rows, _ = _read_varint(times, 1)
     stamps = np.full(rows, ingested_at_unix_s, np.uint32).tobytes()
-    return b"".join([_varint(len(STAMPED_TIMES_COLUMNS)), times[1:], _INGESTED_HEAD, stamps])
+    shelves = np.full(rows, shelf, np.uint64).tobytes()
+    head = _varint(len(STAMPED_TIMES_COLUMNS))
+    return b"".join([head, times[1:], _INGESTED_HEAD, stamps, _SHELF_HEAD, shelves])
 
 
 # --- what the kernels do
@@ -408,8 +455,21 @@ def _varint(value: int) -> bytes:
     return bytes([*groups, value])
 
 
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number and where it ends."""
+    value, shift = data[at] & 0x7F, 7
+    while data[at] >= 0x80:
+        at += 1
+        value |= (data[at] & 0x7F) << shift
+        shift += 7
+    return value, at + 1
+
+
 _SPAN_HEADS = _heads(SPAN_COLUMNS, {"SpanKind": SPAN_KINDS, "StatusCode": STATUS_CODES})
 _TIMES_HEADS = _heads(TIMES_COLUMNS, {})
 _INGESTED_HEAD = _head("IngestedAt", "DateTime")
-_TEXT_HEADS = _heads(_TEXT_COLUMNS, {})
-_NUMBER_HEADS = tuple((_head(name, type_name), column) for name, type_name, column in _NUMBER_COLUMNS)
+_SHELF_HEAD = _head(*_SHELF_COLUMN)
+_TEXT_HEADS = _heads(TEXT_COLUMNS, {})
+_NUMBER_HEADS = tuple((_head(name, type_name), column) for name, type_name, column in NUMBER_COLUMNS)
+_READ_NUMBERS = tuple((_head(*column[:2]), column[0], np.dtype(DTYPES[column[2]])) for column in NUMBER_COLUMNS)
+_READ_TEXTS = tuple((_head(name, type_name), name) for name, type_name in TEXT_COLUMNS)

@@ -57,6 +57,9 @@ from collector.store.values import (
 )
 
 MAX_FOUND = 10_000
+MAX_NAMES = 1_000
+"""Operations that are looked for by a part of their name."""
+MAX_CHOSEN = 10_000
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
 SAID_S = 300
@@ -170,10 +173,38 @@ class Reader:
         with self._store.client() as client:
             return journey_summaries(client, Minutes.of(window, *_oldest_and_newest(client)))
 
-    def journey(self, journey: str, window: Window) -> JourneyDetail | None:
-        """Return one journey in the minutes that the window touches, None where it has no traces."""
+    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
+
+        Ids of the newest `MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the window, where
+        `bands` and the others read a row a minute.
+        """
+        minutes = Minutes.of(window)
+        whole = Window(minutes.first_s * 1_000_000_000, minutes.last_s * 1_000_000_000)
+        where, parameters = _conditions(TraceQuery(whole, journey=journey))
+        for number, attribute in enumerate(attributes):
+            spans, own = _span_conditions(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
+            where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
+            parameters |= own
         with self._store.client() as client:
-            minutes = Minutes.of(window, *_oldest_and_newest(client))
+            rows = client.query(
+                f"""
+                SELECT TraceId FROM traces FINAL WHERE {" AND ".join(where)}
+                ORDER BY Start DESC, TraceId LIMIT {{limit:UInt32}}
+                """,
+                {**parameters, "limit": MAX_CHOSEN},
+            ).result_rows
+        return tuple(str(row[0]) for row in rows)
+
+    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+        """Return one journey in the minutes that the window touches, None where it has no traces.
+
+        Args:
+            chosen: the traces that count, as `choose` finds them; likewise of `latency` and `path_over_time`. What
+                the journey's calls are needed for is judged by all of its traces.
+        """
+        with self._store.client() as client:
+            minutes = replace(Minutes.of(window, *_oldest_and_newest(client)), chosen=chosen)
             summaries = journey_summaries(client, minutes, journey)
             if not summaries:
                 return None
@@ -189,19 +220,21 @@ class Reader:
         found = self.latency(journey, window)
         return found.bands if found else ()
 
-    def latency(self, journey: str, window: Window) -> Latency | None:
+    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none.
 
         Reads a row a minute and call path, whatever the number of traces.
         """
         with self._store.client() as client:
-            wide = read_wide(client, Minutes.of(window, 0), journey)
+            wide = read_wide(client, replace(Minutes.of(window, 0), chosen=chosen), journey)
             return latency_of(wide, self._call_paths.with_ancestors(client, wide[2])) if wide else None
 
-    def path_over_time(self, journey: str, window: Window) -> tuple[PathPoint, ...]:
+    def path_over_time(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
+    ) -> tuple[PathPoint, ...]:
         """Return a journey's path by service in the steps of its series; a step without traces is empty."""
         with self._store.client() as client:
-            return path_series(client, Minutes.of(window), journey)
+            return path_series(client, replace(Minutes.of(window), chosen=chosen), journey)
 
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
         """Return what became of a journey from one window to another, None where either has no traces of it."""
@@ -229,17 +262,22 @@ class Reader:
         with self._store.client() as client:
             return read_hours(client, self._call_paths, Minutes.of(window, 0), journey)
 
-    def band_examples(self, journey: str, window: Window, band: BandDetail, path_id: int) -> CellExamples:
+    def band_examples(
+        self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
+    ) -> CellExamples:
         """Return traces of a band that have time in a call path. Reads the rows of the band's traces."""
-        where = """
-            WHERE Journey = {journey:String} AND DurationNs > {from_ns:Float64} AND DurationNs <= {to_ns:Float64}
-                AND Start >= fromUnixTimestamp64Nano({start:Int64})
-                AND Start < fromUnixTimestamp64Nano({end:Int64})
-                AND arrayExists((id, time) -> id = {path:UInt64} AND time > 0, Path.Id, Path.TimeNs)
+        among = "" if chosen is None else "AND TraceId IN {chosen:Array(String)}"
+        where = f"""
+            WHERE Journey = {{journey:String}} AND DurationNs > {{from_ns:Float64}} AND DurationNs <= {{to_ns:Float64}}
+                AND Start >= fromUnixTimestamp64Nano({{start:Int64}})
+                AND Start < fromUnixTimestamp64Nano({{end:Int64}})
+                AND arrayExists((id, time) -> id = {{path:UInt64}} AND time > 0, Path.Id, Path.TimeNs)
+                {among}
         """
         parameters = {
             "journey": journey, "path": path_id, "from_ns": band.from_ns, "to_ns": band.to_ns,
             "start": max(window.start_unix_nano, 0), "end": min(window.end_unix_nano, _INT64),
+            "chosen": list(chosen or ()),
         }  # fmt: skip
         slow_first = "ORDER BY DurationNs DESC, TraceId LIMIT 1"
         time_there = "Path.TimeNs[indexOf(Path.Id, {path:UInt64})]"
@@ -274,6 +312,19 @@ class Reader:
                 {"service": service},
             ).result_rows
         return [(str(operation), str(kind)) for operation, kind in rows]
+
+    def operations_named(self, text: str) -> list[tuple[str, str]]:
+        """Return (service, operation) pairs of what has this text in its name, in any case; exact ones first."""
+        with self._store.client() as client:
+            rows = client.query(
+                """
+                SELECT DISTINCT Service, Operation FROM known_operations
+                WHERE positionCaseInsensitiveUTF8(Operation, {text:String}) > 0
+                ORDER BY lowerUTF8(Operation) != lowerUTF8({text:String}), Service, Operation LIMIT {limit:UInt32}
+                """,
+                {"text": text, "limit": MAX_NAMES},
+            ).result_rows
+        return [(str(service), str(operation)) for service, operation in rows]
 
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         """Return what services said of themselves (or one of them), by service, what was seen last first."""
@@ -358,8 +409,8 @@ class Reader:
         """Time on the path by call path and by operation."""
         rows = client.query(
             f"""
-            SELECT PathId, sum(TimeNs), sum(Weight), sum(OperationWeight) FROM path_minutes
-            WHERE {WHICH_MINUTES} AND Journey = {{journey:String}} GROUP BY PathId
+            SELECT PathId, sum(TimeNs), sum(Weight), sum(OperationWeight) FROM {minutes.rows("path_minutes")}
+            WHERE {minutes.which} AND Journey = {{journey:String}} GROUP BY PathId
             """,
             {**minutes.parameters(), "journey": summary.journey},
         ).result_rows
@@ -381,11 +432,16 @@ class Reader:
         )
         return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
 
-    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
-        """Return the edges of all journeys (or the one) in the minutes of the window, without their shares."""
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys, or of the one, in the window's minutes.
+
+        With their evidence, without shares of the path and what was called in their place.
+
+        Args:
+            became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+        """
         with self._store.client() as client:
-            minutes = Minutes.of(window, *_oldest_and_newest(client))
-        return self.edges(minutes, {}, journey or None)
+            return self._edges_where(client, Minutes.of(window), {}, journey or None, _BECAME[became])
 
     def edges(
         self, minutes: Minutes, durations_ns: Mapping[str, float], journey: str | None = None
@@ -396,9 +452,20 @@ class Reader:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
         with self._store.client() as client:
-            rows = _edge_rows(client, minutes, journey)
-            evidence = evidence_of_journeys(client, minutes.last_s, journey)
-            ends = self._edges.known(client, {int(row[1]) for row in rows})
+            return self._edges_where(client, minutes, durations_ns, journey)
+
+    def _edges_where(
+        self,
+        client: Client,
+        minutes: Minutes,
+        durations_ns: Mapping[str, float],
+        journey: str | None,
+        condition: str = "1",
+    ) -> dict[str, tuple[Edge, ...]]:
+        rows = _edge_rows(client, minutes, journey, condition)
+        ids = {int(row[1]) for row in rows}
+        evidence = evidence_of_journeys(client, minutes.last_s, journey, ids)
+        ends = self._edges.known(client, ids)
         found: dict[str, list[Edge]] = defaultdict(list)
         for row in rows:
             of, number = str(row[0]), int(row[1])
@@ -439,14 +506,20 @@ def _with_said(client: Client, edges: Sequence[Edge], last_s: int) -> list[Edge]
     return [replace(edge, said=said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge for edge in edges]
 
 
-def _edge_rows(client: Client, minutes: Minutes, journey: str | None = None) -> Sequence[Sequence[Any]]:
-    """Sums over the minutes, for each edge of all journeys or of the one; `_edge` reads a row."""
+_BECAME = {"": "1", "failed": "sum(Failed) > 0", "on-path": "sum(PathNs) > 0"}
+
+
+def _edge_rows(
+    client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1"
+) -> Sequence[Sequence[Any]]:
+    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
     return client.query(
         f"""
         SELECT
             Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
             {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
-        FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY Journey, EdgeId
+        FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
+        GROUP BY Journey, EdgeId HAVING {condition}
         """,
         {**minutes.parameters(), "journey": journey or ""},
     ).result_rows
@@ -525,8 +598,12 @@ def _conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
     return where, parameters
 
 
-def _span_conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
-    """What one span of the trace has to fulfil, all of it."""
+def _span_conditions(query: TraceQuery, prefix: str = "") -> tuple[list[str], dict[str, object]]:
+    """What one span of the trace has to fulfil, all of it.
+
+    Args:
+        prefix: of the names of attributes' parameters.
+    """
     start, end = max(query.window.start_unix_nano, 0), min(max(query.window.end_unix_nano, 0), _INT64)
     parameters: dict[str, object] = {
         "span_start": max(start - _BEFORE_NS, 0),
@@ -546,9 +623,9 @@ def _span_conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
         where.append(_SAYS_ERROR)
         parameters["error"] = query.error
     for number, (key, value) in enumerate(query.attributes):
-        names = f"{{key_{number}:String}}", f"{{value_{number}:String}}"
-        where.append(_HAS_ATTRIBUTE.format(*names))
-        parameters |= {f"key_{number}": key, f"value_{number}": value}
+        names = f"{prefix}key_{number}", f"{prefix}value_{number}"
+        where.append(_HAS_ATTRIBUTE.format(*(f"{{{name}:String}}" for name in names)))
+        parameters |= dict(zip(names, (key, value), strict=True))
     return where, parameters
 
 

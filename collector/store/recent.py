@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.assemble import assemble
 from collector.core.kernels import bits
-from collector.core.said import FALLBACKS, NOTHING_SAID, Mark, Said
+from collector.core.said import NOTHING_SAID, Mark, Said, read_said
 from collector.store.dictionaries import EdgeEnds, Edges
 from collector.store.journeys import WHICH_MINUTES
 from collector.store.lookup import read_spans
@@ -220,15 +220,17 @@ def queue_waits(
 
 
 def said_of_marks(client: Client, marks: Collection[Mark], first_s: int, last_s: int) -> dict[Mark, Said]:
-    """Return what the spans of these marks said in [first, last): how long callers wait, what they have instead."""
+    """Return what the spans of these marks said in [first, last): how long callers wait, what else they have."""
     if not marks:
         return {}
     rows = client.query(
         """
         SELECT
             ServiceName, SpanName,
-            max(toUInt64OrZero(SpanAttributes['cpdd.call.deadline_ms'])) AS deadline_ms,
-            groupUniqArray(5)(SpanAttributes['cpdd.call.fallback']) AS fallbacks
+            groupUniqArray(20)((
+                toInt64OrZero(SpanAttributes['cpdd.call.deadline_ms']), SpanAttributes['cpdd.call.fallback'],
+                SpanAttributes['cpdd.call.group'], toInt64OrZero(SpanAttributes['cpdd.call.quorum'])
+            )) AS all_said
         FROM otel_traces
         WHERE ServiceName IN {services:Array(String)} AND SpanName IN {names:Array(String)}
             AND Timestamp >= toDateTime({first:UInt32}) AND Timestamp < toDateTime({last:UInt32})
@@ -242,10 +244,8 @@ def said_of_marks(client: Client, marks: Collection[Mark], first_s: int, last_s:
         },
     ).result_rows
     found = {
-        (str(service), str(name)): reduce(
-            Said.joined, (Said(0, word) for word in sorted(fallbacks) if word in FALLBACKS), Said(int(ms) * 1_000_000)
-        )
-        for service, name, ms, fallbacks in rows
+        (str(service), str(name)): reduce(Said.joined, (read_said(*said) for said in sorted(all_said)), NOTHING_SAID)
+        for service, name, all_said in rows
     }
     return {mark: found[mark] for mark in marks if found.get(mark, NOTHING_SAID) != NOTHING_SAID}
 

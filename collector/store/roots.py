@@ -14,6 +14,15 @@ class RootFinder:
         self._store = store
         self._call_paths = CallPaths()
 
+    def operations(self, service: str) -> list[str]:
+        """Return the operations that traces of a service have shown."""
+        with self._store.client() as client:
+            rows = client.query(
+                "SELECT DISTINCT Operation FROM call_paths WHERE Service = {service:String} LIMIT {limit:UInt32}",
+                {"service": service, "limit": MAX_PATHS},
+            ).result_rows
+        return [str(row[0]) for row in rows]
+
     def find(self, service: str, operation: str = "", below: str = "") -> list[Root]:
         """Return the root operations whose traces reach `operation` of `service` (any of it where empty).
 

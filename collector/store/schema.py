@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cpdd.errors import CpddError
 
-VERSION = 4
+VERSION = 5
 """Of the tables. A store of a newer cpdd is refused, an older one is brought here by `MIGRATIONS`."""
 
 DAY_S = 86_400
@@ -104,22 +104,39 @@ _SPAN_COLUMNS = f"""Timestamp DateTime64(9) CODEC(Delta(8), Default),
     ScopeSchemaUrl LowCardinality(String),
     IngestedAt DateTime DEFAULT now()"""
 
+_SHELF = "Shelf UInt64 DEFAULT 0 CODEC(Delta(8), Default)"
+_VALUE_INDEXES = tuple(
+    f"{name} mapValues({column}) TYPE bloom_filter(0.01) GRANULARITY 1"
+    for name, column in (
+        ("idx_span_attribute_values", "SpanAttributes"),
+        ("idx_resource_attribute_values", "ResourceAttributes"),
+    )
+)
+"""Which granules may have a value: a search for one user or order reads few of them (decision 116). A search looks into
+both columns, so that an index of one alone would be of no use."""
+
 SPANS = f"""
 CREATE TABLE IF NOT EXISTS otel_traces (
     {_SPAN_COLUMNS},
-    INDEX idx_duration Duration TYPE minmax GRANULARITY 1
+    {_SHELF},
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1,
+    INDEX idx_timestamp Timestamp TYPE minmax GRANULARITY 1,
+    {", ".join(f"INDEX {index}" for index in _VALUE_INDEXES)}
 ) ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
-ORDER BY (ServiceName, toStartOfFiveMinutes(Timestamp), TraceId)
-SETTINGS index_granularity = 2048, {_COMPACT}
+ORDER BY (Shelf, ServiceName, TraceId)
+SETTINGS index_granularity = 4096, {_COMPACT}
 """
+"""Sorted by service and trace within a shelf, which is what came at about the same time: parts of different shelves
+are merged block by block, without comparing a row (decision 091)."""
 
 TIMES = f"""
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts (
     TraceId String,
     Start DateTime CODEC(Delta(4), Default),
     End DateTime CODEC(Delta(4), Default),
-    IngestedAt DateTime DEFAULT now() CODEC(Delta(4), Default)
+    IngestedAt DateTime DEFAULT now() CODEC(Delta(4), Default),
+    {_SHELF}
 ) ENGINE = MergeTree
 PARTITION BY toDate(Start)
 ORDER BY (TraceId, Start)
@@ -261,7 +278,8 @@ SETTINGS {_DURABLE}
 """
 
 # The sorting keys of the minute tables end in the parity of the version: a minute's new rows never replace those of
-# the version that readers still see, only the ones before it (see `derived.recompute_minutes`).
+# the version that readers still see, only the ones before it (see `derived.recompute_minutes`). They begin with the
+# journey, since its page reads 30 days of it (decision 115).
 JOURNEY_MINUTES = f"""
 CREATE TABLE IF NOT EXISTS journey_minutes (
     Minute DateTime CODEC(Delta(4), Default),
@@ -291,8 +309,8 @@ CREATE TABLE IF NOT EXISTS journey_minutes (
     )
 ) ENGINE = ReplacingMergeTree(Version)
 PARTITION BY toDate(Minute)
-ORDER BY (Minute, Journey, bitAnd(Version, 1))
-SETTINGS {_COMPACT}
+ORDER BY (Journey, Minute, bitAnd(Version, 1))
+SETTINGS index_granularity = 1024, {_COMPACT}
 """
 
 PATH_MINUTES = f"""
@@ -319,8 +337,8 @@ CREATE TABLE IF NOT EXISTS path_minutes (
     )
 ) ENGINE = ReplacingMergeTree(Version)
 PARTITION BY toDate(Minute)
-ORDER BY (Minute, Journey, PathId, bitAnd(Version, 1))
-SETTINGS {_COMPACT}
+ORDER BY (Journey, Minute, PathId, bitAnd(Version, 1))
+SETTINGS index_granularity = 1024, {_COMPACT}
 """
 
 EDGE_MINUTES = f"""
@@ -361,8 +379,8 @@ CREATE TABLE IF NOT EXISTS edge_minutes (
     QuietWellSquares Float64
 ) ENGINE = ReplacingMergeTree(Version)
 PARTITION BY toDate(Minute)
-ORDER BY (Minute, Journey, EdgeId, CallerVersion, bitAnd(Version, 1))
-SETTINGS {_COMPACT}
+ORDER BY (Journey, Minute, EdgeId, CallerVersion, bitAnd(Version, 1))
+SETTINGS index_granularity = 1024, {_COMPACT}
 """
 
 REPLACEMENT_MINUTES = f"""
@@ -375,8 +393,8 @@ CREATE TABLE IF NOT EXISTS replacement_minutes (
     Callers Float64
 ) ENGINE = ReplacingMergeTree(Version)
 PARTITION BY toDate(Minute)
-ORDER BY (Minute, Journey, EdgeId, CalledEdgeId, bitAnd(Version, 1))
-SETTINGS {_COMPACT}
+ORDER BY (Journey, Minute, EdgeId, CalledEdgeId, bitAnd(Version, 1))
+SETTINGS index_granularity = 1024, {_COMPACT}
 """
 
 MINUTE_VERSIONS = f"""
@@ -452,6 +470,19 @@ ORDER BY (Version, At)
 SETTINGS {_DURABLE}
 """
 """Created by `sampling_log`, which alone reads and writes it, and not by a migration: older stores get it as well."""
+
+SAMPLING_TOLD = f"""
+CREATE TABLE IF NOT EXISTS sampling_told (
+    Service LowCardinality(String),
+    AtNs Int64,
+    Probability Float64,
+    Operations Map(String, Float64)
+) ENGINE = MergeTree
+ORDER BY (Service, AtNs)
+TTL toDateTime(intDiv(AtNs, 1000000000)) + INTERVAL 2 HOUR
+SETTINGS {_DURABLE}
+"""
+"""Created by `sampling_told`, which alone reads and writes it."""
 
 PINS = f"""
 CREATE TABLE IF NOT EXISTS pins (
@@ -595,6 +626,13 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     4: (
         "ALTER TABLE traces ADD COLUMN IF NOT EXISTS `Edge.BlamedInjected` Array(UInt32)",
         "ALTER TABLE edge_minutes ADD COLUMN IF NOT EXISTS BlamedInjected Float64",
+    ),
+    # A table that exists keeps its order, by service and five minutes; its rows are on shelf 0. The indexes are for
+    # spans that come from now on; those of before are searched as before until they are gone.
+    5: (
+        f"ALTER TABLE otel_traces ADD COLUMN IF NOT EXISTS {_SHELF}",
+        f"ALTER TABLE otel_traces_trace_id_ts ADD COLUMN IF NOT EXISTS {_SHELF}",
+        *(f"ALTER TABLE otel_traces ADD INDEX IF NOT EXISTS {index}" for index in _VALUE_INDEXES),
     ),
 }
 """Statements that lead from version n - 1 to n. Each may run twice: a crash between two of them repeats all."""

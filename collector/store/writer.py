@@ -24,7 +24,9 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from collector.store import native
 from collector.store.engine import Store
+from collector.store.fresh import Fresh, Group
 from collector.store.lanes import claim_lanes, next_sequences
+from collector.store.shelves import Shelves
 from collector.store.trouble import explain
 from cpdd.errors import CpddError
 
@@ -126,6 +128,7 @@ class Committer:
         max_pending_bytes: int = 256 << 20,
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
         now_unix_milli: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        fresh: Fresh | None = None,
     ) -> None:
         """Start the lanes.
 
@@ -135,6 +138,7 @@ class Committer:
             max_rows: Spans that a group need not wait any longer for. Small groups are dear: 5,000 spans cost
                 three times as much a span as 50,000.
             max_pending_bytes: Encoded bytes that may wait or be under way.
+            fresh: Is given what was stored, for the analyzer of this process.
         """
         self._queue = _Queue(linger_ms / 1000, max_rows, max_pending_bytes)
         self._clients = ExitStack()
@@ -142,7 +146,7 @@ class Committer:
         numbers = claim_lanes(store, clients[0], lanes)
         sequences = next_sequences(clients[0], numbers)
         self._lanes = [
-            _Lane(store, self._queue, client, number, sequences[number], retry_delays_s, now_unix_milli)
+            _Lane(store, self._queue, client, number, sequences[number], retry_delays_s, now_unix_milli, fresh)
             for client, number in zip(clients, numbers, strict=True)
         ]
         self._threads = [
@@ -280,6 +284,7 @@ class _Lane:
         first_sequence: int,
         retry_delays_s: Sequence[float],
         now_unix_milli: Callable[[], int],
+        fresh: Fresh | None,
     ) -> None:
         self.number = number
         self.groups = self.rows = self.refused = self.failed = 0
@@ -289,6 +294,12 @@ class _Lane:
         self._sequence = first_sequence
         self._retry_delays_s = retry_delays_s
         self._now_unix_milli = now_unix_milli
+        self._fresh = fresh
+        if fresh:
+            fresh.begin(number, first_sequence)
+        self._shelves = Shelves()
+        self._shelf = 0
+        """Of the group that is being stored."""
         self._trouble = ""
         """Why the last group was not stored."""
 
@@ -306,6 +317,7 @@ class _Lane:
 
     def _commit(self, group: list[_Pending]) -> None:
         """Insert into the three tables and answer every sender of the group."""
+        self._shelf = self._shelves.place(sum(pending.batch.rows for pending in group), self._now_unix_milli())
         for insert in (self._insert_spans, self._insert_times, self._insert_arrivals):
             group = self._keep(insert, group, self._retry_delays_s)
         for pending in group:
@@ -343,12 +355,14 @@ class _Lane:
         return _fail(group, BatchRefused(rows, str(error)) if _is_data_error(error) else StoreUnavailable(str(error)))
 
     def _insert_spans(self, group: list[_Pending]) -> None:
-        self._insert("otel_traces", native.SPAN_COLUMNS, [pending.batch.spans for pending in group])
+        batches = [pending.batch for pending in group]
+        blocks = [part for batch in batches for part in native.shelved_spans(batch.spans, batch.rows, self._shelf)]
+        self._insert("otel_traces", native.SHELVED_SPAN_COLUMNS, blocks)
 
     def _insert_times(self, group: list[_Pending]) -> None:
         """Insert where the traces lie, stamped by the clock that stamps their arrivals: a server's may differ."""
         now = self._now_unix_milli() // 1_000
-        blocks = [native.stamped_times(pending.batch.times, now) for pending in group]
+        blocks = [native.stamped_times(pending.batch.times, now, self._shelf) for pending in group]
         self._insert("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, blocks)
 
     def _insert_arrivals(self, group: list[_Pending]) -> None:
@@ -358,14 +372,19 @@ class _Lane:
         what a reader has passed already it never reads again.
         """
         now = self._now_unix_milli()
-        blocks = []
+        first = self._sequence
+        blocks: list[native.Buffer] = []
         for pending in group:
             batch = pending.batch
             blocks.append(native.arrivals_block(batch.arrivals, batch.rows, self.number, self._sequence, now))
             self._sequence += batch.rows
         self._insert("span_arrivals", native.ARRIVAL_COLUMNS, blocks)
+        if self._fresh:
+            batches = [pending.batch for pending in group if pending.batch.rows]
+            rows, arrivals = (tuple(batch.rows for batch in batches), tuple(batch.arrivals for batch in batches))
+            self._fresh.put(Group(self.number, first, rows, arrivals, now))
 
-    def _insert(self, table: str, columns: Sequence[tuple[str, str]], blocks: list[bytes]) -> None:
+    def _insert(self, table: str, columns: Sequence[tuple[str, str]], blocks: Sequence[native.Buffer]) -> None:
         names = [name for name, _ in columns]
         self._store.insert(self._client, table, names, blocks, "Native", _LANE_SETTINGS)
 

@@ -2,11 +2,15 @@
 
 import getpass
 import json
+import re
 import socket
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import click
 
 from cpdd.errors import CpddError
 from cpdd.sampling.http import PROBLEMS, Server, words
@@ -69,12 +73,32 @@ def first_token(text: str) -> str:
     return text.partition(",")[0].strip()
 
 
+def quoted(policy_id: str) -> str:
+    """Return an id as a part of a path.
+
+    >>> quoted("shop GET /")
+    'shop%20GET%20%2F'
+    """
+    return quote(policy_id, safe="")
+
+
 def author() -> str:
     """Return who asks, for the log of changes."""
     user = "unknown"
     with suppress(OSError, KeyError, ImportError):
         user = getpass.getuser()
     return f"{user}@{socket.gethostname()}"
+
+
+def read_share(ctx: click.Context, param: click.Parameter, text: str) -> float:
+    """Return the percentage that `100%`, `25 %` or `0.25` means."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*(%?)", text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no share such as 100%, 25% or 0.25")
+    percentage = float(match[1]) * (1 if match[2] else 100)
+    if percentage > 100:
+        raise click.BadParameter(f"{text!r} is more than all; 100% is")
+    return percentage
 
 
 def clock_of(unix_ms: int) -> str:

@@ -136,6 +136,8 @@ def _requirement(edge: GraphEdge) -> str:
         word += f", else {printable(edge.fallbacks[0][0].service or edge.fallbacks[0][0].operation)}"
     elif edge.said.has_fallback:
         word += f", else {FALLBACKS[edge.said.fallback]}"
+    if edge.said.group:
+        word += f", any {edge.said.quorum} of {printable(edge.said.group)}"
     if edge.declared and edge.declared != edge.verdict.verdict:
         return f"{word} (declared {edge.declared})"
     return word

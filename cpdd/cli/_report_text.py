@@ -23,7 +23,6 @@ MOST_WAYS = 3
 WORTH_A_CELL = 0.005
 """A contribution nearer to nothing is left out."""
 MOST_HIDDEN = 3
-HIDDEN_FROM = 0.01
 """Hidden work below this share of the mean duration is not told: nobody would look for it."""
 _BAR = 10
 
@@ -104,8 +103,7 @@ def _hidden(journey: JourneyReport) -> str:
     """The operations that work most while nobody waits for them; "" where that is little."""
     relevant = [
         f"{printable(f'{service} {operation}'.rstrip())} {duration(work.hidden_ns)} of {duration(work.work_ns)}"
-        for (service, operation), work in journey.hidden_work.items()
-        if work.hidden_ns >= HIDDEN_FROM * journey.mean_ns
+        for (service, operation), work in journey.much_hidden_work
     ]
     return f"hidden work, off the path, per trace: {', '.join(relevant[:MOST_HIDDEN])}" if relevant else ""
 

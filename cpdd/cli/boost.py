@@ -7,22 +7,11 @@ from typing import Any
 
 import click
 
-from cpdd.cli._control import ControlClient, author, clock_of, length_of, share_of
+from cpdd.cli._control import ControlClient, author, clock_of, length_of, quoted, read_share, share_of
 from cpdd.cli._proposals_text import proposal_lines
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.detail_letters import DETAILS
 from cpdd.settings import parse_duration_ns
-
-
-def read_share(ctx: click.Context, param: click.Parameter, text: str) -> float:
-    """Return the percentage that `100%`, `25 %` or `0.25` means."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*(%?)", text.strip())
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no share such as 100%, 25% or 0.25")
-    percentage = float(match[1]) * (1 if match[2] else 100)
-    if percentage > 100:
-        raise click.BadParameter(f"{text!r} is more than all; 100% is")
-    return percentage
 
 
 def read_length(ctx: click.Context, param: click.Parameter, text: str) -> float:
@@ -117,14 +106,15 @@ def command(
         click.echo("\n".join(json.dumps(each) for each in found) if as_json else "\n".join(proposal_lines(found)))
         return
     if end:
-        answer = client.ask("DELETE", f"/v1/boosts/{end}", query=who)
+        answer = client.ask("DELETE", f"/v1/boosts/{quoted(end)}", query=who)
         click.echo(json.dumps(answer) if as_json else f"{end} has ended (version {answer['version']})")
         return
     if extend or repeat:
         verb = "extend" if extend else "repeat"
-        answer = client.ask("POST", f"/v1/boosts/{extend or repeat}/{verb}", {"duration_s": duration_s, **who})
+        path = f"/v1/boosts/{quoted(extend or repeat or '')}/{verb}"
+        answer = client.ask("POST", path, {"duration_s": duration_s, **who})
     elif accept:
-        answer = client.ask("POST", f"/v1/proposals/{accept}/accept", who)
+        answer = client.ask("POST", f"/v1/proposals/{quoted(accept)}/accept", who)
     else:
         request = {
             "service": service,
@@ -161,6 +151,8 @@ def words_of(answer: Mapping[str, Any]) -> str:
     if answer["found"]:
         lines.append("by the root operations that reach it:")
     lines += [f"  {target['service']}  {target['operation'] or '(all operations)'}" for target in answer["targets"]]
+    if answer["doubt"]:
+        lines.append(f"is the name right? {answer['doubt']}")
     clients = answer["clients"]
     lines.append(
         f"{clients} {'program is' if clients == 1 else 'programs are'} told at once; Jaeger clients "

@@ -1,6 +1,8 @@
 """`cpdd sampling`: what is sampled by, what it does, who changed it; and changes by document."""
 
 import json
+import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +11,19 @@ from typing import Any
 import click
 
 from collector.core.sampling.strategies import read_strategies
-from cpdd.cli._control import ControlClient, author, clock_of, length_of, share_of
+from collector.core.sampling.words import what, whom
+from cpdd.cli._control import ControlClient, author, clock_of, length_of, quoted, read_share, share_of
 from cpdd.cli._settings import read_settings, setting_flags
-from cpdd.sampling.document import policy_json
+from cpdd.sampling.document import Matcher, Policy, policy_json
 
 MAX_ROWS = 30
+
+
+def read_amount(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float | None, float | None]:
+    """Return the percentage, or the traces per second, that `10%` or `5/s` means."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*(s|min)", text.strip()):
+        return None, float(match[1]) / (60 if match[2] == "min" else 1)
+    return read_share(ctx, param, text), None
 
 
 @click.group()
@@ -22,6 +32,7 @@ def command() -> None:
 
     \b
       cpdd sampling show
+      cpdd sampling keep checkout --to 10%
       cpdd sampling set policies.json --reason 'halve the bill'
       cpdd sampling log
     """
@@ -40,6 +51,50 @@ def show(as_json: bool, policies: bool, jaeger: bool, config: str | None, **flag
         return
     state = client.ask("GET", "/v1/state")
     click.echo(json.dumps(state) if as_json else state_text(state))
+
+
+@command.command()
+@click.argument("service", required=False)
+@click.option("--op", "operation", metavar="NAME", help="One operation that begins traces; else all.")
+@click.option(
+    *("--to", "amount"),
+    callback=read_amount,
+    required=True,
+    metavar="SHARE|RATE",
+    help="Share of traces to keep, such as 10%, or a budget of all instances together, such as 5/s.",
+)
+@click.option("--id", "policy_id", metavar="ID", help="Name of the policy, which replaces one of that name.")
+@click.option("--reason", default="", help="Why, for the log.")
+@setting_flags("sampling_endpoint")
+def keep(
+    service: str | None,
+    operation: str | None,
+    amount: tuple[float | None, float | None],
+    policy_id: str | None,
+    reason: str,
+    config: str | None,
+    **flags: str | None,
+) -> None:
+    """Keep a share of the traces of a service, of one operation, or of everything, until it is changed.
+
+    \b
+      cpdd sampling keep --to 10%
+      cpdd sampling keep checkout --op 'POST /pay' --to 5/s
+    """
+    percentage, traces_per_second = amount
+    of_service = Matcher("resource_attribute", "exact" if service else "exists", service or "", "service.name")
+    policy = Policy(
+        id=policy_id or " ".join(part for part in ("keep", service, operation) if part),
+        matchers=(of_service, Matcher("name", "exact", operation)) if operation else (of_service,),
+        kind="budget" if traces_per_second is not None else "fixed",
+        percentage=percentage,
+        traces_per_second=traces_per_second,
+    )
+    client = ControlClient(read_settings(config, **flags)[0])
+    request = {"policies": [policy_json(policy)], "author": author(), "reason": reason}
+    answer = client.ask("POST", "/v1/policies", request)
+    click.echo(f"{policy.id!r}: {what(policy)} of {whom(policy)}, in force as version {answer['version']}")
+    click.echo(f"take it back: cpdd sampling delete {shlex.quote(policy.id)}")
 
 
 @command.command("set")
@@ -76,7 +131,7 @@ def set_policies(file: Path, replace: bool, jaeger: bool, reason: str, config: s
 def delete(policy_id: str, reason: str, config: str | None, **flags: str | None) -> None:
     """Delete one policy, or end one boost."""
     client = ControlClient(read_settings(config, **flags)[0])
-    answer = client.ask("DELETE", f"/v1/policies/{policy_id}", query={"author": author(), "reason": reason})
+    answer = client.ask("DELETE", f"/v1/policies/{quoted(policy_id)}", query={"author": author(), "reason": reason})
     click.echo(f"{policy_id} is gone (version {answer['version']})")
 
 
@@ -118,6 +173,7 @@ def state_text(state: Mapping[str, Any]) -> str:
             f"{row['seen_per_s']:.1f}",
             f"{row['kept_per_s']:.1f}",
             "" if row["kept_share"] is None else share_of(100 * row["kept_share"]),
+            share_of(100 * row["set_share"]),
             row["rule"] or "baseline",
         )
         for row in state["rates"][:MAX_ROWS]
@@ -136,7 +192,7 @@ def state_text(state: Mapping[str, Any]) -> str:
     sections = (
         ("live boosts", ("id", "share", "of", "for", "added", "why"), boosts),
         ("policies", ("id", "kind", "of"), policies),
-        ("rates", ("service", "operation", "seen/s", "kept/s", "share", "by"), rates),
+        ("rates", ("service", "operation", "seen/s", "kept/s", "share", "set to", "by"), rates),
         ("clients", ("service", "instance", "how", "policies", "spans lost", "problem"), clients),
     )
     if state["unweighted"]:

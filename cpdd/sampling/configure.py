@@ -17,6 +17,7 @@ from cpdd.detail_letters import DETAILS, Detail, letters_of
 from cpdd.errors import CpddError
 from cpdd.failures import tell
 from cpdd.names import SAMPLERS
+from cpdd.sampling.credentials import authorization
 from cpdd.sampling.keeper import Keeper
 from cpdd.sampling.poll import FileProvider, JaegerProvider
 from cpdd.sampling.push import PushProvider
@@ -54,6 +55,8 @@ class Argument:
     """What boosts may turn up here: words joined by `+`, `all` or `off`."""
     cache: str = ""
     """File of the last good policy; `off` for none, empty for one in the user's cache."""
+    token: str = ""
+    """What reports show; empty: that of the spans, where these go to the same host."""
 
 
 class Provider(Protocol):
@@ -149,7 +152,7 @@ def configured(
     )
     sampler.keeper = Keeper(sampler, _saved(asked, service, environ), asked.policyTtlMs / 1000)
     try:
-        sampler.provider = _provider(name, asked, sampler.keeper)
+        sampler.provider = _provider(name, asked, sampler.keeper, environ)
         sampler.keeper.begin()
         sampler.provider.start()
     except (ValueError, ImportError, OSError, RuntimeError) as error:
@@ -157,12 +160,12 @@ def configured(
     return sampler
 
 
-def _provider(name: str, asked: Argument, keeper: Keeper) -> Provider:
+def _provider(name: str, asked: Argument, keeper: Keeper, environ: Mapping[str, str]) -> Provider:
     url = urlsplit(asked.endpoint)
     if url.scheme == "file":
         return FileProvider(Path(unquote(url.path)), keeper)
     if name == "cpdd":
-        return PushProvider(asked.endpoint, keeper)
+        return PushProvider(asked.endpoint, keeper, authorization=authorization(asked.token, asked.endpoint, environ))
     return JaegerProvider(asked.endpoint, keeper, max(asked.pollingIntervalMs, 100) / 1000)
 
 

@@ -19,11 +19,13 @@ class Alarm:
     def set(self, at: float | None) -> None:
         """Ring at this time and no other; None: not at all."""
         with self._changed:
+            is_sooner = at is None or self._at is None or at < self._at
             self._at = at
             if at is not None and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="cpdd-sampling-alarm", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if is_sooner:  # for a later time it wakes too early, and waits on
+                self._changed.notify()
 
     def _run(self) -> None:
         while True:

@@ -26,8 +26,11 @@ class Unusable(CpddError):
 class Server:
     """An address, and the connection to it while there is one. Not thread-safe: each worker has its own."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
-        """Raises ValueError for an address that is none."""
+    def __init__(self, address: str, timeout_s: float, authorization: str = "") -> None:
+        """Raises ValueError for an address that is none.
+
+        Args: authorization: what every request shows, if anything.
+        """
         url = urlsplit(address)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError(f"{address!r} is no address such as http://127.0.0.1:5778")
@@ -35,6 +38,7 @@ class Server:
         self.path = url.path.rstrip("/")
         self._is_tls = url.scheme == "https"
         self._host, self._port, self._timeout_s = url.hostname, url.port, timeout_s
+        self._own = {"User-Agent": "cpdd-sampling"} | ({"Authorization": authorization} if authorization else {})
         self._connection: HTTPConnection | None = None
 
     def get(self, path: str, query: dict[str, str], headers: dict[str, str] | None = None) -> HTTPResponse:
@@ -71,7 +75,7 @@ class Server:
         connection = self._connection or self._open()
         self._connection = connection
         try:
-            connection.request(method, path, body, {"User-Agent": "cpdd-sampling", **headers})
+            connection.request(method, path, body, self._own | headers)
             return connection.getresponse()
         except PROBLEMS as error:
             self.close()

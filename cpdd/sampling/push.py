@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from http import HTTPStatus
 from http.client import HTTPResponse
 
+from cpdd.failures import tell
 from cpdd.sampling.document import MAX_BYTES
-from cpdd.sampling.events import EventReader
+from cpdd.sampling.events import EventReader, EventTooLong
 from cpdd.sampling.http import PROBLEMS, Server, Unusable, body_of, words
 from cpdd.sampling.keeper import Keeper
 from cpdd.sampling.sampler import DynamicSampler
@@ -24,6 +26,7 @@ from cpdd.sampling.workers import Worker
 
 SILENCE_S = 40.0
 """A stream without a byte for so long is dead: the server says something every 15 s."""
+READ_BYTES = 64 << 10
 WAIT_S = 25
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 5.0
 STREAM_AGAIN_S = 600.0
@@ -47,13 +50,18 @@ class PushProvider:
         keeper: Keeper,
         clock: Callable[[], float] = time.monotonic,
         silence_s: float = SILENCE_S,
+        authorization: str = "",
     ) -> None:
-        """Raises ValueError for an address that is none."""
+        """Raises ValueError for an address that is none.
+
+        Args: authorization: what the server is shown, which may take reports from nobody else.
+        """
         self._address = address
+        self._authorization = authorization
         self._keeper = keeper
         self._clock = clock
         self._silence_s = silence_s
-        self._listening = Server(address, silence_s)
+        self._listening = Server(address, silence_s, authorization)
         self._stream_from_s = 0.0
         self.instance = ""
         self._workers = (Worker("cpdd-sampling", self._listen), Worker("cpdd-sampling-status", self._report))
@@ -72,7 +80,7 @@ class PushProvider:
 
     def _listen(self, stopped: threading.Event) -> None:
         self.instance = new_instance()
-        self._listening = Server(self._address, self._silence_s)
+        self._listening = Server(self._address, self._silence_s, self._authorization)
         retry_s = FIRST_RETRY_S
         while not stopped.is_set():
             begun = self._clock()
@@ -152,7 +160,7 @@ class PushProvider:
         self._keeper.sampler.grant({name: n for name, n in leases.items() if type(n) is int and 0 <= n <= 10**9})
 
     def _report(self, stopped: threading.Event) -> None:
-        server = Server(self._address, 5.0)
+        server = Server(self._address, 5.0, self._authorization)
         sampler = self._keeper.sampler
         last, wait_s = self._clock(), STATUS_EVERY_S
         while not stopped.is_set():
@@ -166,19 +174,26 @@ class PushProvider:
             try:
                 self._grant(body_of(server.post("/v1/status", report), self._address))
                 wait_s = STATUS_EVERY_S
-            except (*PROBLEMS, Unusable):  # the listener tells what is wrong with the server
+            except (*PROBLEMS, Unusable) as error:  # the listener tells what is wrong with the server
+                if isinstance(error, Unusable) and error.status == HTTPStatus.UNAUTHORIZED:
+                    tell("reporting what is sampled", error)
                 server.close()
                 wait_s = min(2 * wait_s, 8.0) if self._keeper.standing.problem else STATUS_EVERY_S
         server.close()
 
 
 def _lines(response: HTTPResponse, stopped: threading.Event) -> Iterator[str]:
-    """The lines of a stream, without their ends."""
+    """The lines of a stream, without their ends, as they come. Raises EventTooLong for one that does not end."""
+    rest = b""
     while not stopped.is_set():
-        line = response.readline(MAX_BYTES + 1)
-        if not line:
+        part = response.read1(READ_BYTES)  # its readline asks several times a line
+        if not part:
             return
-        yield line.decode("utf-8", "replace").rstrip("\r\n")
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+        if len(rest) > MAX_BYTES:
+            raise EventTooLong(MAX_BYTES)
 
 
 def report_of(sampler: DynamicSampler, interval_s: float) -> dict[str, object]:

@@ -136,6 +136,31 @@ def test_policies_are_set_from_a_file_shown_and_deleted(run: Run, tmp_path: Path
     assert [p["id"] for p in json.loads(run("sampling", "show", "--policies").output)["policies"]] == ["base"]
 
 
+def test_a_share_or_a_rate_is_kept_by_one_line_and_taken_back_by_another(run: Run):
+    share = run("sampling", "keep", "shop", "--op", "GET /", "--to", "12.5%", "--reason", "less")
+    rate = run("sampling", "keep", "--to", "30/min", "--id", "all")
+    odd = run("sampling", "keep", "shop", "--to", "5 apples")
+    kept = {p["id"]: p for p in json.loads(run("sampling", "show", "--policies").output)["policies"]}
+    gone = run("sampling", "delete", "keep shop GET /")
+
+    assert share.output.splitlines()[0].startswith(
+        "'keep shop GET /': keeps 12.5 % of shop, GET /, in force as version "
+    )
+    assert share.output.splitlines()[1] == "take it back: cpdd sampling delete 'keep shop GET /'"
+    assert rate.output.startswith("'all': budget of 0.5 traces/s of every service")
+    assert kept["keep shop GET /"]["trace"]["keep"] == {"percentage": 12.5}
+    assert kept["all"]["cpdd"]["traces_per_second"] == 0.5
+    assert odd.exit_code == 2
+    assert gone.exit_code == 0, gone.output
+    run("sampling", "delete", "all")
+
+
+def test_an_operation_that_nobody_has_heard_of_is_doubted(run: Run):
+    result = run("boost", "stock", "--op", "reserv", "--for", "5s")
+
+    assert "is the name right? stock has not been seen to have 'reserv'; it has 'reserve'" in result.output
+
+
 def test_a_strategies_file_of_jaeger_is_taken_and_given_back(run: Run):
     file = {
         "default_strategy": {"type": "probabilistic", "param": 0.5},

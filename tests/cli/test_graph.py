@@ -116,9 +116,9 @@ def test_people_and_programs_are_told_what_a_journey_needs(declared):
     ]
 
 
-def test_a_declared_fallback_is_known_of_its_edge(tmp_path):
+def test_a_declared_fallback_and_group_are_known_of_their_edge(tmp_path):
     path = tmp_path / "fallback.json"
-    said = {"cpdd.call.requirement": "optional", "cpdd.call.fallback": "cache"}
+    said = {"cpdd.call.requirement": "optional", "cpdd.call.fallback": "cache", "cpdd.call.group": "mirrors"}
     spans = [_span(1, 0, "buy", 2, {}), _span(2, 1, "tips", 1, said)]
     service = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
     path.write_text(json.dumps({"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": spans}]}]}))
@@ -126,7 +126,8 @@ def test_a_declared_fallback_is_known_of_its_edge(tmp_path):
     (edge,) = json.loads(run(str(path), "--json").stdout)["edges"]
 
     assert edge["requirement"]["declared_fallback"] == "cache"
-    assert "?, else an older answer (declared optional)" in run(str(path)).stdout
+    assert (edge["requirement"]["declared_group"], edge["requirement"]["declared_quorum"]) == ("mirrors", 1)
+    assert "?, else an older answer, any 1 of mirrors (declared optional)" in run(str(path)).stdout
 
 
 def test_where_nothing_is_known_to_be_mandatory_it_is_said(hotrod):

@@ -94,6 +94,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path):
         assert outside not in page
     assert "color-scheme: light dark" in page
     assert "mysql" in page
+    assert page.count("Hidden work") == 1, "in the one journey that has any"
     assert page.count('class="chapter"') == 2
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,22 @@ class MemoryLog:
         return [change for change, _ in reversed(self.rows) if change.action != RESERVED][:limit]
 
 
+class SlowLog(MemoryLog):
+    """A log that says when something is to be written, and waits until it may be, or is to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_go_on = threading.Event(), threading.Event()
+        self.fails = False
+
+    def append(self, change: Change, state: dict[str, Any]) -> None:
+        self.asked.set()
+        assert self.may_go_on.wait(60)
+        if self.fails:
+            raise OSError("no space left on device")
+        super().append(change, state)
+
+
 class KnownRoots:
     """Root operations said by hand, by (service, operation, caller)."""
 
@@ -48,6 +65,9 @@ class KnownRoots:
 
     def find(self, service: str, operation: str = "", below: str = "") -> list[Root]:
         return self.known.get((service, operation, below), [])
+
+    def operations(self, service: str) -> list[str]:
+        return sorted({operation for of, operation, _ in self.known if of == service and operation})
 
 
 class ControlServer:
@@ -86,6 +106,7 @@ def control_server(
     log: MemoryLog | None = None,
     roots: KnownRoots | None = None,
     token: str = "",
+    ingest_tokens: str = "",
     port: int = 0,
     seen: Sequence[JourneySeen] = (),
     costs: Mapping[Root, Cost] | None = None,
@@ -114,7 +135,8 @@ def control_server(
     listener: socket.socket = bind(Endpoint("sampling_http", "sampling"), "127.0.0.1", port)
     bound = port_of(listener)
     proposer = Proposer(service, lambda: seen, ceiling)
-    app = ControlApp(service, Guard("127.0.0.1", Tokens("control_token", token)), proposer, body_s)
+    guard = Guard("127.0.0.1", Tokens("control_token", token), Tokens("ingest_tokens", ingest_tokens))
+    app = ControlApp(service, guard, proposer, body_s)
     running = loop.serve(uvicorn_config(app, Limits(), 1), listener)
     try:
         yield ControlServer(service, proposer, loop, bound)

@@ -190,6 +190,22 @@ def test_a_boost_on_an_edge_finds_the_roots_that_use_it_or_says_that_there_are_n
     assert "stock from mailer" in nothing["error"]
 
 
+def test_a_name_that_nobody_has_heard_of_is_doubted_and_boosted_all_the_same():
+    roots = KnownRoots({("stock", "reserve", ""): [Root("shop", "POST /buy")]})
+    with control_server(roots=roots) as server:
+        server.ask("POST", "/v1/status", status(operations=[count("POST /checkout", 1, 1), count("GET /", 1, 1)]))
+        odd = server.boost(service="shop", operation="POST /chekout")
+        known = server.boost(service="shop", operation="GET /")
+        learned = server.boost(service="stock", operation="reserve")
+        new_service = server.boost(service="new", operation="anything")
+        _, refusal = server.ask("POST", "/v1/boosts", {"service": "stock", "operation": "reserv", "caller": "cart"})
+
+    assert odd["targets"] == [{"service": "shop", "operation": "POST /chekout"}]
+    assert odd["doubt"] == "shop has not been seen to have 'POST /chekout'; it has 'POST /checkout' and others"
+    assert [answer["doubt"] for answer in (known, learned, new_service)] == ["", "", ""]
+    assert refusal["error"].endswith("hint: stock has not been seen to have 'reserv'; it has 'reserve'")
+
+
 def test_a_boost_can_be_extended_and_repeated(server: ControlServer):
     first = server.boost(service="shop", id="inc", duration_s=10, max_traces=5)
 
@@ -255,9 +271,26 @@ def test_reports_make_rates_and_clients(server: ControlServer):
         "seen_per_s": 60.0,
         "kept_per_s": 6.0,
         "kept_share": 0.1,
+        "set_share": 1.0,
         "rule": "x",
     }
     assert [(client["instance"], client["problem"]) for client in state["clients"]] == [("a", ""), ("b", "server lost")]
+
+
+def test_what_is_asked_for_now_stands_beside_what_was_kept(server: ControlServer):
+    by_tenant = policy("c", 100, op="GET /", attributes={"tenant": "acme"})
+    policies = [policy("a", 10, service="shop"), policy("b", 50, op="GET /"), by_tenant]
+    server.ask("POST", "/v1/policies", {"policies": policies})
+    server.boost(service="shop", operation="POST /pay", percentage=80, max_traces=10, id="inc")
+    counts = [count(name, 9, 1) for name in ("GET /", "POST /pay", "GET /cart")]
+    server.ask("POST", "/v1/status", status(operations=counts))
+
+    before = server.ask("GET", "/v1/state")[1]["rates"]
+    server.ask("POST", "/v1/status", status(operations=counts, leases={"inc": 10}))
+    after = server.ask("GET", "/v1/state")[1]["rates"]
+
+    assert {row["operation"]: row["set_share"] for row in before} == {"GET /": 0.5, "POST /pay": 0.8, "GET /cart": 0.1}
+    assert {row["operation"]: row["set_share"] for row in after} == {"GET /": 0.5, "POST /pay": 0.1, "GET /cart": 0.1}
 
 
 def test_a_budget_is_worked_out_of_what_the_fleet_reports(server: ControlServer):
@@ -381,6 +414,24 @@ def test_changes_need_the_token_where_there_is_one():
         read, _ = server.ask("GET", "/v1/state")
 
     assert (without, wrong, right, read) == (401, 401, 200, 200)
+
+
+def test_who_may_not_send_spans_may_not_report_nor_use_up_what_a_boost_may_add():
+    with control_server(token="boss", ingest_tokens="spans,old") as server:
+        server.ask(
+            "POST", "/v1/boosts", {"service": "shop", "id": "inc", "max_traces": 40}, Authorization="Bearer boss"
+        )
+        nobody, refusal = server.ask("POST", "/v1/status", status(operations=[count("GET /", 10**9, 0)]))
+        wrong, _ = server.ask("POST", "/v1/status", status(), Authorization="Bearer Spans")
+        unseen = server.ask("GET", "/v1/state")[1]["clients"]
+        sender, granted = server.ask("POST", "/v1/status", status(), Authorization="Bearer spans")
+        boss, _ = server.ask("POST", "/v1/status", status("b"), Authorization="Bearer boss")
+        read, _ = server.ask("GET", "/v1/policies?service=shop&instance=c")
+
+    assert (nobody, wrong, sender, boss, read) == (401, 401, 200, 200, 200)
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in refusal["hint"]
+    assert unseen == []
+    assert granted["leases"]["inc"] > 0
 
 
 def test_changes_are_limited_in_their_rate():

@@ -1,5 +1,7 @@
 """Calls and edges: who called whom, attempts folded, what became of the callers."""
 
+import numpy as np
+
 from collector.core.assemble import assemble
 from collector.core.critical_path import critical_paths
 from collector.core.dependencies import EDGE_KINDS, NODE_KINDS, Dependencies, edge_ids, find_dependencies
@@ -33,6 +35,22 @@ def test_client_and_server_of_one_call_are_one_edge():
     )
 
     assert edges_of(batch) == ["shop/checkout -> payment/pay server rpc"]
+
+
+def test_the_callee_of_a_call_does_not_depend_on_the_order_of_arrival():
+    batch = read_trace(
+        """
+        shop/checkout 0-100 server
+        shop/POST 10-90 client in shop/checkout
+        payment/refused 20-30 server in shop/POST
+        payment/pay 40-80 server in shop/POST
+        """
+    )
+
+    first, last = edges_of(batch), edges_of(batch.take(np.arange(len(batch))[::-1]))
+
+    assert first == last
+    assert "shop/checkout -> payment/pay server rpc" in first
 
 
 def test_internal_spans_fold_into_the_operation_that_they_work_for():

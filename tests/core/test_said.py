@@ -43,10 +43,37 @@ def test_a_mark_says_how_long_its_caller_waits_and_what_it_has_instead():
 
 @pytest.mark.parametrize(
     "said",
-    [{}, {"cpdd.call.fallback": "magic"}, {"cpdd.call.deadline_ms": -5}, {"cpdd.call.deadline_ms": "200"}],
+    [
+        {},
+        {"cpdd.call.fallback": "magic"},
+        {"cpdd.call.deadline_ms": -5},
+        {"cpdd.call.deadline_ms": "200"},
+        {"cpdd.call.group": ""},
+        {"cpdd.call.quorum": 2},
+    ],
 )
 def test_what_is_no_word_and_no_time_says_nothing(said: dict[str, str | int]):
     assert said_in(marks(said)) == {}
+
+
+@pytest.mark.parametrize(("quorum", "needed"), [({"cpdd.call.quorum": 2}, 2), ({"cpdd.call.quorum": 0}, 1), ({}, 1)])
+def test_of_a_group_at_least_one_has_to_succeed(quorum: dict[str, str | int], needed: int):
+    (said,) = said_in(marks({"cpdd.call.group": "replicas"} | quorum)).values()
+
+    assert said == Said(group="replicas", quorum=needed)
+    assert said.of_group == f"any {needed} of the group replicas are enough"
+
+
+def test_the_larger_quorum_of_spans_that_differ_counts():
+    (said,) = said_in(
+        marks(
+            {"cpdd.call.group": "replicas", "cpdd.call.quorum": 2},
+            {"cpdd.call.group": "other", "cpdd.call.quorum": 3},
+            {"cpdd.call.fallback": "cache"},
+        )
+    ).values()
+
+    assert said == Said(fallback="cache", group="other", quorum=3)
 
 
 def test_spans_of_one_mark_that_differ_have_the_longer_wait_and_the_fallback_that_there_is():

@@ -293,3 +293,25 @@ def test_a_failure_of_ours_costs_the_span_and_never_the_call(monkeypatch, caplog
     assert cpdd.optional("tips", fallback=list)(answer)() == 42
     assert trace.get_current_span() is before
     assert "the program goes on without it" in caplog.text
+
+
+def test_calls_of_a_group_say_how_many_have_to_succeed(spans):
+    with cpdd.mandatory("ask a replica", group="replicas", quorum=2, attempt=3):
+        pass
+
+    said = spans.one("ask a replica").attributes
+    assert (said["cpdd.call.group"], said["cpdd.call.quorum"], said["cpdd.call.attempt"]) == ("replicas", 2, 3)
+
+
+def test_of_a_group_one_is_enough_where_no_quorum_is_given(spans):
+    with cpdd.optional("ask a mirror", group="mirrors"):
+        pass
+
+    assert spans.one("ask a mirror").attributes["cpdd.call.quorum"] == 1
+
+
+@pytest.mark.parametrize("said", [{"quorum": 2}, {"group": ""}, {"group": "replicas", "quorum": 0}, {"attempt": 0}])
+@pytest.mark.parametrize("mark", [cpdd.mandatory, cpdd.optional])
+def test_a_group_that_cannot_be_is_refused_where_it_is_declared(mark, said):
+    with pytest.raises(ValueError, match=r"group|quorum|attempt"):
+        mark("ask a replica", **said)

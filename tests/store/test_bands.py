@@ -1,6 +1,7 @@
 """Bands of latency from the minute tables are what plain arithmetic over the traces says."""
 
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -215,3 +216,44 @@ def test_wide_buckets_hold_whole_buckets_of_the_histogram() -> None:
 def test_a_bucket_lies_in_the_band_of_its_middle() -> None:
     assert bands_of_buckets(np.array([1.0, 97.0, 2.0])).tolist() == [0, 0, 3]
     assert bands_of_buckets(np.array([7.0])).tolist() == [1]
+
+
+def test_all_traces_chosen_one_by_one_are_what_the_minute_tables_say(filled: Store) -> None:
+    reader = Reader(filled)
+    everyone = tuple(trace.hex_id for trace in traces())
+
+    assert_alike(reader.journey("check out", HOUR, everyone), reader.journey("check out", HOUR))
+    assert_alike(reader.latency("check out", HOUR, everyone), reader.latency("check out", HOUR))
+    assert_alike(reader.path_over_time("check out", HOUR, everyone), reader.path_over_time("check out", HOUR))
+
+
+def assert_alike(one: object, other: object) -> None:
+    """Equal but for the last bit of a sum, which is summed in another order."""
+    assert one is not None
+    if is_dataclass(one):
+        assert type(one) is type(other)
+        for name in (each.name for each in fields(one)):
+            assert_alike(getattr(one, name) or 0, getattr(other, name) or 0)
+    elif isinstance(one, tuple) and isinstance(other, tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_alike(a, b)
+    else:
+        assert one == (pytest.approx(other, rel=1e-9) if isinstance(other, float) else other)
+
+
+def test_figures_of_chosen_traces_are_theirs_alone(filled: Store) -> None:
+    some = [trace for trace in traces() if trace.journey == "check out" and trace.trace_id % 4 == 0]
+
+    detail = Reader(filled).journey("check out", HOUR, tuple(trace.hex_id for trace in some))
+    latency = Reader(filled).latency("check out", HOUR, tuple(trace.hex_id for trace in some))
+
+    assert detail is not None
+    assert latency is not None
+    weight = sum(trace.weight for trace in some)
+    assert detail.summary.traces == latency.whole.traces == len(some)
+    assert detail.summary.failed == sum(trace.weight for trace in some if trace.failed)
+    cart = sum(trace.weight * trace.path.get((SHOP, CART), 0) for trace in some) / weight
+    (found,) = [path for path in detail.call_paths if (path.service, path.operation) == CART]
+    assert found.mean_ns == pytest.approx(cart)
+    assert Reader(filled).journey("check out", HOUR, ()) is None

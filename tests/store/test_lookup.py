@@ -34,5 +34,20 @@ def test_many_long_traces_are_several_queries() -> None:
     assert sum(len(query["starts"]) for query in queries) > lookup.MAX_PAIRS  # type: ignore[arg-type, misc]
 
 
+def test_a_trace_is_asked_for_on_every_shelf_that_it_is_on() -> None:
+    (parameters,) = pairs([Place(A, 60, 60, (7, 9)), Place(B, 60, 60)], step_s=60)
+
+    assert parameters["shelves"] == [7, 9, 0]
+    assert parameters["shelved"] == [A, A, B]
+
+
+def test_traces_on_many_shelves_are_several_queries() -> None:
+    places = [Place(f"{n:032x}", 60, 60, tuple(range(20_000))) for n in range(5)]
+
+    queries = list(pairs(places, step_s=60))
+
+    assert [len(query["shelves"]) for query in queries] == [40_000, 40_000, 20_000]  # type: ignore[arg-type]
+
+
 def test_no_trace_is_no_query() -> None:
     assert list(pairs([], step_s=60)) == []

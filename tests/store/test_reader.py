@@ -57,6 +57,25 @@ def learn(store: Store, traces: Sequence[LearnedTrace]) -> None:
     derived.recompute_minutes(batch.minutes)
 
 
+def test_traces_are_chosen_by_attributes_that_any_of_their_spans_has(store: Store, reader: Reader) -> None:
+    eu, vip = {"region": "eu"}, {"customer": "vip"}
+    commit(
+        store,
+        [
+            Span(1, span_id=1, attributes=eu),
+            Span(1, span_id=2, attributes=vip),
+            Span(2, span_id=3, attributes=eu),
+            Span(3, span_id=4, attributes=vip),
+            Span(4, span_id=5, attributes=eu | vip),
+        ],
+    )
+    learn(store, [*(LearnedTrace(n) for n in (1, 2, 3)), LearnedTrace(4, journey="other"), LearnedTrace(5)])
+
+    assert set(reader.choose("check out", HOUR, (("region", "eu"),))) == {f"{1:032x}", f"{2:032x}"}
+    assert reader.choose("check out", HOUR, (("region", "eu"), ("customer", "vip"))) == (f"{1:032x}",)
+    assert reader.choose("check out", HOUR, ((HOSTILE, HOSTILE),)) == ()
+
+
 def test_it_is_what_the_pages_ask_for(reader: Reader) -> None:
     asked: TraceReader = reader
 
@@ -273,13 +292,13 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
 
 
 def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader, five: list[LearnedTrace]) -> None:
-    of_all, of_one = reader.calls(HOUR), reader.calls(HOUR, "pay")
+    on_path, failed = reader.calls(HOUR, "on-path"), reader.calls(HOUR, "failed")
 
-    assert {journey: [(e.id, e.calls, e.failed) for e in edges] for journey, edges in of_all.items()} == {
+    assert {journey: [(e.id, e.calls, e.failed) for e in edges] for journey, edges in on_path.items()} == {
         "browse": [(A_CALL, 3.0, 0.0)],
         "pay": [(A_CALL, 2.0, 1.0)],
     }
-    assert of_one == {"pay": of_all["pay"]}
+    assert failed == {"pay": on_path["pay"]} == reader.calls(HOUR, "on-path", "pay")
 
 
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:

@@ -64,3 +64,4 @@ def test_the_roots_above_an_operation_are_found_in_what_was_learned(store: Store
     assert finder.find("stock", "reserve", below="cart") == [Root("shop", "POST /buy")]
     assert finder.find("cart") == [Root("shop", "POST /buy")]
     assert finder.find("nobody", "nothing") == []
+    assert finder.operations("stock") == ["reserve"]

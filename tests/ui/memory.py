@@ -131,27 +131,37 @@ class MemoryReader:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]
 
-    def journey(self, journey: str, window: Window) -> JourneyDetail | None:
-        traces = self._of(journey, window)
+    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        return tuple(
+            trace.summary.trace_id
+            for trace in self._of(journey, window)
+            if all(_matches(self, trace, TraceQuery(window, attributes=(attribute,))) for attribute in attributes)
+        )
+
+    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+        traces = self._of(journey, window, chosen)
         if not traces:
             return None
         times, durations = [t.path for t in traces], [t.summary.duration_ns for t in traces]
         return JourneyDetail(
-            summary=self._summary(journey, window),
+            summary=self._summary(journey, window, chosen),
             operations=self._shares(times, durations, by_operation=True),
             call_paths=self._flame(times),
             edges=self._journey_edges(journey, traces),
         )
 
-    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         names = {trace.summary.journey for trace in self._traces if journey in ("", trace.summary.journey)}
-        return {name: self._journey_edges(name, self._of(name, window)) for name in names}
+        edges = {name: self._journey_edges(name, self._of(name, window)) for name in names}
+        return {name: tuple(edge for edge in found if _became(edge, became)) for name, found in edges.items()}
 
-    def latency(self, journey: str, window: Window) -> Latency | None:
-        wide = self._wide(self._of(journey, window))
+    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+        wide = self._wide(self._of(journey, window, chosen))
         return latency_of(wide, self._steps()) if wide else None
 
-    def path_over_time(self, journey: str, window: Window) -> tuple[PathPoint, ...]:
+    def path_over_time(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
+    ) -> tuple[PathPoint, ...]:
         return tuple(
             PathPoint(
                 start,
@@ -160,13 +170,15 @@ class MemoryReader:
                 if found
                 else (),
             )
-            for start, found in _in_steps(self._of(journey, window), window)
+            for start, found in _in_steps(self._of(journey, window, chosen), window)
         )
 
-    def band_examples(self, journey: str, window: Window, band: BandDetail, path_id: int) -> CellExamples:
+    def band_examples(
+        self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
+    ) -> CellExamples:
         there = [
             trace
-            for trace in self._of(journey, window)
+            for trace in self._of(journey, window, chosen)
             if band.from_ns < trace.summary.duration_ns <= band.to_ns and trace.path.get(path_id)
         ]
         slow_first = [t.summary for t in sorted(there, key=lambda trace: -trace.summary.duration_ns)]
@@ -245,6 +257,14 @@ class MemoryReader:
                 found.add((batch.text(int(batch.name[row])), NODE_KINDS[int(batch.kind[row])]))
         return sorted(found)
 
+    def operations_named(self, text: str) -> list[tuple[str, str]]:
+        return [
+            (service, name)
+            for service in self.services()
+            for name in dict.fromkeys(name for name, _ in self.operations(service))
+            if text.casefold() in name.casefold()
+        ]
+
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         found = {}
         for trace in self._traces:
@@ -285,11 +305,12 @@ class MemoryReader:
 
     # Populations
 
-    def _of(self, journey: str, window: Window) -> list[_Trace]:
-        return [trace for trace in self._traces if trace.summary.journey == journey and _inside(trace, window)]
+    def _of(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> list[_Trace]:
+        found = [trace for trace in self._traces if trace.summary.journey == journey and _inside(trace, window)]
+        return [trace for trace in found if chosen is None or trace.summary.trace_id in chosen]
 
-    def _summary(self, journey: str, window: Window) -> JourneySummary:
-        traces = self._of(journey, window)
+    def _summary(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneySummary:
+        traces = self._of(journey, window, chosen)
         durations = np.array([trace.summary.duration_ns for trace in traces], float)
         slowest = max(traces, key=lambda trace: trace.summary.duration_ns).summary
         p50, p95, p99 = np.percentile(durations, (50, 95, 99))
@@ -391,6 +412,10 @@ class MemoryReader:
 
 def _pairs(rows: dict, key: str, value: str) -> dict[int, int]:
     return dict(zip(rows[key].values.tolist(), rows[value].values.tolist(), strict=True))
+
+
+def _became(edge: Edge, became: str) -> bool:
+    return {"": True, "failed": edge.failed > 0, "on-path": edge.critical_share > 0}[became]
 
 
 def _inside(trace: _Trace, window: Window) -> bool:

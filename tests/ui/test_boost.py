@@ -97,7 +97,9 @@ def test_the_page_says_which_roots_are_kept_and_for_how_long_and_changes_nothing
 
     value = pages.get("/sampling/boost.json", query_string=ASKED).get_json()
 
-    assert value["answer"] == "Keep 50\xa0% of the traces that begin at shop GET / and shop POST /checkout for 15m?"
+    assert (
+        value["answer"] == "Keep 50\xa0% of the traces that begin at shop GET / and shop POST /checkout for 15\xa0min?"
+    )
     assert value["found"]
     assert value["proposal"]["command"] == "cpdd boost redis --op GET --to 50% --for 15m"
     assert boosts(server) == []
@@ -111,7 +113,7 @@ def test_what_the_traces_tell_besides_is_in_the_address_the_sentence_the_command
     said = form(pages, "/sampling/boost", "/sampling/boosts")
     pages.post("/sampling/boosts", data=said | {"function_spans": "on"})
 
-    assert value["answer"].endswith("for 15m, with extra attributes and spans of functions?")
+    assert value["answer"].endswith("for 15\xa0min, with extra attributes and spans of functions?")
     assert value["proposal"]["command"].endswith("--detail attributes --detail function_spans")
     assert {policy.detail for policy in server.service.book.policies.values()} == {("function_spans",)}
 

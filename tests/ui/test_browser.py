@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from collector.control.state import state_of
 from collector.core.detail import DetailedSpans, SpanDetail
+from collector.login import Login
 from collector.store.values import TraceQuery, Window
 from collector.system import system_of
+from collector.tokens import ANYBODY, Tokens
 from collector.web import WebServer
 from tests.control.control_server import control_server
 from tests.control.test_api import status
@@ -34,6 +37,7 @@ ALL_TIME = Window(0, 2**62)
 PATIENCE_MS = 60_000
 """How long a page and what it should show may take on a machine that does much else."""
 expect.set_options(timeout=PATIENCE_MS)
+OPEN = Login(ANYBODY, time.time)
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -44,10 +48,10 @@ pytestmark = [
 
 
 @contextmanager
-def serving(reader: MemoryReader, now_ns: int = NOW_NS) -> Iterator[str]:
+def serving(reader: MemoryReader, now_ns: int = NOW_NS, login: Login = OPEN) -> Iterator[str]:
     """Serve the pages on a free port; yields their address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = WebServer(create_app(reader, SETTINGS, clock=lambda: now_ns), listener)
+        server = WebServer(login.before(create_app(reader, SETTINGS, clock=lambda: now_ns)), listener)
         server.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -124,6 +128,7 @@ def pages(shop, trace) -> list[str]:
         f"/examples?journey=check%20out&band=all&path={whole.call_paths[0].id}",
         "/compare?journey=check%20out&last=15m",
         "/what-if?journey=check%20out&last=10m&set=cart%3Dx0.5",
+        "/contracts?journey=check%20out",
         "/findings",
         trace,
         f"{trace}?of=trace",
@@ -131,6 +136,7 @@ def pages(shop, trace) -> list[str]:
         f"{trace}/escalation",
         "/search?service=payment",
         "/services",
+        "/services/payment",
         "/sampling",
         "/sampling/boost?service=shop",
         "/system",
@@ -322,6 +328,37 @@ def test_the_form_of_a_boost_is_taken_from_a_real_browser(browser):
         assert len(server.service.book.boosts(server.service.now_ms())) == 1
 
 
+def test_a_browser_without_a_token_gets_a_form_and_comes_back_to_where_it_wanted_to_go(browser, tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text("first-of-them\nsecond\n")
+    login = Login(Tokens("read_tokens", f"@{file}"), time.time)
+    with serving(MemoryReader(shop_traces(20)), login=login) as site, browser.new_context() as profile:
+        page = profile.new_page()
+        page.goto(f"{site}/journeys/check%20out?last=24h")
+        expect(page.get_by_label("Token")).to_be_focused()
+        assert defects(page, WCAG) == []
+        page.keyboard.type("third")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("No such token is valid here.")
+        page.get_by_label("Token").fill("second")
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**/journeys/check%20out?last=24h")
+        expect(page.locator(".graph")).to_be_visible()
+        assert page.evaluate("document.cookie") == ""
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
+        page.goto(f"{site}/system")
+        page.wait_for_url("**/login?next=%2Fsystem")
+
+        page.get_by_label("Token").fill("second")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/system")
+        file.write_text("first-of-them\n")
+        page.goto(f"{site}/findings")
+        page.wait_for_url("**/login?next=%2Ffindings")
+
+
 def test_focus_is_seen_and_every_control_has_a_name(browser, site, pages):
     nameless = """[...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")]
         .filter(e => !(e.textContent.trim() || e.getAttribute("aria-label") || (e.labels && e.labels.length)))
@@ -464,7 +501,38 @@ def test_a_person_finds_the_failing_call_in_three_clicks(browser, site):
         expect(page.locator("#span")).to_contain_text("bank.py")
 
 
+def test_the_graph_grows_shrinks_is_dragged_about_and_finds_boxes(browser, site):
+    with opened(browser, f"{site}/journeys/check%20out") as page:
+        graph, box = page.locator(".graph"), page.locator(".graph-box")
+        before = graph.bounding_box()["width"]
+        page.keyboard.press("+")
+        page.keyboard.press("+")
+        page.keyboard.press("+")
+        larger = graph.bounding_box()["width"]
+        assert larger > 1.8 * before
+
+        box.scroll_into_view_if_needed()
+        at = box.bounding_box()
+        left = box.evaluate("box => box.scrollLeft")
+        page.mouse.move(at["x"] + at["width"] * 0.7, at["y"] + 12)
+        page.mouse.down()
+        page.mouse.move(at["x"] + at["width"] * 0.7 - 90, at["y"] + 12, steps=4)
+        page.mouse.up()
+        assert box.evaluate("box => box.scrollLeft") == left + 90
+        page.keyboard.press("0")
+        assert graph.bounding_box()["width"] == before
+
+        page.keyboard.press("f")
+        page.keyboard.type("bank")
+        expect(page.locator(".graph .node.found")).to_have_count(1)
+        page.locator("#focus").fill("payment")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**focus=payment**")
+        expect(page.locator(".graph .node")).to_have_count(3)
+
+
 SCRIPTS = {
+    "graph": "scaled, kept, matching",
     "keys": "step, nextWanted",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
@@ -492,6 +560,8 @@ SCRIPTS = {
             "chosen({start: '1795000000000000000', end: '1795000100000000000', low: 1e6, high: 1e8}, .25, .5, 0, .5)",
             {"start": "1795000025000000000", "end": "1795000050000000000", "min": "10000000ns", "max": "100000000ns"},
         ),
+        ("graph", "[scaled(1, 1.25), scaled(4, 1.25), scaled(0.2, 0.8), kept(100, 50, 1, 2)]", [1.25, 4, 0.2, 250]),
+        ("graph", "[...matching(['Cart', 'bank'], ' CAR '), ...matching(['a'], '')]", [True, False, True]),
         ("sheet", "[topOf(0), topOf(199), topOf(200), heightOf(201)]", [24, 4_800, 4_848, 203 * 24]),
         (
             "sheet",

@@ -11,7 +11,7 @@ from tests.core.drawing import EPOCH_NS, DrawnSpan, make_batch
 from tests.ui.conftest import client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
-from ui.views.address import journey_address, search_address
+from ui.views.address import journey_address, search_address, service_address
 
 TRACE = "0af7651916cd43dd0000000000000001"
 OTHER = "0af7651916cd43dd0000000000000002"
@@ -77,11 +77,13 @@ def addresses(name: str) -> list[str]:
         f"/traces/{TRACE}/compare?{urlencode({'with': OTHER})}",
         f"/compare?{urlencode({'journey': name[:2_000]})}",
         f"/what-if?{urlencode({'journey': name[:2_000]})}",
+        f"/contracts?{urlencode({'journey': name[:2_000]})}",
         f"/examples?{urlencode({'journey': name[:2_000], 'path': '1'})}",
         f"/sampling/boost?{urlencode({'service': name[:2_000]})}",
         "/findings",
         "/system",
         "/services",
+        service_address(name[:2_000]),
     ]
 
 

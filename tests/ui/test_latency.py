@@ -1,10 +1,12 @@
 """Bands of latency, cells with their traces, two windows compared, what if: the pages behind a journey's numbers."""
 
 import re
-from urllib.parse import quote
+from collections import defaultdict
+from urllib.parse import quote, urlencode
 
 import pytest
 
+from collector.store.values import TraceQuery, Window
 from tests.ui.conftest import client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.shop import NOW_NS, Recorder
@@ -142,3 +144,45 @@ def test_a_wish_that_changes_no_figure_is_said_to_hardly_matter(client):
 
 def test_what_if_without_traces_leads_back(client):
     assert client.get("/what-if?journey=nobody").status_code == 404
+
+
+def test_a_condition_leaves_its_traces_alone_in_all_figures(client, shop):
+    (key, value), those = attribute_of_some(shop)
+    whole, some = twin(client, CHECK_OUT), twin(client, f"{CHECK_OUT}?where={quote(f'{key}={value}')}")
+
+    assert 0 < some["summary"]["traces"] == len(those) < whole["summary"]["traces"] == some["traces_of_all"]
+    assert some["where"] == f"{key}={value}"
+    assert some["contributions"] != whole["contributions"]
+    assert {example["trace"]["trace_id"] for group in some["examples"] for example in group["traces"]} <= those
+    for row in some["contributions"][:3]:
+        links = page(client, row["examples"]).links
+        assert {link.split("/")[2][:32] for link in links if link.startswith("/traces/")} <= those
+
+
+def attribute_of_some(shop):
+    """An attribute that some of the traces of check out have, not all, and their ids."""
+    window = Window(NOW_NS - 24 * 60 * MINUTE_NS, NOW_NS)
+    found = shop.find(TraceQuery(window, journey="check out", limit=10_000))
+    having = defaultdict(set)
+    for summary in found:
+        spans = shop.trace(summary.trace_id)
+        for row in range(len(spans.batch)):
+            for name, value in spans.detail(row).attributes:
+                having[name, str(value)].add(summary.trace_id)
+    return next((pair, ids) for pair, ids in sorted(having.items()) if len(ids) < len(found))
+
+
+def test_links_of_the_page_keep_the_condition_until_it_is_taken_away(client, shop):
+    (key, value), _ = attribute_of_some(shop)
+    asked = urlencode({"where": f"{key}={value}"})
+
+    read = page(client, f"{CHECK_OUT}?{asked}")
+
+    assert f"{CHECK_OUT}" in read.links
+    assert any("band=p0-50" in link and asked in link for link in read.links)
+    assert "Promises, findings and whether calls are needed are about all." in read.text
+
+
+@pytest.mark.parametrize(("where", "status"), [("region", 400), ("=x", 400), ("region=nowhere", 404), ("", 200)])
+def test_a_condition_that_is_none_or_that_no_trace_meets_says_so(client, where, status):
+    assert page(client, f"{CHECK_OUT}?where={where}", status)

@@ -78,7 +78,7 @@ def test_the_page_says_what_the_value_says():
 
     assert "Declared and seen" in said.text
     assert "gone sent no spans" in said.text
-    assert "/search?service=pay" in said.links
+    assert "/services/pay" in said.links
 
 
 def test_a_catalog_that_agrees_is_said_to():

@@ -156,6 +156,15 @@ def significant(value: float) -> str:
     return text.rstrip("0").rstrip(".") if places else text
 
 
+def times(factor: float) -> str:
+    """Return a factor in two digits.
+
+    >>> times(2.361), times(14.4), times(118.0)
+    ('2.4×', '14×', '120×')
+    """
+    return f"{significant(_round_to_digits(factor, 2))}×"
+
+
 def _round_to_digits(value: float, digits: int) -> float:
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))
 
@@ -177,6 +186,12 @@ def clock(unix_nano: int, now_unix_nano: int) -> str:
         return f"{when:%H:%M:%S}"
     same_year = when.year == now.year
     return f"{when.day}{NBSP}{when:%b}{'' if same_year else f'{NBSP}{when.year}'}{NBSP}{when:%H:%M}"
+
+
+def clock_to_minute(unix_nano: int, now_unix_nano: int) -> str:
+    """Return a moment as `clock` does, without the seconds that a series of minutes does not know."""
+    said = clock(unix_nano, now_unix_nano)
+    return said[:5] if said[2:3] == ":" else said
 
 
 def ago(unix_nano: int, now_unix_nano: int) -> str:

@@ -225,14 +225,15 @@ def _marks(bar: Bar, row: int, axis: Axis) -> list[Shape]:
 def time_axis(axis: Axis) -> Shape:
     """Return the ruler above the rows; its right end is named exactly where the picture ends."""
     drawn = []
-    for tick in axis.ticks():
+    for position, tick in enumerate(axis.ticks()):
         part = axis.part(tick)
         x = share_of_width(part, 1)
         drawn.append(shape("line", x1=x, x2=x, y1=AXIS - 5, y2=AXIS, class_="grid"))
         if part <= 0.9:
             words = "0" if tick == 0 else duration(tick)
             anchor = "middle" if part > 0.02 else "start"
-            drawn.append(shape("text", words, x=x, y=AXIS - 8, class_="axis", text_anchor=anchor))
+            look = "axis axis-more" if position % 2 or part > 0.7 else "axis"  # no room for these on a phone
+            drawn.append(shape("text", words, x=x, y=AXIS - 8, class_=look, text_anchor=anchor))
     drawn.append(shape("text", duration(axis.end_ns), x="100%", y=AXIS - 8, class_="axis axis-end", text_anchor="end"))
     name = f"Time axis, {duration(axis.start_ns)} to {duration(axis.end_ns)}"
     return picture(*drawn, view=(100, AXIS), name=name, class_="time-axis", fluid=True)

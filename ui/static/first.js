@@ -16,7 +16,7 @@ export function put(place, loaded) {
 
 async function load(address) {
   const response = await fetch(address, { headers: { Accept: "text/html" } });
-  if (!response.ok) throw new Error(`${response.status}`);
+  if (!response.ok || response.redirected) throw new Error(`${response.status}`);
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 

@@ -21,6 +21,7 @@ export function offer(before, after, what) {
 
 async function ask(address, tag) {
   const response = await fetch(address, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
+  if (response.status === 401) return { out: true };
   if (response.status === 304 || !response.ok) return null;
   return { tag: response.headers.get("ETag"), page: await response.json() };
 }
@@ -52,10 +53,22 @@ export function attach(element) {
   const { live: address, everyS, reload, count: paths, what } = element.dataset;
   let first = null;
   let tag = null;
+  const show = (words) => {
+    const button = document.createElement("button");
+    button.className = "button strong";
+    button.textContent = words;
+    button.addEventListener("click", () => location.reload());
+    element.replaceChildren(button);
+    element.hidden = false;
+  };
   const look = async () => {
     if (document.hidden || (paused() && !reload)) return;
     const seen = await ask(address, tag).catch(() => null);
     if (!seen) return;
+    if (seen.out) {
+      show("You are logged out: log in");
+      return;
+    }
     tag = seen.tag;
     element.dataset.ready = "yes";
     if (reload) {
@@ -65,12 +78,7 @@ export function attach(element) {
     const after = count(seen.page, paths);
     first ??= after;
     if (after === first) return;
-    const button = document.createElement("button");
-    button.className = "button strong";
-    button.textContent = offer(first, after, what);
-    button.addEventListener("click", () => location.reload());
-    element.replaceChildren(button);
-    element.hidden = false;
+    show(offer(first, after, what));
   };
   look();
   setInterval(look, 1000 * Number(everyS));

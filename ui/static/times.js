@@ -22,7 +22,10 @@ export function withOffset(moment, minutesBehindUtc) {
 
 function rewrite(root) {
   const now = new Date();
-  for (const time of root.querySelectorAll("time[datetime]:not([data-ends-ms])")) time.textContent = local(new Date(time.dateTime), now);
+  for (const time of root.querySelectorAll("time[datetime]:not([data-ends-ms])")) {
+    const words = local(new Date(time.dateTime), now);
+    time.textContent = "minute" in time.dataset && words[2] === ":" ? words.slice(0, 5) : words;
+  }
   for (const input of root.querySelectorAll("input[data-moment]")) {
     const moment = new Date(input.value);
     if (!Number.isNaN(moment.getTime())) input.value = input.defaultValue = withOffset(moment, moment.getTimezoneOffset());

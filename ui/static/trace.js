@@ -15,7 +15,7 @@ export function rowsOf(href, allPages = false) {
 
 async function load(href) {
   const response = await fetch(href, { headers: { Accept: "text/html" } });
-  if (!response.ok) throw new Error(`${response.status}`);
+  if (!response.ok || response.redirected) throw new Error(`${response.status}`);
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 

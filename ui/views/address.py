@@ -62,6 +62,10 @@ def compare_address(parameters: Parameters = NONE) -> str:
     return _with("/compare", parameters)
 
 
+def contracts_address(parameters: Parameters = NONE) -> str:
+    return _with("/contracts", parameters)
+
+
 def what_if_address(parameters: Parameters = NONE) -> str:
     return _with("/what-if", parameters)
 
@@ -76,6 +80,12 @@ def boost_address(service: str, operation: str = "", caller: str = "", reason: s
 
 def services_address(parameters: Parameters = NONE) -> str:
     return _with("/services", parameters)
+
+
+def service_address(service: str, parameters: Parameters = NONE) -> str:
+    """Return a service's page; "" for a name that no address can hold. Names travel as journeys' do."""
+    of_journey = journey_address(service, parameters)
+    return of_journey.replace("/journeys/", "/services/", 1)
 
 
 def local(address: str) -> str:

@@ -5,42 +5,21 @@ The page only shows; `changes` takes the button.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from collector.control.guard import Caller
 from collector.control.requests import BoostRequest, read_boost
-from collector.control.service import Boosted
-from collector.core.sampling.roots import Root
 from collector.core.sampling.words import DETAIL_WORDS
 from cpdd.detail_letters import DETAILS
 from cpdd.errors import CpddError
 from cpdd.sampling.fields import PolicyError
 from ui.draw.text import count_of, in_a_row, shown
+from ui.views.boosts import Boosts
 from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Visit
 from ui.views.sampling import LENGTHS, SHARES, Proposal, proposal_of, rates_of
+from ui.views.time_range import length_words
 
 LONGEST_TEXT = 500
 ROOTS_SAID = 3
-
-
-class Boosts(Protocol):
-    """What a page may change: `collector.control.run.Control` is the real one."""
-
-    @property
-    def longest_boost_s(self) -> float: ...
-
-    @property
-    def needs_token(self) -> bool:
-        """Whether a change must bring the token of the server."""
-
-    def admit(self, caller: Caller) -> None: ...
-
-    def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]: ...
-
-    def boost(self, request: BoostRequest) -> Boosted: ...
-
-    def end_boost(self, boost_id: str, author: str, reason: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +117,8 @@ def _answer(proposal: Proposal, roots: Sequence[RootRow], request: BoostRequest,
     more = len(roots) - len(names)
     names += [count_of(more, "other")] if more else []
     told = f", with {in_a_row([DETAIL_WORDS[word] for word in request.detail])}" if request.detail else ""
-    return f"Keep {proposal.share}\xa0% of the traces that begin at {in_a_row(names)} for {proposal.length}{told}?"
+    where, time = in_a_row(names), length_words(proposal.length)
+    return f"Keep {proposal.share}\xa0% of the traces that begin at {where} for {time}{told}?"
 
 
 PAGE = Page(

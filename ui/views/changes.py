@@ -17,7 +17,8 @@ from collector.store.pins import Pin
 from cpdd.errors import CpddError
 from ui.draw.text import shown
 from ui.views.address import trace_address
-from ui.views.boost import LONGEST_TEXT, Boosts, boost_request
+from ui.views.boost import LONGEST_TEXT, boost_request
+from ui.views.boosts import Boosts
 from ui.views.errors import NothingThere, PageError
 from ui.views.trace import read_trace_id
 

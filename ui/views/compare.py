@@ -1,5 +1,6 @@
 """A journey in two windows: what became of its latency, and which call it comes from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -11,13 +12,12 @@ from ui.views.address import compare_address, journey_address
 from ui.views.errors import BadAddress
 from ui.views.health import failed_share
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
+from ui.views.slower import places_of, ways_of
 from ui.views.time_range import TimeRange, parse_length_ns, parse_moment, range_of
 
 BEFORE = "before"
 EARLIER = {BEFORE: "just before", "1d": "a day earlier", "7d": "a week earlier"}
 LISTED = 200
-WORTH_SAYING = 0.1
-"""A smaller share of the change is not put into the sentence."""
 OVERLAP = " The two windows overlap, so that some traces are in both."
 NOTHING_TO_COMPARE = "One of the two windows has no trace of this journey: choose a longer range, or another window."
 VERSIONS = 5
@@ -48,6 +48,8 @@ class ChangeRow:
     """What became of the own time of one call path."""
 
     name: str
+    way_to: str
+    """The service that its own time is the way to: it does nothing but call it. Empty for work of its own."""
     delta_ns: float
     interval_ns: tuple[float, float] | None
     """95 %; None where too few traces tell."""
@@ -86,11 +88,12 @@ def compare_view(visit: Visit) -> ComparePage:
     against = visit.query.get("against", "") or BEFORE
     before = _before(visit, against)
     found = visit.reader.difference(journey, before, after)
+    ways = _ways(visit, journey) if found else {}
     return ComparePage(
         range=visit.range,
         journey=journey,
         journey_address=journey_address(journey, visit.range.parameters),
-        answer=f"{_answer(found)}{OVERLAP * _overlap(before, after)}" if found else NOTHING_TO_COMPARE,
+        answer=f"{_answer(found, ways)}{OVERLAP * _overlap(before, after)}" if found else NOTHING_TO_COMPARE,
         before=range_of(before, visit.now_unix_nano),
         a=found.a if found else None,
         b=found.b if found else None,
@@ -98,17 +101,23 @@ def compare_view(visit: Visit) -> ComparePage:
         interval_ns=_interval(found.whole) if found else None,
         significant=found.whole.significant if found else False,
         figures=_figures(found.a, found.b) if found else (),
-        changes=tuple(_row(change) for change in found.changes[:LISTED]) if found else (),
+        changes=tuple(_row(change, ways) for change in found.changes[:LISTED]) if found else (),
         total_changes=len(found.changes) if found else 0,
         against=against,
         choices=_choices(visit, journey, against),
     )
 
 
-def _row(change: PathChange) -> ChangeRow:
+def _ways(visit: Visit, journey: str) -> dict[int, str]:
+    latency = visit.reader.latency(journey, visit.range.window)
+    return ways_of(latency.whole.call_paths) if latency else {}
+
+
+def _row(change: PathChange, ways: Mapping[int, str]) -> ChangeRow:
     figures = change.figures
     return ChangeRow(
         name=words_of(change),
+        way_to=shown(ways.get(change.id, "")),
         delta_ns=figures.delta_ns,
         interval_ns=_interval(figures),
         share_of_change=figures.share_of_change,
@@ -133,12 +142,18 @@ def _before(visit: Visit, against: str) -> Window:
     length = after.end_unix_nano - after.start_unix_nano
     if against == BEFORE:
         return Window(after.start_unix_nano - length, after.start_unix_nano)
+    if "/" in against:
+        start, _, stop = against.partition("/")
+        first, last = parse_moment("against", start), parse_moment("against", stop)
+        if not first < last <= 2**63 - 1:
+            raise BadAddress(f"against={shown(against)} ends before it starts", hint="write START/END, two moments")
+        return Window(first, last)
     if against[:1].isdigit() and against[-1:].isalpha() and "T" not in against:
         shift = parse_length_ns(against)
         return Window(after.start_unix_nano - shift, after.end_unix_nano - shift)
     end = parse_moment("against", against)
     if end <= length:
-        raise BadAddress(f"against={shown(against)} is too early", hint="write before, 1d, 7d, or a moment")
+        raise BadAddress(f"against={shown(against)} is too early", hint="write before, 1d, 7d, a moment, or START/END")
     return Window(end - length, end)
 
 
@@ -194,7 +209,7 @@ def _signed(ns: float) -> str:
     return duration(ns) if ns < 0 else f"+{duration(ns)}"
 
 
-def _answer(found: JourneyDifference) -> str:
+def _answer(found: JourneyDifference, ways: Mapping[int, str]) -> str:
     """Say how much slower or faster, and what it comes from."""
     whole, mean_ns = found.whole, found.a.mean_ns
     if not whole.significant:
@@ -202,8 +217,7 @@ def _answer(found: JourneyDifference) -> str:
     verb = "slower" if whole.delta_ns > 0 else "faster"
     much = f", {whole_percent(abs(whole.delta_ns) / mean_ns)}," if mean_ns else ""
     said = f"{duration(abs(whole.delta_ns))}{much} {verb} on average"
-    named = [c for c in found.changes if c.figures.significant and c.figures.share_of_change > WORTH_SAYING]
-    parts = [f"{whole_percent(min(c.figures.share_of_change, 1.0))} of it in {words_of(c)}" for c in named[:2]]
+    parts = [f"{whole_percent(share)} of it {where}" for share, where in places_of(found.changes, ways)]
     return f"{said}{': ' + ', '.join(parts) if parts else ''}."
 
 
@@ -223,7 +237,9 @@ PAGE = Page(
     summary="A journey in two windows: what became of its latency, call by call",
     parameters=(
         Parameter("journey", "the journey"),
-        Parameter("against", "before, a length of time (1d, 7d) to go back, or the moment at which the other ends"),
+        Parameter(
+            "against", "before, a length of time (1d, 7d) to go back, the moment at which the other ends, or START/END"
+        ),
         *RANGE_PARAMETERS,
     ),
 )

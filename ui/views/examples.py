@@ -11,6 +11,7 @@ from ui.views.journey import Example, example_of
 from ui.views.latency import band_named
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
 from ui.views.time_range import TimeRange
+from ui.views.where import WHERE, chosen_by, kept_of, where_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +40,28 @@ def examples_view(visit: Visit) -> ExamplesPage:
     journey, number = visit.query.get("journey", ""), visit.query.get("path", "")
     if not number.isascii() or not number.isdigit() or len(number) > 20 or int(number) >= 2**64:
         raise BadAddress(f"path={shown(number)} is no call path", hint="the table of a journey links to its cells")
-    latency = visit.reader.latency(journey, visit.range.window)
+    chosen = chosen_by(where_of(visit, journey))
+    latency = visit.reader.latency(journey, visit.range.window, chosen)
     if latency is None:
         raise NothingThere(f"no trace of {shown(journey)} in the {visit.range.words}", address=journey_address(journey))
+    at = {**visit.range.parameters, **kept_of(visit.query)}
     band = band_named(latency, visit.query.get("band", ""))
     place = next((path for path in band.call_paths if path.id == int(number)), None)
     if place is None:
         raise NothingThere(
             f"no trace of {shown(journey)} in {band.name} has such a call on its path",
             "the journey's page has what there is",
-            journey_address(journey, visit.range.parameters),
+            journey_address(journey, at),
         )
-    found = visit.reader.band_examples(journey, visit.range.window, band, place.id)
+    found = visit.reader.band_examples(journey, visit.range.window, band, place.id, chosen)
     return ExamplesPage(
         range=visit.range,
         journey=journey,
-        journey_address=journey_address(journey, visit.range.parameters),
+        journey_address=journey_address(journey, at),
         band=band.name,
         service=place.service,
         operation=place.operation,
-        answer=_answer(band, place),
+        answer=_answer(band, place, kept_of(visit.query).get(WHERE.name, "")),
         examples=(
             _example("Slowest", "the longest of them all", found.slowest),
             _example("Typical", "its time there is nearest to the median", found.typical),
@@ -71,8 +74,9 @@ def _example(title: str, because: str, trace: TraceSummary | None) -> CellExampl
     return CellExample(title, because, example_of(trace) if trace else None)
 
 
-def _answer(band: BandDetail, place: CallPath) -> str:
+def _answer(band: BandDetail, place: CallPath, where: str) -> str:
     which = "all traces" if band.name == "all" else f"the traces in {band.name}"
+    which += f" with {shown(where)}" if where else ""
     return (
         f"{shown(place.service)} {shown(place.operation)} has {duration(place.mean_ns)} of its own on the path of "
         f"{which} ({count_of(band.traces, 'trace')}, {duration(band.mean_ns)} on average)."
@@ -90,6 +94,7 @@ PAGE = Page(
         Parameter("journey", "the journey"),
         Parameter("band", "a band of latency, or all"),
         Parameter("path", "id of the call path, as the journey's page has it"),
+        WHERE,
         *RANGE_PARAMETERS,
     ),
 )

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.core.objectives import Standing
+from collector.core.population.since import Slowed, Steps, slowed
 from collector.store.values import JourneySummary
-from ui.draw.units import NBSP, percent, significant
+from ui.draw.units import NBSP, clock_to_minute, duration, percent, significant, times
 
 FAILING_FROM = 0.05
 BURNING_FROM = 0.01
+SLOW_TIMES = 1.5
+"""A journey that promises no latency is slow when it takes so many times as long as before."""
 RULE = (
     "Where a journey promises something, the burn of its budget decides: failing at 14.4 times too fast over an hour, "
     "burning at 6 times over six hours or once over three days, slow likewise by its latency. Elsewhere failed traces "
-    f"do: failing from {percent(FAILING_FROM)}, burning from {percent(BURNING_FROM)}."
+    f"do: failing from {percent(FAILING_FROM)}, burning from {percent(BURNING_FROM)}; slow is what takes "
+    f"{SLOW_TIMES:g} times as long as it did earlier in the range."
 )
 
 _RANK = {"failing": 0, "burning": 1, "slow": 2, "unknown": 3, "fine": 4}
@@ -36,16 +40,47 @@ class Health:
         return _RANK[self.word]
 
 
-def health_of(summary: JourneySummary, standings: Sequence[Standing] = ()) -> Health:
-    """Return the word for a journey: by its promises as they stand now, else by one window."""
+def health_of(
+    summary: JourneySummary, standings: Sequence[Standing] = (), since: Slowed | None = None, now_unix_nano: int = 0
+) -> Health:
+    """Return the word for a journey: by its promises as they stand now, else by one window.
+
+    Args:
+        since: since when it is slow, where it is.
+    """
+    promised = {one.what for one in standings}
     by_promise = _by_promise(standings)
-    if by_promise and (by_promise.needs_you or any(one.what == "availability" for one in standings)):
+    if by_promise and by_promise.needs_you:
         return by_promise
+    by_window = _by_window(summary)
+    if by_window.needs_you and "availability" not in promised:
+        return by_window
+    if since and since.times >= SLOW_TIMES and "latency" not in promised:
+        return Health("slow", ICONS["slow"], since_words(since, now_unix_nano))
+    return by_promise if by_promise and ("availability" in promised or by_window.word == "unknown") else by_window
+
+
+def _by_window(summary: JourneySummary) -> Health:
     if not summary.status_known:
-        return by_promise or Health("unknown", ICONS["unknown"], "no span says whether it succeeded")
+        return Health("unknown", ICONS["unknown"], "no span says whether it succeeded")
     share = failed_share(summary)
     word = "failing" if share >= FAILING_FROM else "burning" if share >= BURNING_FROM else "fine"
     return Health(word, ICONS[word], f"{percent(share)} of its traces failed" if share else f"0{NBSP}% failed")
+
+
+def slowed_since(summary: JourneySummary) -> Slowed | None:
+    """Return since when a journey takes longer than it did, None where it does not."""
+    seen = [point for point in summary.series if point.traces > 0]
+    columns = zip(*((p.start_unix_nano, p.traces, p.p50_ns, p.p95_ns) for p in seen), strict=True)
+    return slowed(Steps(*columns)) if seen else None
+
+
+def since_words(since: Slowed, now_unix_nano: int) -> str:
+    """Say it as part of a sentence: "it takes 2.4× as long since 02:41 UTC: 167 ms became 394 ms"."""
+    what = "it takes" if since.quantile == "p50" else "the slowest in twenty take"
+    when = clock_to_minute(since.since_unix_nano, now_unix_nano)
+    became = f"{duration(since.before_ns)} became {duration(since.after_ns)}"
+    return f"{what} {times(since.times)} as long since {when}{NBSP}UTC: {became}"
 
 
 def _by_promise(standings: Sequence[Standing]) -> Health | None:

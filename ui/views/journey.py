@@ -1,6 +1,6 @@
 """One journey: what it waits for, what it needs, and traces that show it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
@@ -35,8 +35,8 @@ from ui.views.address import (
 )
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
-from ui.views.health import Health, failed_share, health_of
-from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, callee_name, graph_of
+from ui.views.health import Health, failed_share, health_of, since_words, slowed_since
+from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, about, box_name, callee_name, graph_of
 from ui.views.journey_need import JourneyNeeds, needs_of
 from ui.views.latency import (
     BandRow,
@@ -52,7 +52,9 @@ from ui.views.latency import (
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
 from ui.views.requirement import requirement_of
+from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
 EXAMPLES = 5
 WORTH_SAYING = 0.05
@@ -65,6 +67,7 @@ LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 
 BAND = Parameter("band", f"traces between two quantiles of latency: {', '.join(BANDS)}")
 NEED = Parameter("need", "mandatory: calls and graph leave out what the journey can do without")
+FOCUS = Parameter("focus", "a service: the graph shows what leads to it and what it calls")
 NO_LATENCY = Latency(BandDetail("all", 0.0, 0.0, 0, 0.0, 0.0, ()), (), ())
 
 
@@ -89,6 +92,8 @@ class JourneyPage:
     journey: str
     answer: str
     health: Health
+    slower: Slower | None
+    """Since when it takes longer than earlier in the range, and where the added time lies; of all traces alone."""
     failed_share: float
     summary: JourneySummary
     path: tuple[BarPart, ...]
@@ -124,14 +129,24 @@ class JourneyPage:
     examples: tuple[Examples, ...]
     boost: str
     """Address of the page that asks whether to keep more of its traces; empty where it is not known how they begin."""
+    focus: str
+    """The service that the graph is about; empty for all of them."""
+    boxes: tuple[str, ...]
+    """What the graph may be about: names of services, databases, queues, third parties."""
     open: tuple[str, ...]
     """Services whose operations the graph shows; `*` for all, empty for what fits."""
+    where: str
+    """The condition that the traces meet, `key=value`; empty for all traces. Whether calls are needed, promises and
+    findings are always about all."""
+    traces_of_all: int
+    """How many traces there are without the condition."""
 
     @property
     def choices(self) -> Parameters:
         """What was chosen on this page, beside its range."""
         need = {NEED.name: MANDATORY} if self.only_mandatory else {}
-        return {**need, **({BAND.name: self.band} if self.band else {})}
+        said = {FOCUS.name: self.focus, BAND.name: self.band, WHERE.name: self.where}
+        return {**need, **{name: value for name, value in said.items() if value}}
 
     @property
     def kept(self) -> Parameters:
@@ -142,6 +157,19 @@ class JourneyPage:
         """Return the address of this page with all calls (""), or with those alone that it needs in a way."""
         return journey_address(self.journey, {**self.kept, NEED.name: need}, self.open) + "#graph"
 
+    @property
+    def journey_address(self) -> str:
+        """Where the page's own form leads, without what the form says itself."""
+        return journey_address(self.journey)
+
+    def with_focus(self, service: str) -> str:
+        """Return the address of this page with a graph of all services (""), or of what is about one."""
+        return journey_address(self.journey, {**self.kept, FOCUS.name: service}, self.open) + "#graph"
+
+    def without_where(self) -> str:
+        """Return the address of this page about all traces."""
+        return journey_address(self.journey, {**self.kept, WHERE.name: ""}, self.open)
+
     def with_all_traces(self) -> str:
         """Return the address of this page without a band."""
         return journey_address(self.journey, {**self.kept, BAND.name: ""}, self.open) + "#latency"
@@ -151,59 +179,83 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     """Return what a journey did in a range; raises NothingThere when it had no trace."""
     if not journey:
         return Elsewhere(journeys_address(visit.range.parameters))
-    detail = visit.reader.journey(journey, visit.range.window)
+    where = where_of(visit, journey)
+    chosen = chosen_by(where)
+    whole = detail_of(visit, journey)
+    detail = visit.reader.journey(journey, visit.range.window, chosen) if where else whole
     if detail is None:
-        raise _no_trace(visit, journey)
+        raise NothingThere(
+            f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
+            "attributes of spans and of what sent them are compared as text",
+            journey_address(journey, visit.range.parameters),
+        )
     edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     rows = tuple(
-        EdgeRow(edge, requirement_of(edge), _callee_traces(edge, visit.range), _edge_boost(edge), need)
+        EdgeRow(edge, requirement_of(edge), callee_traces(edge, visit.range), edge_boost(edge), need)
         for edge, need in zip(edges, words, strict=True)
     )
     only_mandatory = visit.query.get(NEED.name) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
     standings = visit.reader.standings().get(journey, ()) if said else ()
-    health = health_of(detail.summary, standings)
+    since = slowed_since(detail.summary)
+    health = health_of(detail.summary, standings, since, visit.now_unix_nano)
+    slower = slower_of(visit, journey, since, detail.call_paths) if since and not where else None
+    focus = visit.query.get(FOCUS.name, "").strip()
     need = {NEED.name: MANDATORY} if only_mandatory else {}
-    at, shown_open = visit.range.parameters, tuple(visit.lists.get("open", []))
-    latency = visit.reader.latency(journey, visit.range.window) or NO_LATENCY
+    kept = {**need, **({FOCUS.name: focus} if focus else {})}
+    at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
+    latency = visit.reader.latency(journey, visit.range.window, chosen) or NO_LATENCY
     band = band_named(latency, visit.query.get(BAND.name, ""))
     is_chosen = band is not latency.whole
     names = list(services_of(latency.whole.call_paths))
-    examples = _examples(visit, journey)
+    examples = _examples(visit, journey, where)
     return JourneyPage(
         range=visit.range,
         journey=journey,
-        answer=_answer(detail, rows, health),
+        answer=_answer(detail, rows, health, slower, visit.now_unix_nano),
         health=health,
+        slower=slower,
         failed_share=failed_share(detail.summary),
         summary=detail.summary,
         path=bar_parts(detail.summary.path),
         operations=detail.operations,
         call_paths=detail.call_paths,
         bars=latency.bars,
-        bands=band_rows(journey, latency, band.name, {**at, **need}, shown_open),
+        bands=band_rows(journey, latency, band.name, {**at, **kept}, shown_open),
         band=band.name if is_chosen else "",
         band_mean_ns=band.mean_ns,
         band_path=band_bar(band, names),
         contributions=contributions(journey, band, at),
         band_call_paths=band.call_paths if is_chosen else (),
-        over_time=steps_of(visit.reader.path_over_time(journey, visit.range.window), names),
+        over_time=steps_of(visit.reader.path_over_time(journey, visit.range.window, chosen), names),
         edges=tuple(row for row in rows if row.need == MANDATORY) if only_mandatory else rows,
         needs=needs,
         only_mandatory=only_mandatory,
         owner=said.owner if said else "",
         promises=tuple(promise_row(standing, visit.now_unix_nano) for standing in standings),
-        availability=_availability(detail),
-        nines=_nines(detail, said.availability if said else None),
+        availability=availability_of_journey(detail),
+        nines=nines_of_journey(detail, said.availability if said else None),
         findings=_findings(visit, journey),
         examples=examples,
         boost=_boost(journey, examples),
+        focus=focus,
+        boxes=tuple(sorted({box_name(node) for edge in edges for node in (edge.caller, edge.callee)})),
         open=shown_open,
+        where=where.text if where else "",
+        traces_of_all=whole.summary.traces,
     )
 
 
-def _availability(detail: JourneyDetail) -> AvailabilityRow | None:
+def detail_of(visit: Visit, journey: str) -> JourneyDetail:
+    """Return what a journey did in the range of the page; raises NothingThere, with where its last trace is."""
+    detail = visit.reader.journey(journey, visit.range.window)
+    if detail is None:
+        raise _no_trace(visit, journey)
+    return detail
+
+
+def availability_of_journey(detail: JourneyDetail) -> AvailabilityRow | None:
     summary = detail.summary
     if not summary.status_known:
         return None
@@ -211,7 +263,7 @@ def _availability(detail: JourneyDetail) -> AvailabilityRow | None:
     return availability_row(found) if found else None
 
 
-def _nines(detail: JourneyDetail, promise: float | None) -> tuple[NineRow, ...]:
+def nines_of_journey(detail: JourneyDetail, promise: float | None) -> tuple[NineRow, ...]:
     summary = detail.summary
     scale = summary.weighted_traces / summary.squares if summary.squares else 1.0
     return tuple(nine_row(nine) for nine in nines_of(promise if summary.status_known else None, scale, detail.edges))
@@ -240,26 +292,37 @@ def _no_trace(visit: Visit, journey: str) -> NothingThere:
     )
 
 
-def _callee_traces(edge: Edge, at: TimeRange) -> str:
+def callee_traces(edge: Edge, at: TimeRange) -> str:
     wanted = {"journey": edge.journey, "service": edge.callee.service, "operation": edge.callee.operation}
     if edge.callee.kind in WITHOUT_SPANS:
         wanted |= {"service": edge.caller.service, "operation": edge.caller.operation}
     return search_address({**{key: value for key, value in wanted.items() if is_addressable(value)}, **at.parameters})
 
 
-def _answer(detail: JourneyDetail, edges: tuple[EdgeRow, ...], health: Health) -> str:
-    """Say where the time goes and, when it fails, with which call."""
+def _answer(
+    detail: JourneyDetail, edges: tuple[EdgeRow, ...], health: Health, slower: Slower | None, now_unix_nano: int
+) -> str:
+    """Say with which call it fails, since when it is slow and by what, else where the time goes."""
     summary = detail.summary
     sentences = []
     if health.needs_you:
         culprit = _culprit(edges) if health.word != "slow" else ""
-        sentences.append(f"{health.because[0].upper()}{health.because[1:]}{culprit}.")
+        sentences.append(_sentence(f"{health.because}{culprit}"))
+    if slower and health.word not in ("failing", "burning"):
+        since = _sentence(since_words(slower.since, now_unix_nano))
+        return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
+    if health.word in ("failing", "burning"):
+        return " ".join(sentences)  # who is paged for failures asks about time later
     largest = [op for op in detail.operations[:2] if op.share >= WORTH_SAYING]
     if largest:
         parts = [f"{whole_percent(op.share)} is {shown(op.service)} {shown(op.operation)}".rstrip() for op in largest]
         sentences.append(f"Of {duration(summary.mean_ns)} on average, {in_a_row(parts)}.")
     sentences.append(f"One trace in twenty takes {duration(summary.p95_ns)} or longer.")
     return " ".join(sentences)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _culprit(edges: tuple[EdgeRow, ...]) -> str:
@@ -272,9 +335,10 @@ def _culprit(edges: tuple[EdgeRow, ...]) -> str:
     while True:
         below = [e for e in deadly if e.caller == at.callee and e.id not in seen and _deaths(e) >= MOST * _deaths(at)]
         if not below:
-            return (
-                f", {count(_deaths(at))} of the failures with the call {shown(at.caller.service)} → {callee_name(at)}"
-            )
+            need = next(row.need for row in edges if row.edge is at)
+            known = ", which it cannot do without" if need == MANDATORY else ""
+            call = f"{shown(at.caller.service)} → {callee_name(at)}"
+            return f", {count(_deaths(at))} of the failures with the call {call}{known}"
         at = max(below, key=_deaths)
         seen.add(at.id)
 
@@ -284,11 +348,13 @@ def _deaths(edge: Edge) -> float:
     return edge.failed - edge.survived
 
 
-def _examples(visit: Visit, journey: str) -> tuple[Examples, ...]:
+def _examples(visit: Visit, journey: str, where: Where | None) -> tuple[Examples, ...]:
+    query = TraceQuery(visit.range.window, journey, attributes=where.attributes if where else (), limit=EXAMPLES)
+    tag = {"tag": where.text} if where else {}
     kinds: tuple[tuple[str, dict[str, str], TraceQuery], ...] = (
-        ("Slowest", {"sort": "slowest"}, TraceQuery(visit.range.window, journey, slowest_first=True, limit=EXAMPLES)),
-        ("Failed", {"failed": "1"}, TraceQuery(visit.range.window, journey, failed_only=True, limit=EXAMPLES)),
-        ("Newest", {}, TraceQuery(visit.range.window, journey, limit=EXAMPLES)),
+        ("Slowest", {"sort": "slowest", **tag}, replace(query, slowest_first=True)),
+        ("Failed", {"failed": "1", **tag}, replace(query, failed_only=True)),
+        ("Newest", tag, query),
     )
     return tuple(
         Examples(
@@ -300,7 +366,7 @@ def _examples(visit: Visit, journey: str) -> tuple[Examples, ...]:
     )
 
 
-def _edge_boost(edge: Edge) -> str:
+def edge_boost(edge: Edge) -> str:
     """A callee without spans of its own is seen where it is called."""
     if edge.callee.kind in WITHOUT_SPANS:
         return boost_address(edge.caller.service, edge.caller.operation, reason=f"journey {edge.journey}")
@@ -321,7 +387,8 @@ def example_of(trace: TraceSummary) -> Example:
 def pictures(page: JourneyPage) -> Pictures:
     of_band = f" of {page.band}" if page.band else ""
     links = {row.name: row.address for row in page.bands}
-    graph = graph_of(page.journey, page.edges, page.operations, page.call_paths, page.open, page.kept)
+    edges = about(page.edges, page.focus)
+    graph = graph_of(page.journey, edges, page.operations, page.call_paths, page.open, page.kept)
     return {
         "graph": graph,
         "graph_spacer": least_width(graph),
@@ -353,6 +420,8 @@ PAGE = Page(
         BAND,
         Parameter("open", "a service whose operations the graph shows; may be repeated; * for all, none for none"),
         NEED,
+        FOCUS,
+        WHERE,
     ),
     pictures=pictures,
 )

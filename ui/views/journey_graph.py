@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collector.core.mandatory import reached
 from collector.store.values import CallPath, Edge, Node, PathShare
 from ui.draw.graph import GraphBox, GraphRow, GraphWire, dependency_graph
 from ui.draw.svg import Shape
@@ -49,6 +50,21 @@ class _Box:
         return min(1.0, max(self.share, sum(self.incoming.values())))
 
 
+def about(edges: Sequence[EdgeRow], name: str) -> list[EdgeRow]:
+    """Return the calls on the ways to a service (or what a box is called) and on from it; all for "" or a stranger."""
+    ways = [(row.edge.caller, row.edge.callee) for row in edges]
+    there = {node for way in ways for node in way if box_name(node) == name}
+    if not there:
+        return list(edges)
+    on, back = reached(there, ways), reached(there, [(callee, caller) for caller, callee in ways])
+    return [row for row, (caller, callee) in zip(edges, ways, strict=True) if caller in on or callee in back]
+
+
+def box_name(node: Node) -> str:
+    """Return what the box of a node is called."""
+    return node.service or node.operation or node.kind
+
+
 def callee_name(edge: Edge) -> str:
     """Return what the callee is called in a sentence."""
     return shown(" ".join(part for part in (edge.callee.service, edge.callee.operation) if part) or edge.callee.kind)
@@ -93,7 +109,7 @@ def _boxes(edges: Sequence[EdgeRow], operations: Sequence[PathShare], calls: Seq
     def box_of(node: Node) -> _Box:
         kind = node.kind if node.kind in WITHOUT_SPANS else "service"
         key = _box_id(node)
-        return boxes.setdefault(key, _Box(key, node.service or node.operation or node.kind, kind, {}))
+        return boxes.setdefault(key, _Box(key, box_name(node), kind, {}))
 
     for call in sorted(calls, key=lambda call: -call.mean_ns):
         if not call.parent:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from collector.core.findings.model import BUDGET_BURNING
 from collector.core.findings.tracking import Tracked
 from collector.core.objectives import Standing
+from collector.core.population.since import Slowed
 from collector.store.values import JourneySummary
 from ui.draw.bars import BarPart, bar_parts
 from ui.draw.text import count_of, shown
 from ui.draw.units import ago, duration, whole_percent
 from ui.views.address import journey_address, journeys_address
 from ui.views.findings import FindingRow, finding_row, worst_first
-from ui.views.health import RULE, Health, failed_share, health_of
+from ui.views.health import RULE, Health, failed_share, health_of, slowed_since
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, UiSettings, Visit
 from ui.views.promises import PromiseRow, promise_row, worst_promise
 from ui.views.time_range import TimeRange, around, range_of
@@ -25,6 +27,8 @@ ROWS = 100
 class JourneyRow:
     summary: JourneySummary
     health: Health
+    since: Slowed | None
+    """Since when it takes longer than it did in this range; None where it does not."""
     failed_share: float
     path: tuple[BarPart, ...]
     """By service; the largest of them by name."""
@@ -146,10 +150,11 @@ def _row(summary: JourneySummary, visit: Visit, judged: Judged) -> JourneyRow:
     said = visit.settings.book.by_name.get(summary.journey)
     standings = judged.standings.get(summary.journey, ()) if said else ()
     findings = judged.findings.get(summary.journey, ())
-    worst = worst_promise(standings)
+    worst, since = worst_promise(standings), slowed_since(summary)
     return JourneyRow(
         summary=summary,
-        health=health_of(summary, standings),
+        health=health_of(summary, standings, since, visit.now_unix_nano),
+        since=since,
         failed_share=failed_share(summary),
         path=bar_parts(summary.path),
         address=journey_address(summary.journey, visit.range.parameters),
@@ -171,14 +176,29 @@ def _answer(rows: list[JourneyRow], at: TimeRange) -> str:
     if not rows:
         return f"No trace in the {at.words}." if at.last else f"No trace from {at.words}."
     worst = rows[0]
-    failed = worst.health.because
+    failed = worst.health.because + _culprit(worst)
     hurt = sum(row.health.needs_you for row in rows)
     if hurt > 1:
         return f"{hurt} of {len(rows)} journeys need you. Worst is {shown(worst.summary.journey)}: {failed}."
     if hurt:
-        rest = {1: "", 2: " The other one is not."}.get(len(rows), f" The other {len(rows) - 1} are not.")
-        return f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{rest}"
+        rest = _rest(rows[1:])
+        return f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{f' {rest}' if rest else ''}"
     return f"{_all_well(rows)} {_slowest(rows)}"
+
+
+def _culprit(row: JourneyRow) -> str:
+    """Say whose call the failures go back to, where the judge has found it."""
+    finding = row.finding
+    is_known = finding and finding.kind == BUDGET_BURNING and finding.service and row.health.word != "slow"
+    return f", most of it in {finding.service}" if finding and is_known else ""
+
+
+def _rest(rows: list[JourneyRow]) -> str:
+    """Say of the journeys that need nobody that they do not."""
+    if not rows:
+        return ""
+    well = "fine" if all(row.health.word == "fine" for row in rows) else "not"
+    return f"The other one is {well}." if len(rows) == 1 else f"The other {len(rows)} are {well}."
 
 
 def _all_well(rows: list[JourneyRow]) -> str:

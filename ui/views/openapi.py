@@ -15,6 +15,16 @@ _SIMPLE: dict[type, Schema] = {
     float: {"type": "number"},
 }
 
+_WAYS_IN: Schema = {
+    "token": {"type": "http", "scheme": "bearer", "description": "one of the server's read_tokens, where it has any"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "cpdd-session",
+        "description": "as the form at /login gives it",
+    },
+}
+
 
 def describe(pages: Iterable[Page], version: str) -> Schema:
     """Return the OpenAPI 3.1 document of the pages' twins."""
@@ -41,7 +51,8 @@ def describe(pages: Iterable[Page], version: str) -> Schema:
             "`offset_ns` counts from the start of the trace. Beside these there is the Jaeger query API v1 under /api.",
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "security": [{}, {"token": []}, {"session": []}],
+        "components": {"schemas": schemas, "securitySchemes": _WAYS_IN},
     }
 
 
@@ -70,6 +81,10 @@ def _operation(page: Page, schemas: dict[str, Schema]) -> Schema:
             "200": {"description": "the page's value", "content": _content(schema_of(page.value, schemas))},
             "304": {"description": "unchanged since the ETag in If-None-Match"},
             "400": {"description": "the address cannot be read", "content": _content(_reference("Problem"))},
+            "401": {
+                "description": "a token is needed",
+                "content": _content(_reference("Problem")),
+            },
             "404": {"description": "nothing is there", "content": _content(_reference("Problem"))},
         },
     }

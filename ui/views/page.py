@@ -7,7 +7,7 @@ the page's template, or sends it as JSON at the same address with `.json`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from collector.core.catalog import Catalog
 from collector.core.detail import DetailedSpans
@@ -16,13 +16,11 @@ from collector.core.journeys import JourneyBook
 from collector.store.pins import Pin
 from collector.system import System
 from ui.draw.svg import Shape
+from ui.views.boosts import Boosts
 from ui.views.explanations import Explanations
 from ui.views.reader import TraceReader
 from ui.views.time_range import TimeRange, read_range
 from ui.views.trace_sheet import Sheets
-
-if TYPE_CHECKING:
-    from ui.views.boost import Boosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,8 @@ class UiSettings:
     """Where the sampling service listens, for commands. Empty: the usual place."""
     source_link: str = ""
     """Address of a line of code, with places to fill in; empty: as known forges have it."""
+    logs_link: str = ""
+    """Address of the logs of a trace or a span, with places to fill in; empty: nobody knows where they are."""
     catalog: Catalog = Catalog()
     """Owners of services, and what they say they depend on."""
     book: JourneyBook = JourneyBook()
@@ -58,7 +58,7 @@ class Visit:
     sheets: Sheets = field(default_factory=Sheets)
     sampling: Callable[[], Mapping[str, Any] | None] = lambda: None
     """The state of the sampling service; None where none runs."""
-    boosts: "Boosts | None" = None
+    boosts: Boosts | None = None
     """What takes boosts; None where no sampling service runs in this process."""
     system: Callable[[], System | None] = lambda: None
     """What the process says of itself; None where pages are served without a collector."""

@@ -41,18 +41,26 @@ class TraceReader(Protocol):
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
-    def journey(self, journey: str, window: Window) -> JourneyDetail | None: ...
+    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
-    def calls(self, window: Window, journey: str = "") -> dict[str, tuple[Edge, ...]]:
-        """Return the edges by journey, of all journeys or the one, without their shares of the path."""
+    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+        """Return one journey, None where it has no traces; of those that were chosen, where any are named."""
 
-    def latency(self, journey: str, window: Window) -> Latency | None:
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
+        """Return the edges (that `failed`, or were `on-path`, if `became` says so) by journey; without their shares."""
+
+    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
 
-    def path_over_time(self, journey: str, window: Window) -> tuple[PathPoint, ...]:
+    def path_over_time(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
+    ) -> tuple[PathPoint, ...]:
         """Return a journey's path by service in the steps of its series."""
 
-    def band_examples(self, journey: str, window: Window, band: BandDetail, path_id: int) -> CellExamples:
+    def band_examples(
+        self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
+    ) -> CellExamples:
         """Return traces of a band that have time in a call path."""
 
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
@@ -71,6 +79,9 @@ class TraceReader(Protocol):
 
     def operations(self, service: str) -> list[tuple[str, str]]:
         """Return (operation, kind) pairs; kind as in `Node.kind`."""
+
+    def operations_named(self, text: str) -> list[tuple[str, str]]:
+        """Return (service, operation) pairs of what has this text in its name, in any case; exact ones first."""
 
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         """Return what services said of themselves (or one of them), by service, what was seen last first."""

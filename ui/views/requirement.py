@@ -38,6 +38,8 @@ def requirement_of(edge: Edge) -> EdgeRequirement:
     badge = f"declared {declared}, is {observed}" if differs else ""
     if edge.said.fallback:
         words += f"; declared with {FALLBACKS[edge.said.fallback]} in its place"
+    if edge.said.group:
+        words += f"; declared: {shown(edge.said.of_group)}"
     return EdgeRequirement(observed, declared, words, badge)
 
 

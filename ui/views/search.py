@@ -30,8 +30,6 @@ MOST_CALLS = 5_000
 SUGGESTIONS = 12
 LONGEST_ERROR = 200
 """Characters of an error's text that are looked for."""
-SERVICES_LOOKED_INTO = 200
-"""Span names are looked for in so many services; in more, a service must be chosen first."""
 _UNITS_NS = {
     "ns": 1,
     "us": 10**3,
@@ -240,12 +238,13 @@ def _query(visit: Visit, filters: Filters) -> TraceQuery:
 
 def _calls(visit: Visit, filters: Filters) -> CallsWanted:
     """Return the edges that are taken for what is asked, as pictures draw them, with what is named at either end."""
+    # Few calls fail, and to judge one takes longer than to read it.
     requirement, _, became = filters.call.partition("-")
     edges = tuple(
         (journey, edge.id)
-        for journey, found in visit.reader.calls(visit.range.window, filters.journey).items()
+        for journey, found in visit.reader.calls(visit.range.window, became, filters.journey).items()
         for edge in found
-        if requirement_of(edge).drawn == requirement and (_is_at(edge.caller, filters) or _is_at(edge.callee, filters))
+        if (_is_at(edge.caller, filters) or _is_at(edge.callee, filters)) and requirement_of(edge).drawn == requirement
     )
     if len(edges) > MOST_CALLS:
         raise BadAddress(
@@ -262,7 +261,6 @@ def _is_at(node: Node, filters: Filters) -> bool:
 def _suggestions(visit: Visit, text: str) -> list[Suggestion]:
     """Return journeys, services and operations with the text in their name: exact ones first, then by kind."""
     wanted, at = text.casefold(), visit.range.parameters
-    services = visit.reader.services()
     found = [
         Suggestion("journey", summary.journey, "", journey_address(summary.journey, at))
         for summary in visit.reader.journeys(visit.range.window)
@@ -270,15 +268,13 @@ def _suggestions(visit: Visit, text: str) -> list[Suggestion]:
     ]
     found += [
         Suggestion("service", service, "", search_address({"service": service, **at}))
-        for service in services
+        for service in visit.reader.services()
         if wanted in service.casefold()
     ]
-    for service in services[:SERVICES_LOOKED_INTO]:
-        found += [
-            Suggestion("operation", name, service, search_address({"service": service, "operation": name, **at}))
-            for name in dict.fromkeys(name for name, _ in visit.reader.operations(service))
-            if wanted in name.casefold()
-        ]
+    found += [
+        Suggestion("operation", name, service, search_address({"service": service, "operation": name, **at}))
+        for service, name in visit.reader.operations_named(text)
+    ]
     found = [suggestion for suggestion in found if is_addressable(suggestion.name) and is_addressable(suggestion.of)]
     return sorted(found, key=lambda suggestion: suggestion.name.casefold() != wanted)
 
@@ -312,13 +308,18 @@ def _answer(
         said = shown(intent.text)
         return f"Nothing is called “{said}”, and no error {when} says it."
     if not traces and query.calls and not query.calls.edges:
-        requirement = filters.call.partition("-")[0]
-        return f"No such call {when} is known, or declared, to be {requirement}: what nobody saw fail is undetermined."
+        requirement, _, became = filters.call.partition("-")
+        what = "failed" if became == "failed" else "was on the path"
+        return f"No call that is known, or declared, to be {requirement} {what} {when}."
     if not traces:
         return f"No trace {when} is like that."
     failed = sum(trace.failed for trace in traces)
     order = "slowest" if filters.sort == "slowest" else "newest"
-    number = f"The {order} {len(traces)} traces" if more else count_of(len(traces), "trace")
+    number = (
+        f"The {order} {'trace' if len(traces) == 1 else f'{len(traces)} traces'}"
+        if more
+        else count_of(len(traces), "trace")
+    )
     longest = max(trace.duration_ns for trace in traces)
     hurt = f", {failed} failed" if failed and not filters.failed else ""
     said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""

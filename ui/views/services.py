@@ -7,8 +7,9 @@ from itertools import groupby
 from collector.core.catalog import Catalog, Owner, compare_dependencies
 from collector.store.values import ServiceFacts
 from ui.draw.text import count_of, in_a_row, shown
-from ui.views.address import is_addressable, search_address
+from ui.views.address import service_address
 from ui.views.page import RANGE_PARAMETERS, Page, Visit
+from ui.views.service import taken_down
 from ui.views.source_link import repository_address
 from ui.views.span_panel import OwnerLine, owner_line
 from ui.views.time_range import TimeRange
@@ -20,7 +21,9 @@ LISTED = 1_000
 class ServiceRow:
     service: str
     address: str
-    """Of its traces; empty for a name that no address can hold."""
+    """Of its page; empty for a name that no address can hold."""
+    mandatory_for: tuple[str, ...]
+    """Journeys that go down with it, in the range."""
     owner: OwnerLine
     criticality: str
     version: str
@@ -59,7 +62,8 @@ def services_view(visit: Visit) -> ServicesPage:
     catalog = visit.settings.catalog
     facts = {name: list(states) for name, states in groupby(visit.reader.service_facts(), lambda f: f.service)}
     names = sorted({*visit.reader.services(), *facts})
-    rows = [_row(name, facts.get(name, []), catalog, visit.range) for name in names]
+    down = taken_down(visit)
+    rows = [_row(name, facts.get(name, []), catalog, visit.range, down.get(name, ())) for name in names]
     seen = [(call.parent, call.child) for call in visit.reader.service_calls(visit.range.window)]
     differences = tuple(
         DifferenceRow(shown(d.service), _shown(d.never_seen), _shown(d.never_declared), d.is_seen)
@@ -75,14 +79,17 @@ def services_view(visit: Visit) -> ServicesPage:
     )
 
 
-def _row(name: str, states: Sequence[ServiceFacts], catalog: Catalog, range: TimeRange) -> ServiceRow:
+def _row(
+    name: str, states: Sequence[ServiceFacts], catalog: Catalog, range: TimeRange, down: tuple[str, ...]
+) -> ServiceRow:
     latest = states[0] if states else None
     said = Owner(latest.owner, latest.owner_contact, latest.owner_url) if latest else Owner()
     of_version = [state.first_seen_unix_nano for state in states if latest and state.version == latest.version]
     listed = catalog.service(name)
     return ServiceRow(
         service=shown(name),
-        address=search_address({"service": name, **range.parameters}) if is_addressable(name) else "",
+        address=service_address(name, range.parameters),
+        mandatory_for=down,
         owner=owner_line(catalog.owner(name, said)),
         criticality=shown(latest.criticality if latest and latest.criticality else listed.criticality),
         version=shown(latest.version) if latest else "",
@@ -126,6 +133,6 @@ PAGE = Page(
     template="services.html",
     view=services_view,
     value=ServicesPage,
-    summary="Services: owner, version, criticality, and where catalog and traces disagree about dependencies",
+    summary="Services: owner, version, criticality, what goes down with them, where catalog and traces disagree",
     parameters=RANGE_PARAMETERS,
 )

@@ -12,6 +12,7 @@ from collector.core.explain import Explanation, PathNode
 from collector.core.spans import OUTCOMES, REQUIREMENTS, AttributeValue
 from ui.draw.text import LABEL_LENGTH, VALUE_LENGTH, shown
 from ui.views.address import trace_address
+from ui.views.logs_link import logs_link
 from ui.views.page import UiSettings
 from ui.views.source_link import source_link
 from ui.views.words import KINDS, STATUSES, flag_words, reason_words
@@ -138,6 +139,8 @@ class SpanPanel:
     whose: str
     """Whose its own time is: `ours`, `library`, `dependency` or `unknown`."""
     owner: OwnerLine
+    logs: str
+    """Where its logs are; empty where nobody said."""
 
 
 def span_panel(
@@ -192,6 +195,14 @@ def span_panel(
         code=code_line(detail, settings.source_link),
         whose=whose_span(node.kind, detail),
         owner=owner_line(settings.catalog.owner(node.service, owner_of(detail.resource.attributes))),
+        logs=logs_link(
+            settings.logs_link,
+            batch.trace_id(node.row),
+            node.id.partition("/")[0],
+            node.service,
+            node.start_unix_nano,
+            node.end_unix_nano,
+        ),
     )
 
 

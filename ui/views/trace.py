@@ -13,6 +13,7 @@ from ui.draw.units import duration, whole_percent
 from ui.draw.waterfall import Axis
 from ui.views.address import journey_address, rows_address, trace_address
 from ui.views.errors import BadAddress, NothingThere
+from ui.views.logs_link import logs_link
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
@@ -110,6 +111,8 @@ class TracePage:
     find: str
     address: str
     """Of this state of the page, up to `span=ID`, which selects a span."""
+    logs: str
+    """Where the logs of the trace are; empty where nobody said."""
     rows: tuple[TraceRow, ...]
     rows_address: str
     """Of rows by range; empty where the page has all."""
@@ -247,6 +250,14 @@ class _Build:
             show=self.show,
             find=self.find,
             address=self._address(),
+            logs=logs_link(
+                self.visit.settings.logs_link,
+                explained.trace_id,
+                "",
+                nodes[max(explained.target, 0)].service,
+                self.begin,
+                self.end,
+            ),
             rows=sheet.rows(window, self.selected),
             rows_address=self._rows_address(),
             selected_row=int(sheet.listing.row_of[self.selected]) if self.selected >= 0 else -1,

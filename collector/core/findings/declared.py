@@ -67,6 +67,8 @@ def needless_mandatory(look: Look) -> Iterator[Finding | Disproved]:
                 yield Disproved(NEEDLESS_MANDATORY, journey.name, edge.subject, "it is not declared mandatory any more")
             elif edge.verdict in (MANDATORY, MIXED):
                 yield Disproved(NEEDLESS_MANDATORY, journey.name, edge.subject, "its caller fails with it")
+            elif edge.said.group:
+                yield Disproved(NEEDLESS_MANDATORY, journey.name, edge.subject, edge.said.of_group)
             elif edge.verdict == OPTIONAL:
                 yield _needless(journey, edge, spoken_callee(edge, made_from))
 

@@ -18,7 +18,7 @@ WORTH_BYTES = 4 * 2**20
 WORTH_COMPILING_BYTES = 400 * 2**20
 """JSON from which they are compiled where they never were, rather than left to `python -m collector.warm`."""
 
-_BEGINNING_BYTES = 512
+BEGINNING_BYTES = 512
 _MAX_BYTES = 2**30
 _SMALL_BYTES = 16 * 2**20
 """Of which every second byte may be a value: the room is not worth counting them."""
@@ -30,19 +30,20 @@ class Translator:
 
     tapes: ModuleType
     jaeger: ModuleType
+    is_compiled: bool
 
 
 def translator(compiled: bool) -> Translator:
     """Return the kernels."""
     if compiled:
         work = kernels.PLAIN_LIMIT + 1
-        return Translator(kernels.load("json_tape", work), kernels.load("jaeger", work))
-    return Translator(kernels.plain("json_tape"), kernels.plain("jaeger"))
+        return Translator(kernels.load("json_tape", work), kernels.load("jaeger", work), True)
+    return Translator(kernels.plain("json_tape"), kernels.plain("jaeger"), False)
 
 
 def is_candidate(text: bytes) -> bool:
-    """Whether a file, or a line, may be Jaeger's JSON as the kernels know it."""
-    return text.startswith(b"{") and b'"data"' in text[:_BEGINNING_BYTES] and len(text) <= _MAX_BYTES
+    """Whether a file, or a line, may be Jaeger's JSON as the kernels know it; its first `BEGINNING_BYTES` tell."""
+    return text.startswith(b"{") and b'"data"' in text[:BEGINNING_BYTES] and len(text) <= _MAX_BYTES
 
 
 def is_worth_it(size: int) -> bool:
@@ -68,21 +69,34 @@ def translate_with(quick: Translator, bodies: Sequence[bytes]) -> list[bytes | N
 
     Together they are less than 1 GiB.
     """
-    sizes = [len(body) for body in bodies]
-    edges = np.cumsum([0, *sizes], dtype=np.int64)
+    edges = np.cumsum([0, *map(len, bodies)], dtype=np.int64)
     joined = bodies[0] if len(bodies) == 1 else b"".join(bodies)
-    longest = max(sizes)
-    values = longest // 2 + 1 if longest <= _SMALL_BYTES else int(quick.tapes.most_values(joined))
-    room = quick.jaeger.make_room(len(joined), longest, values)
-    behind = np.empty(len(bodies), np.int64)
-    quick.jaeger.store_documents(joined, edges, room, behind)
-    return _cut(room.out, behind.tolist())
-
-
-def _cut(out: NDArray[np.uint8], behind: Sequence[int]) -> list[bytes | None]:
-    """The bytes of each document: up to a position, from where the one before ended; none at a negative one."""
+    out, behind = translate_joined(quick, np.frombuffer(joined, np.uint8), edges)
     first, pieces = 0, list[bytes | None]()
-    for end in behind:
+    for end in behind.tolist():
         pieces.append(out[first:end].tobytes() if end >= 0 else None)
         first = max(first, end)
     return pieces
+
+
+def translate_joined(
+    quick: Translator, text: NDArray[np.uint8], edges: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Translate documents that stand behind one another, number i being text[edges[i]:edges[i + 1]].
+
+    Returns:
+        The requests behind one another, and by document the position behind its own, negative where the kernels cannot
+        tell.
+    """
+    if quick.is_compiled:
+        text = text.view()
+        text.flags.writeable = False  # as that of `bytes` is: one compiled form
+        body: NDArray[np.uint8] | bytes = text
+    else:
+        body = text.tobytes()  # an array's bytes are numbers of 8 bits there
+    longest = int(np.diff(edges).max())
+    values = longest // 2 + 1 if longest <= _SMALL_BYTES else int(quick.tapes.most_values(body))
+    room = quick.jaeger.make_room(len(text), longest, values)
+    behind = np.empty(len(edges) - 1, np.int64)
+    quick.jaeger.store_documents(body, edges, room, behind)
+    return room.out, behind

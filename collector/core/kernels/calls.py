@@ -6,9 +6,10 @@ The caller of a call is the entry above it: the nearest SERVER, CONSUMER or top 
 
 import numpy as np
 
-from collector.core.kernels import kernel
+from collector.core.kernels import inlined, kernel
 from collector.core.kernels.bits import BLOCKING, CLIENT, CONSUMER, PRODUCER, SERVER
 from collector.core.kernels.group import mix
+from collector.core.kernels.walk import comes_first
 
 NO_CALL = -1
 OUTSIDE = -2
@@ -17,9 +18,17 @@ _ERROR = 2
 _NO_ID = np.uint64(0)
 
 
+@inlined
+def answers_rather(a, b, relation, start, end, ids):
+    """Tell whether of two children on the other side of a call a is the callee: it blocks, else it ends later."""
+    if (relation[a] == BLOCKING) != (relation[b] == BLOCKING):
+        return relation[a] == BLOCKING
+    return comes_first(a, b, start, end, ids)
+
+
 @kernel
 def find_calls(
-    first, topo, parent, relation, children, child_first, row, kind_of, time,
+    topo, parent, start, end, ids, relation, children, child_first, row, kind_of, time,
     service, requirement, outcome, db_system, messaging, operation_hash, seed,
 ):  # fmt: skip
     """Return entry, call path id, inclusive time on the path, waited, callee and queue of every node.
@@ -70,9 +79,10 @@ def find_calls(
             if other_side:
                 if kind == PRODUCER and messaging[at]:
                     queue[child] = node
-                elif found < 0:
-                    found = child
-                    claimed[child] = 1
+                elif found < 0 or answers_rather(child, found, relation, start, end, ids):
+                    found = np.int64(child)
+        if found >= 0:
+            claimed[found] = 1
         if kind == PRODUCER and messaging[at]:
             callee[node] = OUTSIDE
         else:

@@ -21,13 +21,16 @@ def mix(high, low, seed):
 def group_rows(high, low, seed):
     """Return (order, first): the rows of trace t are order[first[t]:first[t + 1]], traces by their first row."""
     n = len(high)
+    runs = 0
+    for row in range(n):
+        runs += row == 0 or low[row] != low[row - 1] or high[row] != high[row - 1]
     size = 16
-    while size < 2 * n:
+    while size < 2 * runs:
         size *= 2
     mask = np.uint64(size - 1)
     slots = np.full(size, -1, np.int32)
     trace_of = np.empty(n, np.int32)
-    first_row = np.empty(n, np.int32)
+    first_row = np.empty(runs, np.int32)
     traces = 0
     for row in range(n):
         if row > 0 and low[row] == low[row - 1] and high[row] == high[row - 1]:
@@ -49,6 +52,10 @@ def group_rows(high, low, seed):
             slot = (slot + 1) & (size - 1)
 
     first = np.zeros(traces + 1, np.int64)
+    if traces == runs:  # they are grouped already
+        first[:traces] = first_row
+        first[traces] = n
+        return np.arange(n), first
     for row in range(n):
         first[trace_of[row] + 1] += 1
     for trace in range(traces):

@@ -16,21 +16,34 @@ longest paths through the children, each holds the child or one that is concurre
 
 import numpy as np
 
-from collector.core.kernels import kernel
-from collector.core.kernels.bits import BLOCKING
+from collector.core.kernels import inlined, kernel
+from collector.core.kernels.jobs import add_jobs
 from collector.core.kernels.walk import comes_first
 
 _FAR = np.int64(2**62)
 
 
+@inlined
+def replay_only_child(p, child, low, high, slack, slack_max, cap, cap_max, on_path):
+    """Do what `replay_children` does, for a job that waits for one other: most do."""
+    slack[child] = slack[p]
+    slack_max[child] = slack_max[p]
+    if on_path[p]:
+        on_path[child] = 1
+        cap[child] = min(cap[p], high[child] - low[p])
+        cap_max[child] = cap_max[p]
+    return high[p] - low[p] - (high[child] - low[child])
+
+
 @kernel
-def replay_children(p, kids, low, high, tick, ids, slack, slack_max, cap, cap_max, on_path):
+def replay_children(p, jobs, low, high, tick, ids, slack, slack_max, cap, cap_max, on_path):
     """Set slack of the jobs below p, and of those on the path how much of a saving reaches the target.
 
+    Args:
+        jobs: those that p waits for, by start.
     Returns what p's length loses when its own work takes no time, under the cautious and the bold graph.
     """
     length = high[p] - low[p]
-    jobs = kids[np.argsort(low[kids], kind="mergesort")]
     starts = low[jobs]
     ends = high[jobs]
     size = len(jobs)
@@ -206,16 +219,13 @@ def replay_targets(targets, first, ticks, start, end, ids, relation, children, c
             p = todo[done]
             done += 1
             begin = made
-            for link in range(child_first[p], child_first[p + 1]):
-                child = children[link]
-                low[child] = max(low[child], low[p])
-                high[child] = min(high[child], high[p])
-                if relation[child] == BLOCKING and low[child] < high[child]:
-                    todo[made] = child
-                    made += 1
+            made = add_jobs(p, relation, children, child_first, low, high, todo, made)
             saved = high[p] - low[p]
             saved_bold = saved
-            if begin < made:
+            if made - begin == 1:
+                saved = replay_only_child(p, todo[begin], low, high, slack, slack_max, cap, cap_max, on_path)
+                saved_bold = saved
+            elif begin < made:
                 saved, saved_bold = replay_children(
                     p, todo[begin:made], low, high, ticks[trace], ids, slack, slack_max, cap, cap_max, on_path
                 )

@@ -10,8 +10,8 @@ Source of the learned graph: Chow et al., The Mystery Machine, OSDI 2014.
 import numpy as np
 
 from collector.core.kernels import kernel
-from collector.core.kernels.bits import BLOCKING
 from collector.core.kernels.group import mix
+from collector.core.kernels.jobs import add_jobs
 from collector.core.kernels.walk import comes_first
 
 MOST_LEARNED = 32
@@ -40,17 +40,7 @@ def find_jobs(targets, start, end, relation, children, child_first):
         while done < made:
             p = jobs[done]
             kids[done] = made
-            begin = made
-            for link in range(child_first[p], child_first[p + 1]):
-                child = children[link]
-                low[child] = max(start[child], low[p])
-                high[child] = min(end[child], high[p])
-                if relation[child] == BLOCKING and low[child] < high[child]:
-                    jobs[made] = child
-                    made += 1
-            if made - begin > 1:
-                some = jobs[begin:made].copy()
-                jobs[begin:made] = some[np.argsort(low[some], kind="mergesort")]
+            made = add_jobs(p, relation, children, child_first, low, high, jobs, made)
             done += 1
         kids[done] = made  # the last job's children end here
     first[len(targets)] = made

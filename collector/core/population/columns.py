@@ -21,6 +21,7 @@ from collector.core.dependencies import (
     find_dependencies,
     string_hashes,
 )
+from collector.core.distinct import number_rows
 from collector.core.journeys import JourneyBook
 from collector.core.naming import name_by_book
 from collector.core.policy import PathPolicy
@@ -197,15 +198,13 @@ def _cells(forest: Forest, paths: CriticalPaths, found: Dependencies) -> dict[st
     places, place_of_path = places_of_nodes(forest, found, nodes)
 
     trace, place = trace_of_nodes(forest)[nodes], place_of_path[nodes]
-    order = np.lexsort((part_of, place, trace))
-    keys = np.stack([trace[order], place[order], part_of[order]])
-    begins = np.flatnonzero(np.concatenate([[True], (keys[:, 1:] != keys[:, :-1]).any(axis=0)])[: len(order)])
+    example, cell = number_rows((trace, place, part_of))
     return {
-        "cell_trace": keys[0, begins],
-        "cell_place": keys[1, begins],
-        "cell_part": keys[2, begins],
-        "cell_ns": np.add.reduceat(paths.time_ns[nodes][order], begins) if len(begins) else np.empty(0, np.int64),
-        "cell_spans": np.diff(np.append(begins, len(order))),
+        "cell_trace": trace[example],
+        "cell_place": place[example],
+        "cell_part": part_of[example],
+        "cell_ns": _summed(paths.time_ns[nodes], cell, len(example)),
+        "cell_spans": np.bincount(cell, minlength=len(example)),
         "places": places,
         "parts": parts,
     }
@@ -230,20 +229,13 @@ def _edges(forest: Forest, paths: CriticalPaths, found: Dependencies) -> dict[st
         )
         for row in at.tolist()
     )
-    keys, place = np.unique(calls.trace * max(len(edges), 1) + number, return_inverse=True)
-    place = place.reshape(-1)
-
-    def summed(column: NDArray[np.generic]) -> IntColumn:
-        sums = np.zeros(len(keys), np.int64)
-        np.add.at(sums, place, column.astype(np.int64))
-        return sums
-
+    example, place = number_rows((calls.trace, number))
     return {
-        "edge_trace": keys // max(len(edges), 1),
-        "edge": keys % max(len(edges), 1),
-        "edge_path_ns": summed(calls.path_ns + way_ns),
-        "edge_calls": summed(np.ones(len(calls), np.int64)),
-        "edge_failed": summed(calls.failed),
+        "edge_trace": calls.trace[example],
+        "edge": number[example],
+        "edge_path_ns": _summed(calls.path_ns + way_ns, place, len(example)),
+        "edge_calls": np.bincount(place, minlength=len(example)),
+        "edge_failed": _summed(calls.failed, place, len(example)),
         "edges": edges,
     }
 
@@ -253,20 +245,23 @@ def _work(forest: Forest, paths: CriticalPaths, found: Dependencies) -> dict[str
     work = work_of(forest, paths)
     nodes = np.flatnonzero((work.work_ns > 0) & (gap_callees(forest, found) < 0))
     batch, rows = forest.batch, forest.row[nodes]
-    names, operation = np.unique(np.stack([batch.service[rows], batch.name[rows]]), axis=1, return_inverse=True)
-    operations = tuple((batch.text(service), batch.text(name)) for service, name in names.T.tolist())
-    count = max(len(operations), 1)
-    keys, place = np.unique(trace_of_nodes(forest)[nodes] * count + operation.reshape(-1), return_inverse=True)
-
-    def summed(column: IntColumn) -> IntColumn:
-        sums = np.zeros(len(keys), np.int64)
-        np.add.at(sums, place.reshape(-1), column[nodes])
-        return sums
-
+    named, operation = number_rows((batch.service[rows], batch.name[rows]))
+    trace = trace_of_nodes(forest)[nodes]
+    example, place = number_rows((trace, operation))
     return {
-        "work_trace": keys // count,
-        "work_operation": keys % count,
-        "work_ns": summed(work.work_ns),
-        "hidden_ns": summed(work.hidden_ns),
-        "operations": operations,
+        "work_trace": trace[example],
+        "work_operation": operation[example],
+        "work_ns": _summed(work.work_ns[nodes], place, len(example)),
+        "hidden_ns": _summed(work.hidden_ns[nodes], place, len(example)),
+        "operations": tuple(
+            (batch.text(service), batch.text(name))
+            for service, name in zip(batch.service[rows[named]].tolist(), batch.name[rows[named]].tolist(), strict=True)
+        ),
     }
+
+
+def _summed(column: NDArray[np.generic], place: IntColumn, places: int) -> IntColumn:
+    """Sums of a column by place; whole numbers, which floats would round."""
+    sums = np.zeros(places, np.int64)
+    np.add.at(sums, place, column.astype(np.int64))
+    return sums

@@ -9,6 +9,7 @@ import numpy as np
 
 from collector.core.assemble import Forest
 from collector.core.dependencies import NODE_KINDS, Dependencies
+from collector.core.distinct import number_rows
 from collector.core.population.gaps import gap_callees
 from collector.core.spans import IntColumn
 
@@ -80,23 +81,22 @@ def parts_of_nodes(
     is_gap = callees >= 0
     own = np.where(is_gap, callees, nodes)
     caller = found.entry[nodes].astype(np.int64)
-    codes = np.stack(
-        [
-            batch.service[forest.row[own]],
-            batch.name[forest.row[own]],
-            np.where(is_gap, batch.service[forest.row[caller]], -1),
-            np.where(is_gap, batch.name[forest.row[caller]], -1),
-            is_gap.astype(np.int32),
-        ],
-        axis=1,
+    codes = (
+        batch.service[forest.row[own]],
+        batch.name[forest.row[own]],
+        np.where(is_gap, batch.service[forest.row[caller]], -1),
+        np.where(is_gap, batch.name[forest.row[caller]], -1),
+        is_gap.astype(np.int8),
     )
-    unique, part_of = np.unique(codes, axis=0, return_inverse=True)
+    example, part_of = number_rows(codes)
     text = batch.text
     parts = [
         Part(text(service), text(name), text(caller_service), text(caller_name), bool(gap))
-        for service, name, caller_service, caller_name, gap in unique.tolist()
+        for service, name, caller_service, caller_name, gap in zip(
+            *(column[example].tolist() for column in codes), strict=True
+        )
     ]
-    return tuple(parts), part_of.reshape(-1)
+    return tuple(parts), part_of
 
 
 def places_of_nodes(forest: Forest, found: Dependencies, nodes: IntColumn) -> tuple[tuple[Place, ...], IntColumn]:

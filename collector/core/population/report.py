@@ -25,6 +25,8 @@ from collector.core.population.signatures import Signatures, count_signatures
 
 MOST_BARS, LEAST_BARS = 48, 12
 """Of the histogram of latency; few traces have few bars."""
+HIDDEN_FROM = 0.01
+"""Of the mean duration: less hidden work of an operation is not worth a line."""
 EXAMPLES = 3
 MOST_WAYS = 20
 """Signatures that are listed; the others count in coverage and entropy."""
@@ -131,6 +133,12 @@ class JourneyReport:
     edges: tuple[EdgeReport, ...]
     """Those that block longest first."""
     examples: Examples
+
+    @property
+    def much_hidden_work(self) -> list[tuple[tuple[str, str], HiddenWork]]:
+        """The hidden work of operations that have `HIDDEN_FROM` of the mean duration or more of it, the most first."""
+        least_ns = HIDDEN_FROM * self.mean_ns
+        return [(whose, work) for whose, work in self.hidden_work.items() if work.hidden_ns >= least_ns > 0]
 
     def to_json(self) -> dict[str, object]:
         return {

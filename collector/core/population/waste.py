@@ -45,7 +45,8 @@ def _earlier_attempts(forest: Forest, found: Dependencies) -> IntColumn:
         alike &= batch.service[own] == batch.service[forest.row[last]]
         alike &= forest.end[siblings] <= forest.start[last]
         before = siblings[alike & (siblings != last)]
-        nodes += before[np.argsort(forest.end[before], kind="stable")][-int(calls.attempts[row]) + 1 :].tolist()
+        in_order = np.lexsort((forest.span_id[before], forest.start[before], forest.end[before]))
+        nodes += before[in_order][-int(calls.attempts[row]) + 1 :].tolist()
     return np.array(nodes, np.int64)
 
 

@@ -234,6 +234,27 @@ def strategy_for(document: Document, service: str, operations: Collection[str], 
     return Strategy(default, {name: share for name in names if (share := probability(name)) != default})
 
 
+def share_of(
+    document: Document, service: str, operation: str, baseline: float, has_room: Callable[[str], bool]
+) -> float:
+    """Return the share of an operation that pushed clients keep, but for spans that policies single out by more than
+    their name.
+
+    Args:
+        document: as for this service.
+        baseline: where no policy says more.
+        has_room: whether a boost, by its lease, may still add traces.
+    """
+    matching = [
+        policy
+        for policy in document.policies
+        if _is_for_names(policy)
+        and may_concern(policy, service)
+        and all(matcher.test()(operation) for matcher in policy.matchers if matcher.where == "name")
+    ]
+    return resolve(matching, operation, baseline, has_room).probability
+
+
 _no_room: Callable[[str], bool] = lambda lease: False  # noqa: E731
 
 

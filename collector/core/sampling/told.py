@@ -1,12 +1,14 @@
 """How many traces a trace without `th` counts for: by what its root's service was told to keep at that time. Pure.
 
 Jaeger's samplers of other languages write no threshold; the server that they poll knows what it answered. Control
-notes, the analyzer asks: in two threads, by single stores.
+notes, the analyzer asks: in two threads, by single stores. What is to be known after a restart, and to other
+collectors of the same store, is handed out to be written down, and taken back.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,18 @@ from cpdd.sampling.thresholds import read_member
 KEPT_NS = 3_600_000_000_000
 SILENT_NS = 600_000_000_000
 """After which a service that asks no more is taken to sample by something else."""
+SAID_AGAIN_NS = SILENT_NS // 2
+"""After which the same answer is written down once more, so that it is known who still asks."""
 MAX_SERVICES = 10_000
+MAX_UNSAVED = 10_000
+
+
+class Answer(NamedTuple):
+    """What a client that polls was told, and when."""
+
+    service: str
+    at_ns: int
+    strategy: Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +53,51 @@ class Told:
     """When clients of a service that write `th` were last heard to drop traces, by our clock."""
     _lost: dict[str, int] = field(default_factory=dict)
     """When traces of a service last came without a weight, though they should have one."""
+    _unsaved: list[Answer] = field(default_factory=list)
+    _saved: dict[str, Answer] = field(default_factory=dict)
+    """The last answer to each service that was handed out to be written down."""
 
     def note(self, service: str, strategy: Strategy, now_ns: int) -> None:
         """Take note of an answer to a client that polls."""
+        answer = Answer(service, now_ns, strategy)
+        if not self._take(answer):
+            return
+        saved = self._saved.get(service)
+        if saved is None or saved.strategy != strategy or saved.at_ns <= now_ns - SAID_AGAIN_NS:
+            self._saved[service] = answer
+            self._unsaved.append(answer)
+
+    def take_unsaved(self) -> list[Answer]:
+        """Return what is to be written down, once; `put_back` where that fails."""
+        unsaved, self._unsaved = self._unsaved, []
+        return unsaved
+
+    def put_back(self, answers: Sequence[Answer]) -> None:
+        """Keep for later what could not be written down, the latest of it where it grows too much."""
+        self._unsaved = [*answers, *self._unsaved][-MAX_UNSAVED:]
+
+    def restore(self, answers: Iterable[Answer]) -> None:
+        """Take note of what was written down, by a process before this one or by another collector."""
+        for answer in answers:
+            self._take(answer)
+
+    def _take(self, answer: Answer) -> bool:
+        """Put an answer in its place in time; returns whether there is room for its service."""
+        service, at_ns, strategy = answer
         known = self._answers.get(service)
         if known is None:
-            if len(self._answers) < MAX_SERVICES:
-                self._answers[service] = _Answers((now_ns,), (strategy,), now_ns)
-            return
-        since, strategies = known.since_ns, known.strategies
-        if strategy != strategies[-1]:
-            old = max(0, bisect_right(since, now_ns - KEPT_NS) - 1)
-            since, strategies = (*since[old:], now_ns), (*strategies[old:], strategy)
-        self._answers[service] = _Answers(since, strategies, now_ns)
+            if len(self._answers) >= MAX_SERVICES:
+                return False
+            self._answers[service] = _Answers((at_ns,), (strategy,), at_ns)
+            return True
+        since, strategies, asked_ns = known.since_ns, known.strategies, max(known.asked_ns, at_ns)
+        place = bisect_right(since, at_ns)
+        if place == 0 or strategies[place - 1] != strategy:
+            old = max(0, bisect_right(since, asked_ns - KEPT_NS) - 1)
+            since = (*since[old:place], at_ns, *since[place:])
+            strategies = (*strategies[old:place], strategy, *strategies[place:])
+        self._answers[service] = _Answers(since, strategies, asked_ns)
+        return True
 
     def note_dropping(self, service: str, now_ns: int) -> None:
         """Take note that clients of a service that write thresholds drop some of their traces."""

@@ -56,6 +56,12 @@ def test_a_call_declared_mandatory_that_is_survived_is_needless():
     assert finding.title == "shop x does without ship y, which it declares mandatory"
 
 
+def test_a_survived_failure_of_one_of_a_group_does_not_make_it_needless():
+    replica = edge("shop/x", "shop/replica", "optional", "mandatory", said=Said(group="replicas", quorum=2))
+
+    assert found(needless_mandatory, look(journey(replica))) == []
+
+
 @pytest.mark.parametrize("verdict", ["mandatory", "mixed"])
 def test_one_that_its_caller_fails_with_is_needed(verdict: str):
     needless = only(found(needless_mandatory, look(journey(edge("shop/x", "ship/y", "optional", "mandatory")))))

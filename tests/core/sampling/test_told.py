@@ -64,6 +64,40 @@ def test_who_asks_no_more_is_taken_to_sample_by_something_else_and_old_answers_a
     assert told.rate("shop", "GET", at(60 * 198) - KEPT_NS) is None
 
 
+def test_what_was_written_down_is_known_to_the_next_process_as_to_this_one():
+    before, after = Told(), Told()
+    before.note("shop", Strategy(0.5), at(0))
+    before.note("shop", Strategy(0.1, {"GET": 0.25}), at(60))
+    written = before.take_unsaved()
+    for second in range(60, 900, 10):
+        before.note("shop", Strategy(0.1, {"GET": 0.25}), at(second))
+    said_again = before.take_unsaved()
+
+    after.restore(written)
+    after.restore(said_again)
+
+    assert [answer.at_ns for answer in written] == [at(0), at(60)]
+    assert [answer.at_ns for answer in said_again] == [at(360), at(660)], "as often as is needed to see who still asks"
+    seconds = (-1, 0, 59, 60, 890, 1_250)
+    assert [weight_at(second, after) for second in seconds] == [weight_at(second, before) for second in seconds]
+    assert before.take_unsaved() == []
+
+
+def test_answers_of_another_collector_find_their_place_in_time_and_none_is_lost_that_could_not_be_written():
+    told, other = Told(), Told()
+    told.note("shop", Strategy(0.5), at(0))
+    told.note("shop", Strategy(0.1), at(60))
+    other.note("shop", Strategy(0.25), at(30))
+
+    told.restore(other.take_unsaved())
+    unwritten = told.take_unsaved()
+    told.note("shop", Strategy(0.2), at(90))
+    told.put_back(unwritten)
+
+    assert [told.rate("shop", "GET", at(second)) for second in (29, 30, 60, 90)] == [0.5, 0.25, 0.1, 0.2]
+    assert [answer.strategy.probability for answer in told.take_unsaved()] == [0.5, 0.1, 0.2], "each writes its own"
+
+
 def test_a_trace_that_lost_its_weight_on_the_way_is_marked_and_its_service_named():
     told = Told()
     told.note_dropping("shop", at(0))

@@ -1,0 +1,28 @@
+"""What takes boosts, as pages see it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from collector.control.guard import Caller
+from collector.control.requests import BoostRequest
+from collector.control.service import Boosted
+from collector.core.sampling.roots import Root
+
+
+class Boosts(Protocol):
+    """`collector.control.run.Control` is the real one."""
+
+    @property
+    def longest_boost_s(self) -> float: ...
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a change must bring the token of the server."""
+
+    def admit(self, caller: Caller) -> None: ...
+
+    def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]: ...
+
+    def boost(self, request: BoostRequest) -> Boosted: ...
+
+    def end_boost(self, boost_id: str, author: str, reason: str) -> int: ...
