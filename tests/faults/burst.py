@@ -153,14 +153,15 @@ def check(folder: Path, rate: float, seconds: float, stretch_s: float = STRETCH_
         notes.expect(bool(burst.took_s), "and others are taken meanwhile")
         notes.expect(_is_back(senders, rate, stretch_s), f"nobody is refused any more within {BACK_WITHIN_S:.0f} s")
         notes.expect(server.process.poll() is None, "the process lives")
-
-        def is_settled() -> bool:
-            return not any(metric(server, name) for name in ("cpdd_analyzer_lag_seconds", "cpdd_analyzer_open_traces"))
-
-        notes.expect(waited(is_settled), "what was taken is analyzed")
+        notes.expect(waited(lambda: is_analyzed(server)), "what was taken is analyzed")
         notes.expect(server.stop() == 0, "SIGTERM ends it with 0")
     found = found_in("chdb://", folder)
     return len(notes.problems) + tell(found, senders.acknowledged, differences(found, senders.acknowledged))
+
+
+def is_analyzed(server: ServerProcess) -> bool:
+    """Tell whether everything was read, and no trace is held open."""
+    return not any(metric(server, name) for name in ("cpdd_analyzer_lag_seconds", "cpdd_analyzer_open_traces"))
 
 
 def metric(server: ServerProcess, name: str) -> float:
