@@ -3,10 +3,12 @@
     python -m benchmarks.ingest                        as fast as answers come
     python -m benchmarks.ingest --rate 100000          at half of what we aim at: how long do answers take?
     python -m benchmarks.ingest --analysis off         receiving and storing alone
+    python -m benchmarks.ingest --preset mixed         traces of all sizes, with defects, after published measurements
 
 Real OTLP/HTTP over loopback, from processes of their own, into a `cpdd serve` of its own with an empty data folder.
-Every request holds 512 spans of ten attributes; it counts when it was answered with 200 and nothing rejected. After
-the run the server is stopped and its store counted by SQL: what was acknowledged must be there, once.
+Every request holds 512 spans of ten attributes, or whole traces of a preset of `tests.workload`, about so many spans;
+it counts when it was answered with 200 and nothing rejected. After the run the server is stopped and its store counted
+by SQL: what was acknowledged must be there, once.
 """
 
 import argparse
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +29,11 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from tests.sender import Plan, send
+from tests.workload import MIXES, Workload, generator
 
 SPANS_PER_REQUEST = 512
+POOL_SPANS = 50_000
+"""Of a preset: its requests repeat the shapes of so many."""
 WARM_UP_S = 3.0
 """Before the clock starts: connections, first commits, first parts."""
 
@@ -72,6 +77,7 @@ def _arguments() -> argparse.Namespace:
         "--in-flight", type=int, default=192, help="requests that wait for their answer, over all senders"
     )
     parser.add_argument("--rate", type=float, default=0.0, help="spans/s over all senders; 0: as fast as answers come")
+    parser.add_argument("--preset", choices=("", *MIXES), default="", help="traces like those of a fleet")
     parser.add_argument("--analysis", choices=("on", "off"), default="on")
     parser.add_argument("--data", default="", help="folder for the data; a temporary one when empty")
     parser.add_argument("--role", default="", help=argparse.SUPPRESS)
@@ -141,7 +147,7 @@ def run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]
     command = [sys.executable, __file__, "--role", "sender", "--address", address]
     command += ["--seconds", str(arguments.seconds)]
     command += ["--in-flight", str(arguments.in_flight // arguments.senders)]
-    command += ["--rate", str(arguments.rate / arguments.senders)]
+    command += ["--rate", str(arguments.rate / arguments.senders), "--preset", arguments.preset]
     senders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(arguments.senders)]
     reports = [json.loads(sender.communicate()[0]) for sender in senders]
     seconds = sorted(second for report in reports for second in report["seconds"])
@@ -151,7 +157,8 @@ def run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]
             others[end] = others.get(end, 0) + count
     return {
         "all_spans": sum(report["all_spans"] for report in reports),
-        "spans": len(seconds) * SPANS_PER_REQUEST,
+        "spans": sum(report["spans"] for report in reports),
+        "requests": len(seconds),
         "p50_s": _quantile(seconds, 0.5),
         "p99_s": _quantile(seconds, 0.99),
         "max_s": seconds[-1] if seconds else float("nan"),
@@ -162,20 +169,40 @@ def run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]
 
 def _be_sender(arguments: argparse.Namespace) -> None:
     parts = urlsplit(arguments.address)
+    workload = Workload(arguments.preset, SPANS_PER_REQUEST, POOL_SPANS) if arguments.preset else None
     begin = time.monotonic() + WARM_UP_S
     end = begin + arguments.seconds
     plan = Plan(
         host=parts.hostname or "",
         port=parts.port or 0,
         connections=arguments.in_flight,
-        spans_per_request=SPANS_PER_REQUEST,
+        spans_per_request=round(workload.spans_a_request) if workload else SPANS_PER_REQUEST,
+        make=_maker(workload) if workload else None,
         spans_per_s=arguments.rate,
         until=lambda: time.monotonic() >= end,
     )
     sent = send(plan)
-    counted = [answer.took_s for answer in sent.answers if begin <= answer.at_s < end]
-    report = {"all_spans": sent.spans, "seconds": counted, "others": sent.others, "cpu_s": time.process_time()}
+    counted = [answer for answer in sent.answers if begin <= answer.at_s < end]
+    seconds = [answer.took_s for answer in counted]
+    spans = sum(answer.spans for answer in counted)
+    report = {
+        "all_spans": sent.spans,
+        "spans": spans,
+        "seconds": seconds,
+        "others": sent.others,
+        "cpu_s": time.process_time(),
+    }
     print(json.dumps(report))
+
+
+def _maker(workload: Workload) -> Callable[[int], tuple[bytes, int]]:
+    random = generator()
+
+    def make(now_ns: int) -> tuple[bytes, int]:
+        body, spans, _ = workload.request(now_ns, random)
+        return body, spans
+
+    return make
 
 
 def _metrics(address: str) -> dict[str, float]:
@@ -205,6 +232,14 @@ def _quantile(ordered: list[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else float("nan")
 
 
+def _requests(arguments: argparse.Namespace, sent: dict[str, float]) -> str:
+    if arguments.preset:
+        return (
+            f"traces like those of {arguments.preset}, {sent['spans'] / max(sent['requests'], 1):,.0f} spans a request"
+        )
+    return f"{SPANS_PER_REQUEST} spans a request, 10 attributes"
+
+
 def _print(
     arguments: argparse.Namespace,
     sent: dict[str, float],
@@ -217,7 +252,10 @@ def _print(
     rate = f"{arguments.rate:,.0f} spans/s" if arguments.rate else "as fast as answers come"
     disk = sum(size for name, size in stored.items() if name.startswith("disk_"))
     rows = [
-        ("workload", f"{SPANS_PER_REQUEST} spans a request, 10 attributes, {arguments.in_flight} in flight, {rate}"),
+        (
+            "workload",
+            f"{_requests(arguments, sent)}, {arguments.in_flight} in flight of {arguments.senders} senders, {rate}",
+        ),
         ("machine", f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"),
         ("analysis", arguments.analysis),
         ("durable", f"{sent['spans'] / arguments.seconds:,.0f} spans/s over {arguments.seconds:.0f} s"),

@@ -27,6 +27,7 @@ class Answer:
     """When the answer came, by `time.monotonic`."""
     took_s: float
     """From the first byte sent."""
+    spans: int
 
 
 @dataclass
@@ -53,6 +54,9 @@ class Plan:
     port: int
     connections: int = 64
     spans_per_request: int = 512
+    make: Callable[[int], tuple[bytes, int]] | None = None
+    """Makes a body that ends at a time, in Unix nanoseconds, and says how many spans it holds; None: requests of
+    `tests.load`. `spans_per_request` is what it makes on average."""
     spans_per_s: float = 0.0
     """Over all connections; 0: as fast as answers come."""
     until: Callable[[], bool] | None = None
@@ -73,17 +77,22 @@ def send(plan: Plan) -> Sent:
 
 
 async def _send(plan: Plan, sent: Sent) -> None:
-    maker = RequestMaker(plan.spans_per_request)
+    make = plan.make or _maker(plan.spans_per_request)
     pace = _Pace(plan.spans_per_s / plan.spans_per_request)
     again = list(plan.first)
 
-    def next_body() -> bytes | None:
+    def next_body() -> tuple[bytes, int] | None:
         if again:
-            return again.pop()
-        return None if plan.only_first else maker.make(time.time_ns())
+            return again.pop(), plan.spans_per_request
+        return None if plan.only_first else make(time.time_ns())
 
     await asyncio.gather(*(_connection(plan, next_body, pace, sent) for _ in range(plan.connections)))
     sent.unanswered += again
+
+
+def _maker(spans: int) -> Callable[[int], tuple[bytes, int]]:
+    maker = RequestMaker(spans)
+    return lambda now_ns: (maker.make(now_ns), spans)
 
 
 class _Pace:
@@ -100,17 +109,18 @@ class _Pace:
             await asyncio.sleep(self._next_s - now_s)
 
 
-async def _connection(plan: Plan, next_body: Callable[[], bytes | None], pace: _Pace, sent: Sent) -> None:
+async def _connection(plan: Plan, next_body: Callable[[], tuple[bytes, int] | None], pace: _Pace, sent: Sent) -> None:
     """One connection; it ends with the server's, or when the plan does."""
     body = None
     try:
         reader, writer = await asyncio.open_connection(plan.host, plan.port)
         while plan.until is None or not plan.until():
             await pace.wait()
-            body = next_body()
-            if body is None:
+            made = next_body()
+            if made is None:
                 break
-            await _request(plan, reader, writer, body, sent)
+            body, spans = made
+            await _request(plan, reader, writer, body, spans, sent)
             body = None
         writer.close()
     except (OSError, EOFError, TimeoutError, RuntimeError) as error:  # RuntimeError: uvloop's word for a closed one
@@ -120,7 +130,7 @@ async def _connection(plan: Plan, next_body: Callable[[], bytes | None], pace: _
 
 
 async def _request(
-    plan: Plan, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes, sent: Sent
+    plan: Plan, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes, spans: int, sent: Sent
 ) -> None:
     started = time.monotonic()
     writer.write(HEADERS.format(host=plan.host, length=len(body)).encode())
@@ -131,9 +141,9 @@ async def _request(
         answer = await reader.readexactly(length)
     status_line = head.partition("\r\n")[0]
     if status_line == "HTTP/1.1 200 OK" and answer in NOTHING_REJECTED:
-        sent.spans += plan.spans_per_request
+        sent.spans += spans
         now = time.monotonic()
-        sent.answers.append(Answer(now, now - started))
+        sent.answers.append(Answer(now, now - started, spans))
         if plan.keep:
             sent.acknowledged.append(body)
     else:

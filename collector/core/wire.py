@@ -23,6 +23,11 @@ from cpdd.errors import CpddError
 UNKNOWN_SERVICE = "unknown_service"
 """The service of spans whose resource has no `service.name`, as the specification's SDKs name it."""
 
+MAX_JOINABLE_FIELDS = 100
+_RESOURCE_SPANS_TAG = 0x0A
+_MOST_SHIFT = 28
+"""Of a varint of five bytes: no body is larger than 32 GiB."""
+
 _BYTES_PER_WORK = 32
 _SLOTS_PER_SPAN = 4
 _TEXTS_PER_SPAN, _TEXTS_PER_RESOURCE, _TEXTS_PER_SCOPE = 8, 10, 3
@@ -74,6 +79,29 @@ def decode_with(decoder: ModuleType, body: bytes) -> tuple[SpanBatch, Rejections
     if rejected:
         rejections.extend(rejected, (describe_span(body, facts) for facts in out.rejected[:rejected].tolist()))
     return _batch(body, decoder, counts, out), rejections
+
+
+def is_joinable(body: bytes) -> bool:
+    """Tell whether a request, put before another, leaves that one as it is: nothing in it ends behind its own end.
+
+    Only what consists of a moderate number of ResourceSpans is looked at; of others it says False.
+    """
+    at = fields = 0
+    while at < len(body):
+        if body[at] != _RESOURCE_SPANS_TAG or fields == MAX_JOINABLE_FIELDS:
+            return False
+        size = shift = 0
+        while True:
+            at += 1
+            if at == len(body) or shift > _MOST_SHIFT:
+                return False
+            size |= (body[at] & 0x7F) << shift
+            shift += 7
+            if body[at] < 0x80:
+                break
+        at += 1 + size
+        fields += 1
+    return at == len(body)
 
 
 def decode_requests(bodies: Sequence[bytes]) -> tuple[SpanBatch, Rejections]:

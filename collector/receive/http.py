@@ -34,6 +34,7 @@ from collector.receive.inflate import inflate, known_encoding
 from collector.receive.limits import InflightBytes, Limits, Reservation
 from collector.receive.pipeline import EncodedT, Pipeline, Prepared
 from collector.receive.senders import Senders, Share
+from collector.receive.together import Together
 from collector.tokens import ANYBODY, Tokens
 
 log = logging.getLogger(__name__)
@@ -95,10 +96,9 @@ class HttpReceiver(Generic[EncodedT]):
     ) -> None:
         self._senders = senders or Senders(limits.max_inflight_bytes)
         self._dialect = dialect
-        self._pipeline = pipeline
+        self._together = Together(pipeline, workers)
         self._limits = limits
         self._inflight = inflight
-        self._workers = workers
         self._metrics = metrics
         self._tokens = tokens
         self._clock = clock
@@ -144,15 +144,11 @@ class HttpReceiver(Generic[EncodedT]):
     async def _store(self, head: Head, form: Form, receive: Receive) -> Prepared[EncodedT]:
         """Read, inflate, decode and commit; while the commit is awaited, the body is not held any more."""
         encoding = known_encoding(head.content_encoding)
-        loop = asyncio.get_running_loop()
-        with self._senders.enter(head.peer) as share:
-            with self._inflight.reserve() as held:
-                body = await self._read(head, receive, held, share)
-                prepared = await loop.run_in_executor(self._workers, self._prepare, body, encoding, form, held, share)
-                del body
-            if prepared.encoded is not None:
-                await asyncio.wrap_future(self._pipeline.commit(prepared), loop=loop)
-        return prepared
+        with self._senders.enter(head.peer) as share, self._inflight.reserve() as held:
+            body = _Body(await self._read(head, receive, held, share))
+            return await self._together.store(
+                lambda: self._inflated(body.taken(), encoding, held, share), form, held.release, len(body)
+            )
 
     async def _read(self, head: Head, receive: Receive, held: Reservation, share: Share) -> bytes:
         limit = self._limits.max_body_bytes
@@ -189,7 +185,7 @@ class HttpReceiver(Generic[EncodedT]):
         if not self._inflight.has_room(content_length):
             raise UnderPressure(f"{self._inflight.used} bytes of requests are in work already")
 
-    def _prepare(self, body: bytes, encoding: str, form: Form, held: Reservation, share: Share) -> Prepared[EncodedT]:
+    def _inflated(self, body: bytes, encoding: str, held: Reservation, share: Share) -> bytes:
         """In a worker thread."""
 
         def grow(size: int) -> None:
@@ -198,4 +194,18 @@ class HttpReceiver(Generic[EncodedT]):
 
         inflated = inflate(body, encoding, self._limits.max_body_bytes, grow)
         self._metrics.received(len(inflated))
-        return self._pipeline.prepare(inflated, form)
+        return inflated
+
+
+class _Body:
+    """A body that is let go by whoever takes it, however long others know of it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def taken(self) -> bytes:
+        content, self._content = self._content, b""
+        return content

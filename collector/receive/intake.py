@@ -5,18 +5,21 @@ Every form becomes OTLP protobuf first, so that one decoder decides what a span 
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import ceil
+
+import numpy as np
 
 from collector.core.formats import MalformedDocument, Translation, translate_otlp_json, translate_zipkin
 from collector.core.redaction import UnreadableForRedaction
 from collector.core.rejections import Rejection
 from collector.core.spans import SpanBatch
 from collector.core.stamps import newer_stamp
-from collector.core.wire import MalformedRequest, decode_traces
+from collector.core.wire import MalformedRequest, decode_traces, is_joinable
 from collector.receive.answers import (
     BatchTooLarge,
     Form,
@@ -69,7 +72,7 @@ class Intake:
         """Args:
         submit: hands a batch to the store's committer.
         max_block_bytes: the most that the spans of one request may become in the store.
-        committed: is told how many seconds each request waited for its commit.
+        committed: is told how many seconds a request, or those prepared together, waited for the commit.
         noted: is shown the spans of each request, to learn who sent them.
         translators: what makes OTLP protobuf of the other forms.
         redact: takes out of OTLP protobuf what is not to be stored.
@@ -104,6 +107,25 @@ class Intake:
         except BlockTooLarge as error:
             raise BatchTooLarge(str(error)) from error
         return Prepared(encoded, len(batch), left_out.summary(len(batch)))
+
+    def prepare_together(self, bodies: Sequence[bytes]) -> list[Prepared[EncodedBatch]] | None:
+        """Return the spans of each of several OTLP protobuf requests, encoded as one batch; None where something of
+        them would be rejected.
+        """
+        try:
+            bodies = [self._redact(body) for body in bodies]
+            if not all(map(is_joinable, bodies)):
+                return None
+            batch, rejections = decode_traces(b"".join(bodies))
+            if rejections.count or within_bounds(batch, self._now_ns(), self._bounds).rejected:
+                return None
+            encoded = encode(batch, self._max_block_bytes) if len(batch) else None
+        except (MalformedRequest, UnreadableForRedaction, BlockTooLarge):
+            return None
+        self._noted(batch)
+        ends = list(accumulate(map(len, bodies), initial=0))
+        spans = np.diff(np.searchsorted(batch.at, ends)).tolist()
+        return [Prepared(encoded, count) for count in spans]
 
     def commit(self, prepared: Prepared[EncodedBatch]) -> "Future[None]":
         """Return a future that is done when the spans are durable, and fails with a Refusal."""

@@ -1,5 +1,6 @@
 """The way of a request's spans, as a receiver sees it: prepare in a worker thread, commit without one."""
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -27,6 +28,11 @@ class Pipeline(Protocol[EncodedT]):
         """Return the spans of a request, decoded and encoded for the store; raises a Refusal.
 
         It is work for the processor, mostly outside the GIL; nothing waits in it.
+        """
+
+    def prepare_together(self, bodies: Sequence[bytes]) -> list[Prepared[EncodedT]] | None:
+        """Return the spans of each of several OTLP protobuf requests; `encoded`, which holds those of all, is the same
+        in each. None where something of them would be rejected: then each has to be prepared by itself.
         """
 
     def commit(self, prepared: Prepared[EncodedT]) -> "Future[None]":

@@ -17,6 +17,7 @@ from collector.core.spans import (
     Scopes,
     SpanBatch,
     StringTable,
+    empty_batch,
 )
 from collector.store.resources import split_facts
 
@@ -73,6 +74,10 @@ class Arrivals:
         """Return the highest sequence by lane: a cursor behind these rows."""
         rows = {lane: int(self.sequence[self.lane == lane].max()) for lane in np.unique(self.lane).tolist()}
         return {**rows, **self.ends}
+
+
+_NOTHING = np.empty(0, np.int64)
+NO_ARRIVALS = Arrivals(empty_batch(), _NOTHING, _NOTHING, _NOTHING, ())
 
 
 def arrivals(table: pa.Table) -> Arrivals:

@@ -6,7 +6,6 @@ All of it may be repeated: rows replace rows, minutes are recomputed whole, and 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 from clickhouse_connect.driver.client import Client
@@ -16,7 +15,7 @@ from collector.core.dependencies import NODE_KINDS
 from collector.core.distinct import distinct_rows
 from collector.core.shares import ALL, SHARES, Shares
 from collector.core.spans import IdColumn, IntColumn, SpanBatch, concatenate, empty_batch
-from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, Arrivals, arrivals
+from collector.store.arrivals import ARRIVAL_SELECT, ARRIVAL_SETTINGS, NO_ARRIVALS, Arrivals, arrivals
 from collector.store.arrow import stream
 from collector.store.engine import Store, read_arrow, run
 from collector.store.fresh import Fresh, arrivals_of_groups
@@ -72,16 +71,18 @@ class Derived:
         taken = self._fresh.take(cursor, limit) if shares == ALL else None
         with self._store.client() as client:
             lanes = sorted(int(row[0]) for row in client.query("SELECT DISTINCT Lane FROM lanes").result_rows)
-            if taken:
-                others = [lane for lane in lanes if lane not in self._fresh.lanes()]
-                found = arrivals_of_groups(taken)
-                more = [_read_ranges(client, others, [cursor.get(lane, 0) for lane in others], limit)] if others else []
-                return reduce(_joined, more, found)
+            if taken is not None:
+                lanes = [lane for lane in lanes if lane not in self._fresh.lanes()]
+            here = arrivals_of_groups(taken) if taken else NO_ARRIVALS
+            if not lanes:
+                return here
             begins = [cursor.get(lane, 0) for lane in lanes]
             if shares != ALL:
                 return _read_shares(client, lanes, begins, limit, shares)
             found = _read_ranges(client, lanes, begins, limit)
-            if len(found) or not lanes:
+            if len(here):
+                return _joined(here, found) if len(found) else here
+            if len(found):
                 return found
             # A lane may have a gap: a group that failed used up its numbers.
             begins = _next_begins(client, lanes, begins)

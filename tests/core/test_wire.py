@@ -16,7 +16,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from collector.core import kernels
 from collector.core.rejections import MAX_KEPT, Rejections
 from collector.core.spans import DTYPES, SpanBatch
-from collector.core.wire import MalformedRequest, decode_requests, decode_traces, decode_with
+from collector.core.wire import (
+    MAX_JOINABLE_FIELDS,
+    MalformedRequest,
+    decode_requests,
+    decode_traces,
+    decode_with,
+    is_joinable,
+)
 from tests.core.otlp_strategies import BYTES, VARINT, Field, deep_attribute, encode, fields_of, follows_from, requests
 from tests.core.reference_decode import Malformed, readable, reference_decode
 
@@ -497,3 +504,43 @@ def test_malformed_request_among_several_is_named() -> None:
         decode_requests([a_request(a_span()).SerializeToString(), b"\x0a\x02\x12\x05"])
 
     assert caught.value.place == "requests[1].resourceSpans[0]"
+
+
+# One request behind another
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(one=requests(), other=requests())
+def test_joinable_requests_decode_together_as_they_do_alone(one: bytes, other: bytes) -> None:
+    if not is_joinable(one):
+        return
+    try:
+        alone = decode_requests([one, other])[0]
+    except MalformedRequest:
+        return
+
+    together = decode_traces(one + other)[0]
+
+    for name in ("trace_id_low", "span_id", "parent_span_id", "start_time_unix_nano", "kind", "http_status"):
+        assert getattr(together, name).tolist() == getattr(alone, name).tolist()
+    assert [together.text(int(row)) for row in together.name] == [alone.text(int(row)) for row in alone.name]
+
+
+def test_a_request_of_the_runtime_is_joinable_and_no_beginning_of_it() -> None:
+    body = a_request(a_span()).SerializeToString()
+
+    assert is_joinable(body + body)
+    assert is_joinable(b"")
+    assert [size for size in range(1, len(body)) if is_joinable(body[:size])] == []
+
+
+@pytest.mark.parametrize(
+    "odd", [b"\x12\x00", b"\x0a", b"\x0a\x80", b"\x0a" + b"\xff" * 9 + b"\x01", b"\x0b\x0c", b"\x0a\x01"]
+)
+def test_what_is_odd_is_not_joinable(odd: bytes) -> None:
+    assert not is_joinable(odd)
+
+
+def test_very_many_fields_are_not_looked_at() -> None:
+    assert is_joinable(b"\x0a\x00" * MAX_JOINABLE_FIELDS)
+    assert not is_joinable(b"\x0a\x00" * (MAX_JOINABLE_FIELDS + 1))

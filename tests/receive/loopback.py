@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +56,9 @@ class FakePipeline:
             raise self.fail_prepare
         self.bodies.append((body, form))
         return Prepared(body if self.spans else None, self.spans, self.rejected)
+
+    def prepare_together(self, bodies: Sequence[bytes]) -> list[Prepared[bytes]] | None:
+        return None
 
     def commit(self, prepared: Prepared[bytes]) -> "Future[None]":
         fails = self.fail_commit if self.fail_times > 0 else None

@@ -219,3 +219,32 @@ def test_the_time_of_a_commit_is_told():
     committer.stored.set_result(None)
 
     assert told == [0.25]
+
+
+# Together
+
+
+def test_requests_prepared_together_are_one_batch_and_keep_their_counts():
+    bodies = [request(), b"", request()]
+
+    prepared = intake().prepare_together(bodies)
+
+    assert prepared is not None
+    assert [one.spans for one in prepared] == [4, 0, 4]
+    assert {id(one.encoded) for one in prepared} == {id(prepared[0].encoded)}
+    assert prepared[0].encoded is not None
+    assert prepared[0].encoded.rows == 8
+
+
+def test_a_body_that_ends_too_early_takes_nothing_from_the_next():
+    whole = request()
+    cut = whole[: len(whole) // 2]
+
+    assert intake().prepare_together([cut, whole]) is None
+
+
+def test_what_would_be_rejected_is_prepared_alone():
+    late = Intake(FakeCommitter().submit, 1 << 30, now_ns=lambda: 0)
+
+    assert late.prepare_together([request(), request()]) is None
+    assert late.prepare(request(), Form.OTLP_PROTOBUF).rejected.spans == 4
