@@ -6,7 +6,7 @@
 Workload: a real `cpdd serve` with an empty data folder, in a process of its own, and real clients, each with its
 sampler and its threads, in `--processes` processes: not in one, whose interpreter lock they would queue for. Timed by
 the one monotonic clock of the machine, from the sending of a boost until the sampler of each client keeps by it; the
-change is durable in the store before it is pushed. CPU seconds of the server are those of the changes alone where
+change is durable in the store when it is answered. CPU seconds of the server are those of the changes alone where
 nothing is ingested.
 """
 

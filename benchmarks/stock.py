@@ -67,7 +67,8 @@ def fill(folder: Path, spans: int, preset: str, hours: float) -> Stock:
     with server_process(folder / "data") as server:
         more = _Filling(stock, spans - stock.spans).send(server)
         await_analysis(server)
-        if code := server.stop():
+        server.process.terminate()
+        if code := server.process.wait(QUIET_S):
             raise RuntimeError(f"cpdd serve ended with {code}")
     stock = replace(more, seconds=stock.seconds + time.monotonic() - began)
     (folder / _NOTE).write_text(json.dumps(asdict(stock)))

@@ -76,6 +76,12 @@ class MinuteWriter(Worker):
                 self._rounds.succeeded()
                 took_s = self._steady_s() - began_s
                 self._stopping.wait(max(INTERVAL_S, took_s / MINUTES_SHARE - took_s))
+        if not self._turn.mine:
+            return
+        try:
+            self.run_once()
+        except Exception:
+            log.exception("the last minutes were not made; the next collector does it")
 
     def _begin_anew(self) -> None:
         self._derived.look_again()

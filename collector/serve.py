@@ -26,6 +26,7 @@ from collector.control.run import Control
 from collector.core.catalog import Catalog
 from collector.core.journeys import JourneyBook
 from collector.core.redaction import Redaction, parse_rules
+from collector.follow import Follower
 from collector.health import Health, HealthPage, State
 from collector.judge import Judge
 from collector.listen import Endpoint, address, bind, port_of, reachable
@@ -55,7 +56,7 @@ from collector.system import System, system_of
 from collector.tls import load_tls
 from collector.tokens import Tokens
 from collector.warm import warm
-from collector.watch import watch_analyzer, watch_commits, watch_judge, watch_retention
+from collector.watch import watch_analyzer, watch_commits, watch_follower, watch_judge, watch_retention
 from collector.web import WebServer, WsgiApplication, as_asgi
 from collector.webhook import Webhook
 from cpdd.errors import CpddError
@@ -165,6 +166,7 @@ class Collector:
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
         self._minutes: MinuteWriter | None = None
+        self._follower: Follower | None = None
         self._judge: Judge | None = None
         self._retainer: Retainer | None = None
         self._parts = ExitStack()
@@ -217,10 +219,14 @@ class Collector:
             turns = self._start_turns(store)
             turn: Share = turns or ALWAYS
             owner = turns.id if turns else ""
-            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn, owner), intake, turn)
-            if turns:
+            if turns:  # before the analyzer: what that announces when it stops is still made
                 self._minutes = MinuteWriter(store, self._settings, turn=turn)
                 self._start_part(self._minutes)
+            self._start_analyzer(self._make_analyzer(store, self._settings, self._book, turn, owner), intake, turn)
+            if self._settings.follow:
+                self._follower = Follower(store, intake, self._settings, turn=turn)
+                self._start_part(self._follower)
+                watch_follower(self._metrics, self._follower.progress)
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
@@ -385,7 +391,7 @@ class Collector:
             return []
         parts = (
             *(("storing", self._committer), ("analysis", self._analyzer), ("judging", self._judge)),
-            *(("retention", self._retainer), ("making minutes", self._minutes)),
+            *(("retention", self._retainer), ("making minutes", self._minutes), ("following", self._follower)),
         )
         return [f"{work} has ended; restart the process" for work, part in parts if part and not part.alive]
 

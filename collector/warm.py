@@ -23,6 +23,7 @@ from collector.core import kernels
 from collector.core.analysis import analyze_traces
 from collector.core.explain import explain
 from collector.core.formats.jaeger_quick import translate_with, translator
+from collector.core.population.whatif import WhatIf
 from collector.core.spans import concatenate
 from collector.core.wire import decode_traces
 from collector.store.native import arrivals_block, encode
@@ -45,6 +46,7 @@ def warm(tell: Callable[[str], None]) -> None:
         analyze_traces(stored, ("",) * len(stored), version=1, settles_at_unix_nano=0)
         explain(stored)
         explain(stored, target="trace", links=lambda row: [])
+        WhatIf(stored).rank()
         help_with_encoding.wait()
         warm_encoding()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collector.analyze import Progress
 from collector.background import Share
 from collector.core.shares import SHARES
+from collector.follow import Following
 from collector.judge import Judging
 from collector.metrics import Metrics
 from collector.receive.intake import Intake
@@ -59,6 +60,17 @@ def watch_analyzer(metrics: Metrics, progress: Progress, intake: Intake, share: 
     )
     metrics.gauge(
         "cpdd_analyzer_shares", f"Shares of the traces analyzed here, of {SHARES}", lambda: float(len(share.shares))
+    )
+
+
+def watch_follower(metrics: Metrics, following: Following) -> None:
+    """Show what was taken over of a table that is followed."""
+    metrics.counter("cpdd_followed_spans", "Spans taken over from the table that is followed", lambda: following.spans)
+    metrics.counter("cpdd_follow_failures", "Looks into the followed table that failed", lambda: following.failures)
+    metrics.gauge(
+        "cpdd_followed_until_seconds",
+        "Unix time up to which spans that began are taken over, but for those that come late",
+        lambda: following.until_unix_nano / 1e9,
     )
 
 

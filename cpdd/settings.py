@@ -358,6 +358,18 @@ class Settings:
         "or clickhouse://USER:PASSWORD@HOST/DATABASE, on a cluster with ?cluster=NAME",
         secret=hide_password,
     )
+    follow: str = option(
+        "",
+        env="CPDD_FOLLOW",
+        help="Table of the OpenTelemetry Collector's ClickHouse exporter whose spans are taken over as they come, "
+        "as clickhouse://USER:PASSWORD@HOST/DATABASE?table=otel_traces",
+        secret=hide_password,
+    )
+    follow_overlap_s: float = option(
+        900.0,
+        env="CPDD_FOLLOW_OVERLAP_S",
+        help="How long after its start a span of a followed table may come",
+    )
     retention_days: int = option(
         7, env="CPDD_RETENTION_DAYS", help="Days that spans and what was learned of them are kept; 0: for ever"
     )

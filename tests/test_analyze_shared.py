@@ -152,6 +152,19 @@ def test_who_has_no_share_does_nothing_and_keeps_nothing(fleet: Fleet) -> None:
     assert fleet.counted() == 40
 
 
+def test_what_is_announced_last_is_made_before_the_writer_of_minutes_has_stopped(fleet: Fleet) -> None:
+    fleet.send(spans_of(range(1, 11)))
+    for analyzer in (fleet.one, fleet.two):
+        analyzer.finish()
+    writer = MinuteWriter(fleet.store, Settings(), fleet.clock.now_ns)
+    writer._stopping.set()
+
+    writer.start()
+    writer.stop()
+
+    assert fleet.counted() == 10
+
+
 class Killed(BaseException):
     """What a test ends an analyzer with; no analyzer catches it."""
 

@@ -8,6 +8,7 @@ from numba.core.dispatcher import Dispatcher
 from collector.core import kernels
 from collector.core.analysis import analyze_traces
 from collector.core.explain import explain
+from collector.core.population.whatif import WhatIf
 from collector.core.spans import concatenate
 from collector.core.wire import decode_traces
 from collector.store.engine import open_store
@@ -35,7 +36,7 @@ def test_the_first_real_requests_find_every_kernel_compiled():
     assert compiled() == before
 
 
-def test_the_page_of_a_stored_trace_compiles_nothing_after_the_start(tmp_path: Path):
+def test_pages_about_stored_traces_compile_nothing_after_the_start(tmp_path: Path):
     warm(lambda text: None)
     store = open_store("chdb://", tmp_path)
     committer = Committer(store, linger_ms=0)
@@ -47,6 +48,7 @@ def test_the_page_of_a_stored_trace_compiles_nothing_after_the_start(tmp_path: P
     assert stored is not None
     explain(stored.batch)
     explain(stored.batch, target="trace", links=lambda row: stored.detail(row).links)
+    WhatIf(stored.batch).rank()
     after = compiled()
     committer.close()
     store.close()

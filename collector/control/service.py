@@ -1,6 +1,7 @@
 """The sampling service: policies changed, pushed, reported on. Lives in the loop thread; storing is done elsewhere.
 
-change ----> book ----> log in the store ----> every stream whose document is a new one
+change ----> book ----> every stream whose document is a new one
+               `------> log in the store ----> the answer; where it takes nothing, all of it back
 report ----> fleet ---> shares of budgets ---> likewise
                   `---> leases of boosts ----> the answer, and the instance's stream
 """
@@ -27,6 +28,7 @@ from collector.core.sampling.policies import (
     UnknownPolicy,
     document_for,
     is_live,
+    resolved_for,
     strategy_for,
 )
 from collector.core.sampling.roots import Root
@@ -39,6 +41,7 @@ from cpdd.errors import CpddError
 from cpdd.sampling.document import Document, Policy, parse_policy, policy_json
 from cpdd.sampling.fields import PolicyError
 from cpdd.sampling.jaeger import Strategy
+from cpdd.sampling.resolution import Resolved
 
 log = logging.getLogger(__name__)
 
@@ -133,12 +136,14 @@ class SamplingService:
         read_costs: Callable[[], Costs] = dict,
         told: Told | None = None,
         read_rarest: Callable[[], Mapping[Root, float]] = dict,
+        read_offered: Callable[[], Mapping[Root, float]] = dict,
     ) -> None:
         """Args:
         workers: threads for what the store is asked.
         baseline: what Jaeger clients are told where no policy says more.
         read_costs: asks the store what traces have cost lately.
         read_rarest: asks the store what share the rarest journey of a root operation has.
+        read_offered: asks the store how many traces of a root operation begin a second, kept or not.
         told: takes note of what clients are told, for whoever weighs their traces.
         """
         self.baseline = baseline
@@ -156,6 +161,10 @@ class SamplingService:
         self._read_rarest = read_rarest
         self._rarest: Mapping[Root, float] = {}
         self._rarest_due_s = clock()
+        self._read_offered = read_offered
+        self._offered_due_s = clock()
+        self._polled: dict[str, dict[Root, float]] = {}
+        """By policy: traffic of services whose clients poll, and report nothing."""
         self._fleet = Fleet()
         self._shares: dict[str, dict[str, Shares]] = {}
         self._leases: dict[str, Lease] = {}
@@ -210,6 +219,17 @@ class SamplingService:
         """Return what Jaeger clients of a service sample by now."""
         return strategy_for(self.document(service), service, self._fleet.operations(service), self.baseline)
 
+    def share(self, service: str, operation: str, baseline: float) -> float:
+        """Return the share of an operation that its clients, whose baseline is known, keep now."""
+        return self._resolved(service, operation, baseline).probability
+
+    def _resolved(self, service: str, operation: str, baseline: float) -> Resolved:
+        return resolved_for(self.document(service), service, operation, baseline, self._has_room)
+
+    def _has_room(self, lease: str) -> bool:
+        held = self._leases.get(lease)
+        return held is not None and held.used_in_all < held.total
+
     def unweighted(self) -> list[str]:
         """Return the services whose traces lately came without the weights that their clients write."""
         return self._told.unweighted(self.now_ms() * 1_000_000)
@@ -248,10 +268,10 @@ class SamplingService:
         """Return how many traces an instance may have added by now under each live boost, topped up."""
         granted = {}
         for policy in self._book.concerning(service):
-            if policy.max_traces is None or not is_live(policy, self.now_ms()):
+            lease = self._leases.get(policy.lease)  # none before the boost is written down
+            if policy.max_traces is None or lease is None or not is_live(policy, self.now_ms()):
                 continue
-            live = self._fleet.live(service)
-            granted[policy.lease] = self._leases[policy.lease].top_up(instance, live)
+            granted[policy.lease] = lease.top_up(instance, self._fleet.live(service))
         if granted:
             self._reserve()
         return granted
@@ -269,7 +289,7 @@ class SamplingService:
             budget = self._in_traces(policy)
             if budget.traces_per_second is not None:
                 told = self._shares.setdefault(policy.id, {})
-                for scope, shares in self._fleet.shares(budget, told, report, self._rarest).items():
+                for scope, shares in self._shares_after(budget, told, report).items():
                     changed |= shares != told.get(scope)
                     told[scope] = shares
         if changed:
@@ -407,16 +427,27 @@ class SamplingService:
     async def _change(
         self, action: str, policy_id: str, author: str, reason: str, words: str, edit: Callable[[Book], Book]
     ) -> int:
-        """Change the book: written to the log first, then in force."""
+        """Change the book: in force at once, and answered when it is written to the log.
+
+        Nothing is added under a boost that counts before that. What cannot be written is taken back.
+        """
         async with self._changing:
             book = edit(self._book)
             change = Change(book.version, self.now_ms(), action, policy_id, author, reason, words)
             reserved = self._first_reserved(book)
-            await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
-            self._book, self._reserved = book, reserved
-            self._keep_what_is_left(book.policies.values())
-            log.info("sampling policies changed", extra={"version": book.version, "change": words})
+            before, self._book = self._book, book
             self._refresh()
+            try:
+                await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
+            except BaseException:
+                self._book = before
+                self._refresh()
+                raise
+            self._reserved = reserved
+            self._keep_what_is_left(book.policies.values())
+            if self._leases:
+                self._notify(self._streams)
+            log.info("sampling policies changed", extra={"version": book.version, "change": words})
             return book.version
 
     def _first_reserved(self, book: Book) -> dict[str, int]:
@@ -458,6 +489,38 @@ class SamplingService:
             self._rarest_due_s = self._clock() + COSTS_S
             self._rarest = await self._outside(self._read_rarest)
 
+    async def learn_polled(self) -> None:
+        """Take note of the traffic of services whose clients poll, by their spans, and share budgets accordingly."""
+        if self._clock() < self._offered_due_s:
+            return
+        self._offered_due_s = self._clock() + COSTS_S
+        offered = await self._outside(self._read_offered)
+        if new := {policy.id for policy in self._book.policies.values() if policy.budgets} - self._shares.keys():
+            self._shares |= {policy_id: {} for policy_id in new}  # so that they decide, before their share is known
+            self._refresh()
+        now_ns = self.now_ms() * 1_000_000
+        self._polled = {}
+        for root, seen in offered.items():
+            if self._told.asks(root.service, now_ns) and not self._fleet.live(root.service):
+                rule = self._resolved(root.service, root.operation, self.baseline).rule
+                self._polled.setdefault(rule, {})[root] = seen
+        changed = False
+        for policy_id, traffic in self._polled.items():
+            said = self._book.policies.get(policy_id)
+            budget = self._in_traces(said) if said else None
+            if budget is None or budget.traces_per_second is None:
+                continue
+            told = self._shares.setdefault(budget.id, {})
+            for service in sorted({root.service for root in traffic}) if budget.scope == "service" else [""]:
+                for scope, shares in self._shares_after(budget, told, Report(service, "", interval_s=COSTS_S)).items():
+                    changed |= shares != told.get(scope)
+                    told[scope] = shares
+        if changed:
+            self._refresh()
+
+    def _shares_after(self, budget: Policy, told: Mapping[str, Shares], report: Report) -> dict[str, Shares]:
+        return self._fleet.shares(budget, told, report, self._rarest, self._polled.get(budget.id, {}))
+
     async def costs(self) -> Costs:
         """Return what traces have cost lately."""
         if self._clock() >= self._costs_due_s:
@@ -494,6 +557,8 @@ class SamplingService:
                     await self.costs()
                 if any(policy.min_traces_per_minute for policy in self._book.policies.values()):
                     await self.learn_journeys()
+                if any(policy.budgets for policy in self._book.policies.values()):
+                    await self.learn_polled()
             except Exception:
                 log.exception("sampling service failed to tick")
 

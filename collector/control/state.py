@@ -45,7 +45,11 @@ def _boost(service: SamplingService, policy: Policy, now_ms: int) -> dict[str, A
 
 
 def _rates(service: SamplingService) -> list[dict[str, Any]]:
-    """What is seen and kept of each operation, the busiest first; `rule` decides most of it."""
+    """What is seen and kept of each operation, the busiest first; `rule` decides most of it.
+
+    `set_share` is what is asked for now by its name, beside what chance and the last seconds made of it.
+    """
+    baselines = {of.service: of.report.baseline for of in service.fleet.instances() if of.report is not None}
     by_operation: dict[tuple[str, str], dict[str, Rate]] = {}
     for (name, operation, rule), rate in service.fleet.recent_rates().items():
         by_operation.setdefault((name, operation), {})[rule] = rate
@@ -60,6 +64,7 @@ def _rates(service: SamplingService) -> list[dict[str, Any]]:
                 "seen_per_s": round(total.seen, 3),
                 "kept_per_s": round(total.kept, 3),
                 "kept_share": round(total.kept / total.seen, 6) if total.seen else None,
+                "set_share": round(service.share(name, operation, baselines.get(name, 1.0)), 6),
                 "rule": main,
             }
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.core.adoption import with_adopted_roots
+from collector.core.distinct import number_rows
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
 from collector.core.spans import (
@@ -216,8 +217,8 @@ def _ranks(strings: tuple[str, ...]) -> IndexColumn:
 def _table_ranks(table: Resources | Scopes, ranks: IndexColumn) -> IntColumn:
     """Position of each row's values among those of all rows, in order; equal rows have one position."""
     texts = [column for name, column in table.columns().items() if name not in ("at", "size")]
-    values = np.column_stack([ranks[column] for column in texts])
-    return np.unique(values, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    values = np.column_stack([ranks[column] for column in texts])  # hosts are several columns
+    return number_rows(list(values.T))[1]
 
 
 def _reporting(batch: SpanBatch, services: frozenset[str] | None) -> FlagColumn:

@@ -4,7 +4,7 @@ The columns of a `SpanBatch` are for machines; a `SpanDetail` is for one reader 
 bytes of a batch (`attributes.detail`) or from a row of the store, and is equal either way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from collector.core.spans import AttributeValue, SpanBatch
@@ -70,3 +70,9 @@ class DetailedSpans:
     batch: SpanBatch
     detail: Callable[[int], SpanDetail]
     """Row of `batch` to its detail."""
+    several: Callable[[Sequence[int]], Sequence[SpanDetail]] | None = None
+    """Rows to their details, where that is faster than one by one."""
+
+    def details(self, rows: Sequence[int]) -> Sequence[SpanDetail]:
+        """Return the details of some rows."""
+        return self.several(rows) if self.several else [self.detail(row) for row in rows]

@@ -24,9 +24,10 @@ from collector.store.schema import VERSION
 from cpdd.errors import CpddError
 
 MANIFEST = "manifest.json"
-NOT_EXPORTED = ("schema_version", "turns", "sampling_told")
-"""What the tables look like is said by the store that they go into; whose turn it is, by who is there; what clients
-were told in the last hour concerns traces that are not analyzed yet, and these only here."""
+NOT_EXPORTED = ("schema_version", "turns", "followed", "sampling_told")
+"""What the tables look like is said by the store that they go into; whose turn it is, by who is there; how far a
+followed table was taken over, by the spans; what clients were told in the last hour concerns traces that are not
+analyzed yet, and these only here."""
 FILLED_BY_STARTING = ("lanes", "known_operations")
 """May have rows in a store that nothing was sent to."""
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from collector.core.detail import Attributes, DetailedSpans, Event, Link, ResourceDetail, ScopeDetail, SpanDetail
+from collector.core.distinct import number_rows
 from collector.core.spans import (
     DTYPES,
     HOST_KEYS,
@@ -28,6 +29,7 @@ from collector.core.spans import (
     REQUIREMENTS,
     AttributeValue,
     IndexColumn,
+    IntColumn,
     Resources,
     Scopes,
     SpanBatch,
@@ -95,7 +97,8 @@ _MAX_RPC_STATUS = 32_767
 def detailed_spans(table: pa.Table) -> DetailedSpans:
     """Return the spans of a result of `SPAN_SELECT`; exact copies are one, copies that differ are apart."""
     table = _without_copies(table.combine_chunks())
-    return DetailedSpans(_batch(table), _Details(table))
+    details = _Details(table)
+    return DetailedSpans(_batch(table), details, details.several)
 
 
 # --- copies
@@ -163,31 +166,46 @@ class _Maps:
         self._code_of = {key: code for code, key in enumerate(encoded.dictionary.to_pylist())}
         self._codes = np.asarray(encoded.indices)
         self._items = maps.items
-        self._types = _chunk(table, types)
+        letters = _chunk(table, types).dictionary_encode()
+        self._letters: list[bytes] = letters.dictionary.to_pylist()
+        self._letters_of = np.asarray(letters.indices)
         self.rows = len(maps)
 
-    def values(self, key: bytes) -> Iterator[tuple[int, str, bytes]]:
-        """Yield row, letter of the type, and text of every attribute with this key, in order."""
+    def values(self, key: bytes) -> tuple[IntColumn, IntColumn, list[tuple[str, str]]]:
+        """Return every attribute with this key, in order: its row, and which of the distinct values it has, each the
+        letter of its type and its text.
+        """
         code = self._code_of.get(key)
         if code is None:
-            return
+            return _NOWHERE, _NOWHERE, []
         places = np.flatnonzero(self._codes == code)
         rows = np.searchsorted(self._offsets, places, side="right") - 1
-        letters = self._types.take(pa.array(rows)).to_pylist()
-        texts = self._items.take(pa.array(places)).to_pylist()
-        for row, place, letter, text in zip(rows.tolist(), places.tolist(), letters, texts, strict=True):
-            at = place - int(self._offsets[row])
-            yield row, chr(letter[at]) if at < len(letter) else "s", text
+        texts = self._items.take(pa.array(places)).dictionary_encode()
+        count = len(texts.dictionary)
+        value = self._letters_at(rows, places) * count + np.asarray(texts.indices)
+        distinct, which = np.unique(value, return_inverse=True)
+        known = [_text(text) for text in texts.dictionary.to_pylist()]
+        return rows, which, [(chr(number // count), known[number % count]) for number in distinct.tolist()]
+
+    def _letters_at(self, rows: IntColumn, places: IntColumn) -> IntColumn:
+        """The letters of attributes, `s` where none is written."""
+        found = np.full(len(places), ord("s"), np.int64)
+        at, of = places - self._offsets[rows], self._letters_of[rows]
+        for number, letters in enumerate(self._letters):
+            here = (of == number) & (at < len(letters))
+            found[here] = np.frombuffer(letters, np.uint8)[at[here]]
+        return found
+
+
+_NOWHERE = np.empty(0, np.int64)
 
 
 def _text_column(attributes: _Maps, keys: Sequence[bytes], strings: StringTable) -> IndexColumn:
     column = np.full(attributes.rows, NO_STRING, np.int32)
     for key in reversed(keys):
-        seen: set[int] = set()
-        for row, letter, text in attributes.values(key):
-            if letter == "s" and text and row not in seen:
-                seen.add(row)
-                column[row] = strings.index(_text(text))
+        rows, which, values = attributes.values(key)
+        indices = [strings.index(text) if letter == "s" and text else NO_STRING for letter, text in values]
+        _put_first(column, rows, np.array(indices, np.int32)[which], NO_STRING)
     return column
 
 
@@ -196,12 +214,16 @@ def _code_column(
 ) -> NDArray[np.int64]:
     column = np.full(attributes.rows, absent, np.int64)
     for key, read in reversed(list(readers.items())):
-        seen: set[int] = set()
-        for row, letter, text in attributes.values(key):
-            if row not in seen and (code := read(letter, _text(text))) is not None:
-                seen.add(row)
-                column[row] = code
+        rows, which, values = attributes.values(key)
+        codes = [absent if (code := read(letter, text)) is None else code for letter, text in values]
+        _put_first(column, rows, np.array(codes, np.int64)[which], absent)
     return column
+
+
+def _put_first(column: NDArray[np.integer], rows: IntColumn, values: NDArray[np.integer], absent: int) -> None:
+    """Write values that are not absent; of several for one row the first."""
+    there = values != absent
+    column[rows[there][::-1]] = values[there][::-1]
 
 
 def _http_status(letter: str, text: str) -> int | None:
@@ -310,8 +332,8 @@ def _scopes(table: pa.Table, strings: StringTable) -> tuple[Scopes, NDArray[np.i
 
 def _distinct(columns: Sequence[IndexColumn]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The distinct rows of columns, shape (d, columns), and by row which it is."""
-    distinct, number = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-    return np.ascontiguousarray(distinct), number.astype(np.int32).reshape(-1)
+    example, number = number_rows(columns)
+    return np.stack(columns, axis=1)[example], number.astype(np.int32)
 
 
 def _texts(table: pa.Table, name: str, strings: StringTable, absent: bool = False) -> IndexColumn:
@@ -336,10 +358,18 @@ class _Details:
     """Rows of the table as `SpanDetail`."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._table = table
+        self._table = table.drop_columns(list(_NUMBERS))
 
     def __call__(self, row: int) -> SpanDetail:
         (span,) = self._table.slice(row, 1).to_pylist()
+        return self._detail(span)
+
+    def several(self, rows: Sequence[int]) -> list[SpanDetail]:
+        """Return some rows; what costs most is the same for one row and for hundreds."""
+        return [self._detail(span) for span in self._table.take(pa.array(rows, pa.int64())).to_pylist()]
+
+    @staticmethod
+    def _detail(span: dict[str, Any]) -> SpanDetail:
         return SpanDetail(
             attributes=_attributes(span["SpanAttributes"], span["SpanAttributeTypes"]),
             events=tuple(_events(span)),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 
 from collector.core.sampling.told import Answer
-from collector.store.engine import Store, run
+from collector.store.engine import Store
 from collector.store.schema import SAMPLING_TOLD
 from cpdd.sampling.jaeger import Strategy
 
@@ -20,7 +20,7 @@ class ToldLog:
     def __init__(self, store: Store) -> None:
         self._store = store
         with store.client() as client:
-            run(client, SAMPLING_TOLD)
+            store.define(client, SAMPLING_TOLD)
 
     def append(self, answers: Sequence[Answer]) -> None:
         """Write answers down; durable when this returns."""

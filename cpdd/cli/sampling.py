@@ -173,6 +173,7 @@ def state_text(state: Mapping[str, Any]) -> str:
             f"{row['seen_per_s']:.1f}",
             f"{row['kept_per_s']:.1f}",
             "" if row["kept_share"] is None else share_of(100 * row["kept_share"]),
+            share_of(100 * row["set_share"]),
             row["rule"] or "baseline",
         )
         for row in state["rates"][:MAX_ROWS]
@@ -191,7 +192,7 @@ def state_text(state: Mapping[str, Any]) -> str:
     sections = (
         ("live boosts", ("id", "share", "of", "for", "added", "why"), boosts),
         ("policies", ("id", "kind", "of"), policies),
-        ("rates", ("service", "operation", "seen/s", "kept/s", "share", "by"), rates),
+        ("rates", ("service", "operation", "seen/s", "kept/s", "share", "set to", "by"), rates),
         ("clients", ("service", "instance", "how", "policies", "spans lost", "problem"), clients),
     )
     if state["unweighted"]:

@@ -50,6 +50,8 @@ _FLAGS = (
     "metrics_port",
     "data",
     "store",
+    "follow",
+    "follow_overlap_s",
     "retention_days",
     "interesting_days",
     "minutes_days",

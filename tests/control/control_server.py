@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,22 @@ class MemoryLog:
 
     def changes(self, limit: int = 100) -> Sequence[Change]:
         return [change for change, _ in reversed(self.rows) if change.action != RESERVED][:limit]
+
+
+class SlowLog(MemoryLog):
+    """A log that says when something is to be written, and waits until it may be, or is to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_go_on = threading.Event(), threading.Event()
+        self.fails = False
+
+    def append(self, change: Change, state: dict[str, Any]) -> None:
+        self.asked.set()
+        assert self.may_go_on.wait(60)
+        if self.fails:
+            raise OSError("no space left on device")
+        super().append(change, state)
 
 
 class KnownRoots:
@@ -93,6 +110,7 @@ def control_server(
     port: int = 0,
     seen: Sequence[JourneySeen] = (),
     costs: Mapping[Root, Cost] | None = None,
+    offered: Mapping[Root, float] | None = None,
     ceiling: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Callable[[], float] = time.time,
@@ -110,6 +128,7 @@ def control_server(
             clock=clock,
             wall_clock=wall_clock,
             read_costs=lambda: costs or {},
+            read_offered=lambda: offered or {},
         )
         await service.begin()
         return service

@@ -1,9 +1,11 @@
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from collector.control.service import COSTS_S
 from collector.core.sampling.roots import Root
 from cpdd.testing import FakeClock
 from tests.control.control_server import ControlServer, KnownRoots, MemoryLog, control_server
@@ -271,9 +273,26 @@ def test_reports_make_rates_and_clients(server: ControlServer):
         "seen_per_s": 60.0,
         "kept_per_s": 6.0,
         "kept_share": 0.1,
+        "set_share": 1.0,
         "rule": "x",
     }
     assert [(client["instance"], client["problem"]) for client in state["clients"]] == [("a", ""), ("b", "server lost")]
+
+
+def test_what_is_asked_for_now_stands_beside_what_was_kept(server: ControlServer):
+    by_tenant = policy("c", 100, op="GET /", attributes={"tenant": "acme"})
+    policies = [policy("a", 10, service="shop"), policy("b", 50, op="GET /"), by_tenant]
+    server.ask("POST", "/v1/policies", {"policies": policies})
+    server.boost(service="shop", operation="POST /pay", percentage=80, max_traces=10, id="inc")
+    counts = [count(name, 9, 1) for name in ("GET /", "POST /pay", "GET /cart")]
+    server.ask("POST", "/v1/status", status(operations=counts))
+
+    before = server.ask("GET", "/v1/state")[1]["rates"]
+    server.ask("POST", "/v1/status", status(operations=counts, leases={"inc": 10}))
+    after = server.ask("GET", "/v1/state")[1]["rates"]
+
+    assert {row["operation"]: row["set_share"] for row in before} == {"GET /": 0.5, "POST /pay": 0.8, "GET /cart": 0.1}
+    assert {row["operation"]: row["set_share"] for row in after} == {"GET /": 0.5, "POST /pay": 0.1, "GET /cart": 0.1}
 
 
 def test_a_budget_is_worked_out_of_what_the_fleet_reports(server: ControlServer):
@@ -285,6 +304,24 @@ def test_a_budget_is_worked_out_of_what_the_fleet_reports(server: ControlServer)
 
     assert document["policies"][0]["trace"]["keep"] == {"percentage": 1.0}
     assert document["policies"][0]["cpdd"]["local_traces_per_second"] == 3.0
+
+
+def test_a_budget_holds_for_clients_that_poll_and_report_nothing_by_the_traces_they_send():
+    offered = {Root("gateway", "GET /"): 300.0, Root("gateway", "POST /pay"): 100.0, Root("silent", "GET /"): 999.0}
+    clock = FakeClock()
+    with control_server(offered=offered, clock=clock.now_s) as server:
+        policies = [policy("b", kind="budget", traces_per_second=6), policy("p", 50, op="POST /pay")]
+        server.ask("POST", "/v1/policies", {"policies": policies})
+        before = server.ask("GET", "/sampling?service=gateway")[1]
+        clock.advance(s=COSTS_S)
+        after, give_up_s = before, time.monotonic() + 60
+        while after["probabilisticSampling"] == before["probabilisticSampling"] and time.monotonic() < give_up_s:
+            after = server.ask("GET", "/sampling?service=gateway")[1]
+
+    assert before["probabilisticSampling"] == {"samplingRate": 1.0}
+    assert after["probabilisticSampling"] == {"samplingRate": 0.02}, "of 300 a second, the rest has its own policy"
+    (only,) = after["operationSampling"]["perOperationStrategies"]
+    assert only == {"operation": "POST /pay", "probabilisticSampling": {"samplingRate": 0.5}}
 
 
 REFUSED: list[tuple[str, str, Any, int, str]] = [

@@ -35,7 +35,7 @@ def found_in(dsn: str, folder: Path) -> Found:
             analyzed = client.query("SELECT TraceId, count(), max(Spans) FROM traces FINAL GROUP BY TraceId")
         reader = Reader(store)
         now = time.time_ns()
-        window = Window(now - 3_600 * 10**9, now + 3_600 * 10**9)
+        window = Window(now - 2 * 3_600 * 10**9, now + 3_600 * 10**9)  # a clock may have been set back an hour
         journeys = reader.journeys(window)
         edges = [
             edge for journey in journeys if (detail := reader.journey(journey.journey, window)) for edge in detail.edges

@@ -25,14 +25,18 @@ from tests.serving import ServerProcess, server_process
 
 HERE = Path(__file__).parent
 OF = 500
+SERVICE = "foreign"
 PATIENCE_S = 20.0
-STEPS: list[tuple[str, dict[str, Any], dict[str, tuple[int, int]]]] = [
-    ("everything", policy("all", 100), {"GET /": (OF, OF), "POST /pay": (OF, OF)}),
-    ("a quarter", policy("all", 25), {"GET /": (85, 170), "POST /pay": (85, 170)}),
-    ("nothing", policy("all", 0), {"GET /": (0, 0), "POST /pay": (0, 0)}),
-    ("one operation", policy("pay", 100, op="POST /pay"), {"GET /": (0, 0), "POST /pay": (OF, OF)}),
+BOOST = {"service": SERVICE, "operation": "POST /pay", "duration_s": 5}
+STEPS: list[tuple[str, str, dict[str, Any], dict[str, tuple[int, int]]]] = [
+    ("everything", "/v1/policies", policy("all", 100), {"GET /": (OF, OF), "POST /pay": (OF, OF)}),
+    ("a quarter", "/v1/policies", policy("all", 25), {"GET /": (85, 170), "POST /pay": (85, 170)}),
+    ("nothing", "/v1/policies", policy("all", 0), {"GET /": (0, 0), "POST /pay": (0, 0)}),
+    ("a boost of 5 s", "/v1/boosts", BOOST, {"GET /": (0, 0), "POST /pay": (OF, OF)}),
+    ("its end", "", {}, {"GET /": (0, 0), "POST /pay": (0, 0)}),
+    ("one operation", "/v1/policies", policy("pay", 100, op="POST /pay"), {"GET /": (0, 0), "POST /pay": (OF, OF)}),
 ]
-"""What is put in force, and what of 500 must then be kept."""
+"""What is put in force, if anything, and what of 500 must then be kept."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,13 @@ def follows(name: str, folder: Path, server: ServerProcess) -> bool:
     client = CLIENTS[name]
     shutil.copytree(HERE / name, folder)
     subprocess.run(client.fetch, cwd=folder, check=True, stdout=sys.stderr)
-    post(server, {"policies": [policy("all", 0)], "replace": True})
+    post(server, "/v1/policies", {"policies": [policy("all", 0)], "replace": True})
     process = subprocess.Popen(client.run(server.addresses), cwd=folder, stdout=subprocess.PIPE, text=True)
     try:
-        for said, wanted, expected in STEPS:
+        for said, path, wanted, expected in STEPS:
             begun = time.monotonic()
-            post(server, {"policies": [wanted]})
+            if path:
+                post(server, path, wanted)
             found = wait_for(process, expected)
             took = f"after {time.monotonic() - begun:.1f} s"
             print(f"{name:12} {said:14} {'follows ' + took if found else 'DOES NOT FOLLOW'}", flush=True)
@@ -96,9 +101,9 @@ def wait_for(process: "subprocess.Popen[str]", expected: dict[str, tuple[int, in
     return False
 
 
-def post(server: ServerProcess, value: object) -> None:
+def post(server: ServerProcess, path: str, value: object) -> None:
     connection = HTTPConnection(urlsplit(server.addresses["sampling_http"]).netloc, timeout=60)
-    connection.request("POST", "/v1/policies", json.dumps(value), {"Content-Type": "application/json"})
+    connection.request("POST", path, json.dumps(value), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()
     connection.close()

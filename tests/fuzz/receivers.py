@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.fuzz.asking import Answer, OpenTarget, Request, ask
 from tests.fuzz.control_target import control
+from tests.fuzz.grpc_target import otlp_grpc
 from tests.fuzz.query_target import query
 from tests.fuzz.span_targets import span_targets
 
@@ -41,7 +42,7 @@ class Report:
 
 
 def targets() -> dict[str, OpenTarget]:
-    return {**span_targets(), "control": control, "query": query}
+    return {**span_targets(), "otlp-grpc": otlp_grpc, "control": control, "query": query}
 
 
 async def fuzz(open_target: OpenTarget, rng: random.Random, go_on: Callable[[int], bool]) -> Report:

@@ -102,12 +102,13 @@ def systems(folder: Path, rate: float, warm_up_s: float) -> Iterator[tuple[Site,
         site.wait_for_traces(int(rate * warm_up_s / 2))
         yield site, shop_pages
     with recorded(folder / "recorded") as site:
-        site.send(recording("nezha-ob-base", 2 * MINUTE_NS + 5 * 10**9))
-        site.send(recording("nezha-ob-cart-delay"))
-        for name in ("smartthings-mobile", "derived-batch-5k"):
-            site.send(recording(name))
+        now = time.time_ns()
+        for back in range(4):
+            site.send(recording("nezha-ob-base", now - (2 + back) * MINUTE_NS))
+        for name in ("nezha-ob-cart-delay", "smartthings-mobile", "derived-batch-5k"):
+            site.send(recording(name, now))
         site.send(large_trace(100_000))
-        site.wait_for_traces(502 + 948 + 3)
+        site.wait_for_traces(4 * 502 + 948 + 3)
         yield site, recorded_pages
 
 

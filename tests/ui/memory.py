@@ -150,11 +150,10 @@ class MemoryReader:
             edges=self._journey_edges(journey, traces),
         )
 
-    def calls(self, window: Window, became: str, journey: str = "") -> dict[str, tuple[Edge, ...]]:
+    def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         names = {trace.summary.journey for trace in self._traces if journey in ("", trace.summary.journey)}
         edges = {name: self._journey_edges(name, self._of(name, window)) for name in names}
-        is_wanted = (lambda edge: edge.failed > 0) if became == "failed" else (lambda edge: edge.critical_share > 0)
-        return {name: tuple(filter(is_wanted, found)) for name, found in edges.items()}
+        return {name: tuple(edge for edge in found if _became(edge, became)) for name, found in edges.items()}
 
     def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         wide = self._wide(self._of(journey, window, chosen))
@@ -413,6 +412,10 @@ class MemoryReader:
 
 def _pairs(rows: dict, key: str, value: str) -> dict[int, int]:
     return dict(zip(rows[key].values.tolist(), rows[value].values.tolist(), strict=True))
+
+
+def _became(edge: Edge, became: str) -> bool:
+    return {"": True, "failed": edge.failed > 0, "on-path": edge.critical_share > 0}[became]
 
 
 def _inside(trace: _Trace, window: Window) -> bool:

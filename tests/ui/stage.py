@@ -106,10 +106,10 @@ def recorded(folder: Path) -> Iterator[Site]:
         yield Site(server.addresses)
 
 
-def recording(name: str, ends_ago_ns: int = 0) -> list[bytes]:
-    """Return the requests of a set, moved so that its newest span ended so long ago, with trace ids of their own."""
+def recording(name: str, end_unix_nano: int) -> list[bytes]:
+    """Return the requests of a set, moved so that its newest span ends then, with trace ids of their own."""
     bodies = [request.body for request in read_requests(DATA / f"{name}.otlp.pb.gz")]
-    by_ns = time.time_ns() - ends_ago_ns - newest_time(bodies)
+    by_ns = end_unix_nano - newest_time(bodies)
     mask = secrets.token_bytes(16)
     return [moved(body, by_ns, mask) for body in bodies]
 

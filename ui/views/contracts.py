@@ -208,7 +208,7 @@ def _of_promises(promises: Iterable[PromiseRow]) -> list[str]:
     sentences = []
     for row in promises:
         troubles = [f"its budget is {row.budget}"] if row.budget_left <= 0 else []
-        troubles += [f"burns {row.burns}"] if row.burns else []
+        troubles += [f"its budget burns {row.burns}"] if row.burns else []
         if troubles:
             sentences.append(f"It promises {row.promised} and keeps {row.kept}: {', and '.join(troubles)}.")
     return sentences
@@ -223,8 +223,11 @@ def _of_calls(terms: Sequence[Term]) -> list[str]:
             f"None of its {count_of(len(terms), 'call')} says whether it matters; beside each stands what was seen."
         ]
     named = [f"{shown(t.edge.caller.service)} → {callee_name(t.edge)} is {t.requirement.badge}" for t in by[BROKEN][:2]]
-    counted = [f"{len(by[outcome])} {words}" for outcome, words in COUNTED.items() if by[outcome]]
-    counted[0] = counted[0].replace(" ", " is " if counted[0].startswith("1 ") else " are ", 1)
+    counted = [
+        f"{number} {'is' if number == 1 else 'are'} {words}"
+        for outcome, words in COUNTED.items()
+        if (number := len(by[outcome]))
+    ]
     return [*([f"{in_a_row(named)}."] if named else []), f"Of {count_of(len(terms), 'call')}, {in_a_row(counted)}."]
 
 

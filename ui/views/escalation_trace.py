@@ -68,12 +68,10 @@ def call_in_trace(
 ) -> CallSeen | None:
     """Return the call of an edge in a trace, the one with most of the critical path; None where it is not there."""
     trace = _Trace(spans, explained)
-    wanted = [(node.service, node.operation) for node in (caller, callee)]
     begins = {
         begin
         for at in range(len(trace.nodes))
-        if (begin := trace.begin_of_call(at)) >= 0
-        and [(end.service, end.operation) for end in trace.ends(at, begin) if end] == wanted
+        if (begin := trace.begin_of_call(at)) >= 0 and trace.is_call(at, begin, caller, callee)
     }
     if not begins:
         return None
@@ -186,6 +184,15 @@ class _Trace:
         if self._callees[at]:
             return caller, self._outside(at, self._callees[at])
         return caller, self._operation(self._entry(self._answers.get(at, at)))
+
+    def is_call(self, at: int, begins: int, caller: Node, callee: Node) -> bool:
+        """Tell whether the call that begins at a span is of this edge, whose caller may be a mark around the call."""
+        ends = self.ends(at, begins)
+        names = [(end.service, end.operation) for end in ends if end]
+        if len(names) < 2 or names[1] != (callee.service, callee.operation):
+            return False
+        around = ((node.service, node.operation) for node in (self.nodes[i] for i in self._above(begins)))
+        return (caller.service, caller.operation) in (names[0], *around)
 
     def _outside(self, at: int, called: str) -> Node:
         """A callee without spans of its own, under the name that it has in dependency graphs."""

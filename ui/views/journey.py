@@ -93,7 +93,7 @@ class JourneyPage:
     answer: str
     health: Health
     slower: Slower | None
-    """Since when it takes longer than earlier in the range, and where the added time lies."""
+    """Since when it takes longer than earlier in the range, and where the added time lies; of all traces alone."""
     failed_share: float
     summary: JourneySummary
     path: tuple[BarPart, ...]
@@ -200,7 +200,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     standings = visit.reader.standings().get(journey, ()) if said else ()
     since = slowed_since(detail.summary)
     health = health_of(detail.summary, standings, since, visit.now_unix_nano)
-    slower = slower_of(visit, journey, since, detail.call_paths) if since else None
+    slower = slower_of(visit, journey, since, detail.call_paths) if since and not where else None
     focus = visit.query.get(FOCUS.name, "").strip()
     need = {NEED.name: MANDATORY} if only_mandatory else {}
     kept = {**need, **({FOCUS.name: focus} if focus else {})}

@@ -57,6 +57,8 @@ class RateRow:
     seen_per_s: float
     kept_per_s: float
     kept_share: float | None
+    set_share: float
+    """What is asked for now, by the operation's name alone."""
     rule: str
     """Id of the policy that decides most of it; empty: the clients' own baseline."""
 

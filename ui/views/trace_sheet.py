@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.core.detail import DetailedSpans
+from collector.core.detail import DetailedSpans, SpanDetail
 from collector.core.explain import Explanation, PathNode, Section
 from collector.core.spans import (
     KIND_CLIENT,
@@ -135,11 +135,15 @@ class Sheet:
         return Axis(min(starts) - self.begin, max(ends) - self.begin)
 
     def rows(self, window: RowWindow, selected: int = -1) -> tuple[TraceRow, ...]:
-        return tuple(self._row(position, position == selected) for position in window.nodes)
+        details = self.spans.details([self.nodes[position].row for position in window.nodes])
+        return tuple(
+            self._row(position, detail, position == selected)
+            for position, detail in zip(window.nodes, details, strict=True)
+        )
 
-    def _row(self, position: int, is_selected: bool) -> TraceRow:
+    def _row(self, position: int, detail: SpanDetail, is_selected: bool) -> TraceRow:
         node = self.nodes[position]
-        events = self.spans.detail(node.row).events[:EVENTS_ON_A_BAR]
+        events = detail.events[:EVENTS_ON_A_BAR]
         return TraceRow(
             id=node.id,
             depth=self._depth[position],

@@ -1,6 +1,6 @@
 """Whose time the critical path of a trace is, and where its errors begin: own code, libraries, or who was called."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.core.code import WHOSE, whose
@@ -33,17 +33,20 @@ def whose_time(spans: DetailedSpans, explained: Explanation, failed: Sequence[bo
     begins = [i for i in range(len(nodes)) if failed[i] and i not in explained_by_others]
     with_time = sorted((i for i, node in enumerate(nodes) if node.time_ns), key=lambda i: -nodes[i].time_ns)
     times, errors = dict.fromkeys(WHOSE, 0), dict.fromkeys(WHOSE, 0)
-    for place, i in enumerate(with_time):
-        times[_whose(spans, nodes[i], place < READ_IN_FULL)] += nodes[i].time_ns
-    for place, i in enumerate(begins):
-        errors[_whose(spans, nodes[i], place < READ_IN_FULL)] += 1
+    for node, who in _with_whose(spans, [nodes[i] for i in with_time]):
+        times[who] += node.time_ns
+    for _, who in _with_whose(spans, [nodes[i] for i in begins]):
+        errors[who] += 1
     whole = explained.target_duration_ns
     rows = [WhoseRow(who, times[who], times[who] / whole if whole else 0.0, errors[who]) for who in WHOSE]
     return tuple(sorted((row for row in rows if row.time_ns or row.errors), key=lambda row: -row.time_ns))
 
 
-def _whose(spans: DetailedSpans, node: PathNode, in_full: bool) -> str:
-    if in_full:
-        return whose_span(node.kind, spans.detail(node.row))
+def _with_whose(spans: DetailedSpans, nodes: Sequence[PathNode]) -> Iterator[tuple[PathNode, str]]:
+    """Yield nodes with whose their time is."""
+    read, rest = nodes[:READ_IN_FULL], nodes[READ_IN_FULL:]
+    for node, detail in zip(read, spans.details([node.row for node in read]), strict=True):
+        yield node, whose_span(node.kind, detail)
     batch = spans.batch
-    return whose(node.kind, None, "", batch.text(int(batch.scopes.name[batch.scope[node.row]])))
+    for node in rest:
+        yield node, whose(node.kind, None, "", batch.text(int(batch.scopes.name[batch.scope[node.row]])))

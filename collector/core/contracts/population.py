@@ -11,6 +11,7 @@ from collector.core.contracts.names import CallName, OperationName
 from collector.core.contracts.results import Example
 from collector.core.critical_path import critical_paths
 from collector.core.dependencies import NODE_KINDS, Calls, find_dependencies
+from collector.core.distinct import number_rows
 from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
 from collector.core.graph_build import dependency_graph
 from collector.core.journeys import JourneyBook
@@ -169,9 +170,9 @@ class JourneyTraces:
         """The first node of each operation, and by node of `_nodes` which operation it is."""
         rows = self._forest.row[self._nodes]
         batch = self._population.batch
-        keys = np.stack([batch.service[rows], batch.name[rows], self._forest.kind[self._nodes].astype(np.int32)], 1)
-        _, at, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        return self._nodes[at], number.reshape(-1)
+        kinds = self._forest.kind[self._nodes].astype(np.int32)
+        example, number = number_rows((batch.service[rows], batch.name[rows], kinds))
+        return self._nodes[example], number
 
     def nodes_named(self, name: OperationName) -> IntColumn:
         """Return the nodes whose operation fits a name."""
@@ -217,23 +218,20 @@ class JourneyTraces:
     def _call_numbers(self) -> tuple[list[tuple[GraphNode, GraphNode]], IntColumn]:
         """Caller and callee of every kind of call, and by call which kind it is."""
         calls, text = self.calls, self._population.batch.text
-        keys = np.stack(
-            [
-                calls.caller_service,
-                calls.caller_operation,
-                calls.caller_kind.astype(np.int32),
-                calls.callee_service,
-                calls.callee_operation,
-                calls.callee_kind.astype(np.int32),
-            ],
-            axis=1,
+        keys = (
+            calls.caller_service,
+            calls.caller_operation,
+            calls.caller_kind.astype(np.int32),
+            calls.callee_service,
+            calls.callee_operation,
+            calls.callee_kind.astype(np.int32),
         )
-        distinct, number = np.unique(keys, axis=0, return_inverse=True)
+        example, number = number_rows(keys)
         ends = [
             (GraphNode(text(a), text(b), NODE_KINDS[c]), GraphNode(text(d), text(e), NODE_KINDS[f]))
-            for a, b, c, d, e, f in distinct.tolist()
+            for a, b, c, d, e, f in np.stack(keys, axis=1)[example].tolist()
         ]
-        return ends, number.reshape(-1)
+        return ends, number
 
     def inside_ns(self, calls: Calls) -> IntColumn:
         """Return, by trace, the time on the critical path inside these calls; what lies in two of them counts once."""

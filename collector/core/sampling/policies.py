@@ -22,7 +22,7 @@ from cpdd.sampling.document import (
 )
 from cpdd.sampling.fields import MAX_TEXT_CHARS
 from cpdd.sampling.jaeger import Strategy
-from cpdd.sampling.resolution import resolve
+from cpdd.sampling.resolution import Resolved, resolve
 
 MAX_POLICIES = 2_000
 MAX_LIVE_BOOSTS = 200
@@ -232,6 +232,26 @@ def strategy_for(document: Document, service: str, operations: Collection[str], 
     names = {name for policy in usable if (name := exact_name(policy.matchers)) is not None}
     names.update(*(policy.operations for policy in usable), operations)
     return Strategy(default, {name: share for name in names if (share := probability(name)) != default})
+
+
+def resolved_for(
+    document: Document, service: str, operation: str, baseline: float, has_room: Callable[[str], bool]
+) -> Resolved:
+    """Return what policies say of an operation, but for spans that they single out by more than their name.
+
+    Args:
+        document: as for this service.
+        baseline: where no policy says more.
+        has_room: whether a boost, by its lease, may still add traces.
+    """
+    matching = [
+        policy
+        for policy in document.policies
+        if _is_for_names(policy)
+        and may_concern(policy, service)
+        and all(matcher.test()(operation) for matcher in policy.matchers if matcher.where == "name")
+    ]
+    return resolve(matching, operation, baseline, has_room)
 
 
 _no_room: Callable[[str], bool] = lambda lease: False  # noqa: E731

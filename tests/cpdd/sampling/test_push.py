@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,7 +14,7 @@ from cpdd.sampling.document import Document
 from cpdd.sampling.keeper import Keeper
 from cpdd.sampling.push import PushProvider
 from cpdd.sampling.sampler import DynamicSampler
-from tests.control.control_server import MemoryLog, control_server
+from tests.control.control_server import MemoryLog, SlowLog, control_server
 from tests.cpdd.sampling.policies import policy
 
 HIGH, LOW = 0xFF << 48, 1
@@ -87,6 +88,52 @@ def test_a_counted_boost_adds_its_traces_and_no_more_in_all_clients_together():
             draw(sampler)
 
     assert 30 <= sum(kept.values()) <= 40
+
+
+def test_a_change_is_followed_while_it_is_being_written_and_answered_after():
+    log = SlowLog()
+    with control_server(log) as server, following(server.address) as (sampler, _), ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(lambda: server.boost(service="shop", id="b"))
+        sampler.wait_for(sampler.keeps)
+        answered_before = answer.done()
+        written_before = len(log.rows)
+        log.may_go_on.set()
+
+        version = answer.result(60)["version"]
+
+    assert (answered_before, written_before) == (False, 0)
+    assert [change.version for change, _ in log.rows] == [version]
+
+
+def test_a_change_that_cannot_be_written_is_taken_back_and_told_so():
+    log = SlowLog()
+    log.fails = True
+    with control_server(log) as server, following(server.address) as (sampler, _), ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(lambda: server.ask("POST", "/v1/boosts", {"service": "shop", "id": "b"}))
+        sampler.wait_for(sampler.keeps)
+        log.may_go_on.set()
+
+        code, refusal = answer.result(60)
+        sampler.wait_for(lambda: not sampler.keeps())
+        state = server.ask("GET", "/v1/state")[1]
+
+    assert (code, refusal["error"]) == (500, "no space left on device")
+    assert (state["version"], state["boosts"], state["log"]) == (0, [], [])
+
+
+def test_nothing_is_added_under_a_counted_boost_before_it_is_written():
+    log = SlowLog()
+    with control_server(log) as server, following(server.address) as (sampler, _), ThreadPoolExecutor(1) as asking:
+        answer = asking.submit(lambda: server.boost(service="shop", id="counted", max_traces=20))
+        sampler.wait_for(lambda: bool(sampler.document.policies))
+        kept_before = sampler.keeps()
+        granted_before = sampler._leases["counted"].granted
+        log.may_go_on.set()
+
+        answer.result(60)
+        sampler.wait_for(sampler.keeps)
+
+    assert (kept_before, granted_before) == (False, 0)
 
 
 def test_without_the_token_of_spans_a_client_follows_policies_and_is_granted_nothing():

@@ -1,0 +1,44 @@
+"""The rule by which a soak is flat, and what is counted on disk."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults.soak import NOTICED, Sample, bytes_of, is_flat, parts_of, verdicts
+
+EVEN = Sample(0.0, 1000.0, 0, 500.0, 1.0, 40, 60.0, 50.0, 200.0, 10.0, 20.0, 30.0)
+
+
+def test_samples_that_stay_as_they_are_are_flat() -> None:
+    assert is_flat([EVEN] * 6)
+
+
+def test_the_first_third_warms_up() -> None:
+    assert is_flat([replace(EVEN, memory_mib=100.0)] * 2 + [EVEN] * 4)
+
+
+@pytest.mark.parametrize("column", NOTICED)
+def test_what_grows_by_more_than_a_tenth_is_not_flat(column: str) -> None:
+    before = getattr(EVEN, column)
+    grown = replace(EVEN, **{column: type(before)(before * 1.11 + NOTICED[column])})
+
+    found = verdicts([EVEN] * 4 + [grown] * 2)
+
+    assert [name for name, (_, _, flat) in found.items() if not flat] == [column]
+
+
+def test_one_slow_stretch_is_no_growth() -> None:
+    assert is_flat([EVEN] * 6 + [EVEN, replace(EVEN, answer_p99_ms=5_000.0), EVEN])
+
+
+def test_two_samples_show_nothing() -> None:
+    assert not is_flat([EVEN] * 2)
+
+
+def test_parts_and_bytes_are_counted_on_disk(tmp_path: Path) -> None:
+    for name in ("all_1_1_0", "all_2_2_0"):
+        (tmp_path / "table" / name).mkdir(parents=True)
+        (tmp_path / "table" / name / "columns.txt").write_bytes(b"12345")
+
+    assert (parts_of(tmp_path), bytes_of(tmp_path)) == (2, 10)
