@@ -21,6 +21,7 @@ from collector.loop import LoopThread
 from collector.receive.asgi import Application
 from collector.store.engine import Store
 from collector.store.journey_shares import JourneyShares
+from collector.store.offered_traffic import OfferedTraffic
 from collector.store.roots import RootFinder
 from collector.store.sampling_log import SamplingLog
 from collector.store.sampling_told import ToldLog
@@ -90,6 +91,7 @@ class Control:
             read_costs=TraceCosts(store).read,
             told=self.told,
             read_rarest=JourneyShares(store).read,
+            read_offered=OfferedTraffic(store).read,
         )
         await service.begin()
         self._told_keeper = ToldKeeper(self.told, ToldLog(store), self._workers, is_shared=not store.embedded)

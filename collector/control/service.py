@@ -28,7 +28,7 @@ from collector.core.sampling.policies import (
     UnknownPolicy,
     document_for,
     is_live,
-    share_of,
+    resolved_for,
     strategy_for,
 )
 from collector.core.sampling.roots import Root
@@ -41,6 +41,7 @@ from cpdd.errors import CpddError
 from cpdd.sampling.document import Document, Policy, parse_policy, policy_json
 from cpdd.sampling.fields import PolicyError
 from cpdd.sampling.jaeger import Strategy
+from cpdd.sampling.resolution import Resolved
 
 log = logging.getLogger(__name__)
 
@@ -135,12 +136,14 @@ class SamplingService:
         read_costs: Callable[[], Costs] = dict,
         told: Told | None = None,
         read_rarest: Callable[[], Mapping[Root, float]] = dict,
+        read_offered: Callable[[], Mapping[Root, float]] = dict,
     ) -> None:
         """Args:
         workers: threads for what the store is asked.
         baseline: what Jaeger clients are told where no policy says more.
         read_costs: asks the store what traces have cost lately.
         read_rarest: asks the store what share the rarest journey of a root operation has.
+        read_offered: asks the store how many traces of a root operation begin a second, kept or not.
         told: takes note of what clients are told, for whoever weighs their traces.
         """
         self.baseline = baseline
@@ -158,6 +161,10 @@ class SamplingService:
         self._read_rarest = read_rarest
         self._rarest: Mapping[Root, float] = {}
         self._rarest_due_s = clock()
+        self._read_offered = read_offered
+        self._offered_due_s = clock()
+        self._polled: dict[str, dict[Root, float]] = {}
+        """By policy: traffic of services whose clients poll, and report nothing."""
         self._fleet = Fleet()
         self._shares: dict[str, dict[str, Shares]] = {}
         self._leases: dict[str, Lease] = {}
@@ -214,7 +221,10 @@ class SamplingService:
 
     def share(self, service: str, operation: str, baseline: float) -> float:
         """Return the share of an operation that its clients, whose baseline is known, keep now."""
-        return share_of(self.document(service), service, operation, baseline, self._has_room)
+        return self._resolved(service, operation, baseline).probability
+
+    def _resolved(self, service: str, operation: str, baseline: float) -> Resolved:
+        return resolved_for(self.document(service), service, operation, baseline, self._has_room)
 
     def _has_room(self, lease: str) -> bool:
         held = self._leases.get(lease)
@@ -279,7 +289,7 @@ class SamplingService:
             budget = self._in_traces(policy)
             if budget.traces_per_second is not None:
                 told = self._shares.setdefault(policy.id, {})
-                for scope, shares in self._fleet.shares(budget, told, report, self._rarest).items():
+                for scope, shares in self._shares_after(budget, told, report).items():
                     changed |= shares != told.get(scope)
                     told[scope] = shares
         if changed:
@@ -479,6 +489,38 @@ class SamplingService:
             self._rarest_due_s = self._clock() + COSTS_S
             self._rarest = await self._outside(self._read_rarest)
 
+    async def learn_polled(self) -> None:
+        """Take note of the traffic of services whose clients poll, by their spans, and share budgets accordingly."""
+        if self._clock() < self._offered_due_s:
+            return
+        self._offered_due_s = self._clock() + COSTS_S
+        offered = await self._outside(self._read_offered)
+        if new := {policy.id for policy in self._book.policies.values() if policy.budgets} - self._shares.keys():
+            self._shares |= {policy_id: {} for policy_id in new}  # so that they decide, before their share is known
+            self._refresh()
+        now_ns = self.now_ms() * 1_000_000
+        self._polled = {}
+        for root, seen in offered.items():
+            if self._told.asks(root.service, now_ns) and not self._fleet.live(root.service):
+                rule = self._resolved(root.service, root.operation, self.baseline).rule
+                self._polled.setdefault(rule, {})[root] = seen
+        changed = False
+        for policy_id, traffic in self._polled.items():
+            said = self._book.policies.get(policy_id)
+            budget = self._in_traces(said) if said else None
+            if budget is None or budget.traces_per_second is None:
+                continue
+            told = self._shares.setdefault(budget.id, {})
+            for service in sorted({root.service for root in traffic}) if budget.scope == "service" else [""]:
+                for scope, shares in self._shares_after(budget, told, Report(service, "", interval_s=COSTS_S)).items():
+                    changed |= shares != told.get(scope)
+                    told[scope] = shares
+        if changed:
+            self._refresh()
+
+    def _shares_after(self, budget: Policy, told: Mapping[str, Shares], report: Report) -> dict[str, Shares]:
+        return self._fleet.shares(budget, told, report, self._rarest, self._polled.get(budget.id, {}))
+
     async def costs(self) -> Costs:
         """Return what traces have cost lately."""
         if self._clock() >= self._costs_due_s:
@@ -515,6 +557,8 @@ class SamplingService:
                     await self.costs()
                 if any(policy.min_traces_per_minute for policy in self._book.policies.values()):
                     await self.learn_journeys()
+                if any(policy.budgets for policy in self._book.policies.values()):
+                    await self.learn_polled()
             except Exception:
                 log.exception("sampling service failed to tick")
 

@@ -51,11 +51,12 @@ def critical_paths(forest: Forest, want_sections: bool = False, target: IntColum
     """
     with np.errstate(over="ignore"):
         kernels = load("walk", len(forest))
+        sizes = np.diff(forest.first)
         times = kernels.make_times(len(forest))
         ambiguous, uncertain, first, sections = kernels.walk_targets(
             (forest.target if target is None else target).astype(np.int64),
             forest.first,
-            np.diff(forest.first),
+            sizes,
             forest.tick,
             forest.start,
             forest.end,
@@ -66,6 +67,7 @@ def critical_paths(forest: Forest, want_sections: bool = False, target: IntColum
             forest.children,
             forest.child_first,
             want_sections,
+            kernels.make_trace(int(sizes.max(initial=0))),
             times,
         )
     return CriticalPaths(

@@ -281,6 +281,7 @@ class _View:
             forest.relation[self.nodes],
             self.children,
             self.child_first,
+            kernels.make_trace(self.count, 8),
             times,
         )
         begin = int(self.start.min())
@@ -460,6 +461,7 @@ class _View:
             self.children,
             self.child_first,
             True,
+            kernels.make_trace(self.count),
             kernels.make_times(self.count),
         )
         first, sections = walked[-2:]

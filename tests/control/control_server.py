@@ -110,6 +110,7 @@ def control_server(
     port: int = 0,
     seen: Sequence[JourneySeen] = (),
     costs: Mapping[Root, Cost] | None = None,
+    offered: Mapping[Root, float] | None = None,
     ceiling: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Callable[[], float] = time.time,
@@ -127,6 +128,7 @@ def control_server(
             clock=clock,
             wall_clock=wall_clock,
             read_costs=lambda: costs or {},
+            read_offered=lambda: offered or {},
         )
         await service.begin()
         return service

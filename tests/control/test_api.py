@@ -1,9 +1,11 @@
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from collector.control.service import COSTS_S
 from collector.core.sampling.roots import Root
 from cpdd.testing import FakeClock
 from tests.control.control_server import ControlServer, KnownRoots, MemoryLog, control_server
@@ -302,6 +304,24 @@ def test_a_budget_is_worked_out_of_what_the_fleet_reports(server: ControlServer)
 
     assert document["policies"][0]["trace"]["keep"] == {"percentage": 1.0}
     assert document["policies"][0]["cpdd"]["local_traces_per_second"] == 3.0
+
+
+def test_a_budget_holds_for_clients_that_poll_and_report_nothing_by_the_traces_they_send():
+    offered = {Root("gateway", "GET /"): 300.0, Root("gateway", "POST /pay"): 100.0, Root("silent", "GET /"): 999.0}
+    clock = FakeClock()
+    with control_server(offered=offered, clock=clock.now_s) as server:
+        policies = [policy("b", kind="budget", traces_per_second=6), policy("p", 50, op="POST /pay")]
+        server.ask("POST", "/v1/policies", {"policies": policies})
+        before = server.ask("GET", "/sampling?service=gateway")[1]
+        clock.advance(s=COSTS_S)
+        after, give_up_s = before, time.monotonic() + 60
+        while after["probabilisticSampling"] == before["probabilisticSampling"] and time.monotonic() < give_up_s:
+            after = server.ask("GET", "/sampling?service=gateway")[1]
+
+    assert before["probabilisticSampling"] == {"samplingRate": 1.0}
+    assert after["probabilisticSampling"] == {"samplingRate": 0.02}, "of 300 a second, the rest has its own policy"
+    (only,) = after["operationSampling"]["perOperationStrategies"]
+    assert only == {"operation": "POST /pay", "probabilisticSampling": {"samplingRate": 0.5}}
 
 
 REFUSED: list[tuple[str, str, Any, int, str]] = [

@@ -8,11 +8,12 @@ _FEW = 24
 
 
 @step
-def add_jobs(p, relation, children, child_first, low, high, jobs, made):
+def add_jobs(p, relation, children, child_first, low, high, jobs, made, room):
     """Append the children that job p waits for, clipped to it, to jobs[:made], by start; returns how many there are.
 
     Args:
         low, high: times of nodes; those of children are clipped here.
+        room: as long as `jobs`, to sort in.
     """
     begin = made
     for link in range(child_first[p], child_first[p + 1]):
@@ -23,7 +24,7 @@ def add_jobs(p, relation, children, child_first, low, high, jobs, made):
             jobs[made] = child
             made += 1
     if made - begin > _FEW:
-        _sort_many(jobs, begin, made - begin, low)
+        _sort_many(jobs, begin, made, low, room)
         return made
     for i in range(begin + 1, made):
         job = jobs[i]
@@ -41,27 +42,35 @@ def _starts_before(a, b, low):
 
 
 @step
-def _sort_many(jobs, begin, count, low):
-    """Sort jobs[begin:begin + count] in place, by a heap."""
-    for turn in range(count // 2 - 1, -count, -1):
-        # While turn >= 0 the heap is made; afterwards its root moves behind the remaining -turn jobs.
-        root = turn
-        limit = count
-        if turn < 0:
-            limit = count + turn
-            last = jobs[begin]
-            jobs[begin] = jobs[begin + limit]
-            jobs[begin + limit] = last
-            root = 0
-        while True:
-            child = 2 * root + 1
-            if child >= limit:
-                break
-            if child + 1 < limit and _starts_before(jobs[begin + child], jobs[begin + child + 1], low):
-                child += 1
-            if not _starts_before(jobs[begin + root], jobs[begin + child], low):
-                break
-            job = jobs[begin + root]
-            jobs[begin + root] = jobs[begin + child]
-            jobs[begin + child] = job
-            root = child
+def _sort_many(jobs, begin, end, low, room):
+    """Sort jobs[begin:end] by merging runs that are sorted already, as calls one after another are."""
+    source, target = jobs, room
+    while True:
+        runs = 0
+        first = begin
+        while first < end:
+            middle = _behind_run(source, first, end, low)
+            last = _behind_run(source, middle, end, low) if middle < end else middle
+            left, right = first, middle
+            for at in range(first, last):
+                if right >= last or (left < middle and not _starts_before(source[right], source[left], low)):
+                    target[at] = source[left]
+                    left += 1
+                else:
+                    target[at] = source[right]
+                    right += 1
+            first = last
+            runs += 1
+        source, target = target, source
+        if runs == 1:
+            break
+    for at in range(begin, end):
+        jobs[at] = source[at]
+
+
+@inlined
+def _behind_run(items, at, end, low):
+    at += 1
+    while at < end and not _starts_before(items[at], items[at - 1], low):
+        at += 1
+    return at

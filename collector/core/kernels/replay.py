@@ -202,6 +202,7 @@ def replay_targets(targets, first, ticks, start, end, ids, relation, children, c
     low = np.empty(nodes, np.int64)
     high = np.empty(nodes, np.int64)
     todo = np.empty(nodes, np.int64)
+    room = np.empty(nodes, np.int64)
     for trace in range(len(targets)):
         target = targets[trace]
         for node in range(first[trace], first[trace + 1]):
@@ -219,7 +220,7 @@ def replay_targets(targets, first, ticks, start, end, ids, relation, children, c
             p = todo[done]
             done += 1
             begin = made
-            made = add_jobs(p, relation, children, child_first, low, high, todo, made)
+            made = add_jobs(p, relation, children, child_first, low, high, todo, made, room)
             saved = high[p] - low[p]
             saved_bold = saved
             if made - begin == 1:

@@ -53,6 +53,9 @@ _NODE, _NEXT, _HEAD, _LEFT_HEAD, _ENTERED, _NETWORK, _LOW, _T, _HIGH, _BOUND = r
 _FRAME = 10
 _NONE_YET = -1
 
+_FEW = 24
+"""Children up to which they are sorted by insertion."""
+
 
 class Trace(NamedTuple):
     """One trace while it is walked."""
@@ -102,16 +105,31 @@ def is_before(a, b, nodes, ids):
 
 @inlined
 def sort_nodes(items, low, high, nodes, ids):
-    """Sort items[low:high] by `is_before`, in place: insertion sort for few, heap sort for many."""
+    """Sort items[low:high] by `is_before`, in place: insertion sort for few."""
+    for i in range(low + 1, high):
+        item = items[i]
+        j = i - 1
+        while j >= low and is_before(item, items[j], nodes, ids):
+            items[j + 1] = items[j]
+            j -= 1
+        items[j + 1] = item
+
+
+@step
+def sort_many(items, low, high, start, end, ids):
+    """Sort items[low:high] by `comes_first`, in place: a heap over columns, which the cache holds more of.
+
+    Calls one after another end in order: those are only turned around.
+    """
     count = high - low
-    if count <= 24:
-        for i in range(low + 1, high):
-            item = items[i]
-            j = i - 1
-            while j >= low and is_before(item, items[j], nodes, ids):
-                items[j + 1] = items[j]
-                j -= 1
-            items[j + 1] = item
+    i = low + 1
+    while i < high and comes_first(items[i], items[i - 1], start, end, ids):
+        i += 1
+    if i >= high:
+        for i in range(count // 2):
+            item = items[low + i]
+            items[low + i] = items[high - 1 - i]
+            items[high - 1 - i] = item
         return
     for turn in range(count // 2 - 1, -count, -1):
         # While turn >= 0 the heap is made; afterwards its root moves behind the remaining -turn items.
@@ -127,9 +145,9 @@ def sort_nodes(items, low, high, nodes, ids):
             child = 2 * root + 1
             if child >= limit:
                 break
-            if child + 1 < limit and is_before(items[low + child], items[low + child + 1], nodes, ids):
+            if child + 1 < limit and comes_first(items[low + child], items[low + child + 1], start, end, ids):
                 child += 1
-            if not is_before(items[low + root], items[low + child], nodes, ids):
+            if not comes_first(items[low + root], items[low + child], start, end, ids):
                 break
             item = items[low + root]
             items[low + root] = items[low + child]
@@ -138,8 +156,9 @@ def sort_nodes(items, low, high, nodes, ids):
 
 
 @step
-def sort_children(node, nodes, kids, earliest, ids):
+def sort_children(node, trace, start, end, ids):
     """Partition and sort the children of a node, at its first visit; `_STOP` moves behind the last that counts."""
+    nodes, kids, earliest = trace.nodes, trace.kids, trace.earliest
     low = nodes[node, _FIRST]
     high = nodes[node, _STOP]
     middle = low
@@ -156,27 +175,33 @@ def sort_children(node, nodes, kids, earliest, ids):
             kids[i] = kids[last]
             kids[last] = child
             last += 1
-    sort_nodes(kids, low, middle, nodes, ids)
+    if middle - low > _FEW:
+        sort_many(kids, low, middle, start, end, ids)
+    else:
+        sort_nodes(kids, low, middle, nodes, ids)
     least = _NEVER
     for i in range(low, middle):
-        least = min(least, nodes[kids[i], _START])
+        least = min(least, start[kids[i]])
         earliest[i] = least
     if last > middle:
-        sort_nodes(kids, middle, last, nodes, ids)
+        if last - middle > _FEW:
+            sort_many(kids, middle, last, start, end, ids)
+        else:
+            sort_nodes(kids, middle, last, nodes, ids)
         least = _NEVER
         for i in range(middle, last):
-            least = min(least, nodes[kids[i], _START])
+            least = min(least, start[kids[i]])
             earliest[i] = least
     nodes[node, _BLOCKED] = middle
     nodes[node, _STOP] = last
 
 
 @inlined
-def push(depth, node, low, t, high, bound, tick, trace, ids, write):
+def push(depth, node, low, t, high, bound, tick, trace, start, end, ids, write):
     """Open a frame for [low, t] of `node`; t < high when it is entered in the middle, with children running."""
     nodes, kids, frames = trace.nodes, trace.kids, trace.frames
     if nodes[node, _BLOCKED] == _UNSORTED:
-        sort_children(node, nodes, kids, trace.earliest, ids)
+        sort_children(node, trace, start, end, ids)
     first = nodes[node, _FIRST]
     blocked = nodes[node, _BLOCKED]
     frames[depth, _NODE] = node
@@ -197,7 +222,7 @@ def push(depth, node, low, t, high, bound, tick, trace, ids, write):
 
 
 @inlined
-def choose(depth, tick, trace, ids):
+def choose(depth, tick, trace, start, end, ids):
     """Find the predecessor at the frame's t.
 
     Returns (child or -1, its end as far as it counts, the position up to which children were passed over). `_NEXT` of
@@ -216,11 +241,11 @@ def choose(depth, tick, trace, ids):
     if i == _NONE_YET:
         # Children that end at or after the window's end are cut there: the earliest start wins, then the id.
         i = first
-        while i < stop and nodes[kids[i], _END] >= frames[depth, _HIGH]:
+        while i < stop and end[kids[i]] >= frames[depth, _HIGH]:
             child = kids[i]
-            if nodes[child, _START] < t:
-                a = max(nodes[child, _START], low)
-                b = max(nodes[chosen, _START], low) if chosen >= 0 else _NEVER
+            if start[child] < t:
+                a = max(start[child], low)
+                b = max(start[chosen], low) if chosen >= 0 else _NEVER
                 if a < b or (a == b and ids[child] < ids[chosen]):
                     chosen = np.int64(child)
             i += 1
@@ -229,17 +254,17 @@ def choose(depth, tick, trace, ids):
             return chosen, t, first
     while i < stop:
         child = kids[i]
-        ends = nodes[child, _END]
+        ends = end[child]
         if ends <= low:
             break
         i += 1
-        if nodes[child, _START] < t and min(ends, frames[depth, _HIGH]) - t <= tick:
+        if start[child] < t and min(ends, frames[depth, _HIGH]) - t <= tick:
             chosen = np.int64(child)
             passed = i - 1
             # Starts before the window are alike: then the smallest id of those that end together.
-            while i < stop and nodes[chosen, _START] <= low and nodes[kids[i], _END] == ends:
+            while i < stop and start[chosen] <= low and end[kids[i]] == ends:
                 child = kids[i]
-                if nodes[child, _START] <= low and ids[child] < ids[chosen]:
+                if start[child] <= low and ids[child] < ids[chosen]:
                     chosen = np.int64(child)
                 i += 1
             frames[depth, _NEXT] = i
@@ -249,7 +274,7 @@ def choose(depth, tick, trace, ids):
 
 
 @inlined
-def doubt(depth, a, passed, trace, ids):
+def doubt(depth, a, passed, trace, start, end, ids):
     """Whom else could [a, t] of the frame's node belong to?
 
     Returns the moment from which a blocking child was running, the moment from which any candidate was, and the
@@ -264,7 +289,7 @@ def doubt(depth, a, passed, trace, ids):
         flight = max(a, earliest[passed - 1])
         # Children that start at or after t are never running again, since t only falls.
         head = frames[depth, _HEAD]
-        while nodes[kids[head], _START] >= t:
+        while start[kids[head]] >= t:
             head += 1
         frames[depth, _HEAD] = head
         other = np.int64(kids[head])
@@ -273,10 +298,10 @@ def doubt(depth, a, passed, trace, ids):
     if stop > nodes[node, _BLOCKED] and earliest[stop - 1] < t:
         doubtful = min(flight, max(a, earliest[stop - 1]))
         head = frames[depth, _LEFT_HEAD]
-        while nodes[kids[head], _START] >= t:
+        while start[kids[head]] >= t:
             head += 1
         frames[depth, _LEFT_HEAD] = head
-        if other < 0 or is_before(kids[head], other, nodes, ids):
+        if other < 0 or comes_first(kids[head], other, start, end, ids):
             other = np.int64(kids[head])
     return flight, doubtful, other
 
@@ -313,26 +338,29 @@ def put(sections, at, node, reason, start, end):
 
 
 @step
-def walk_span(target, t, tick, trace, ids, keep, sections, section_count, doubt_count):
+def walk_span(target, t, tick, trace, start, end, ids, keep, sections, section_count, doubt_count):
     """Explain `target` from its start to t, by default its end; returns the numbers of sections and doubts.
 
     Sections are written from the latest to the earliest, where there is room for any. Times and sums are added to where
     they are to be kept.
+
+    Args:
+        start, end, ids: columns, from the trace's first node on.
     """
     nodes, frames, doubts = trace.nodes, trace.frames, trace.doubts
     write = len(sections) > 0
     ends = nodes[target, _END]
-    push(0, target, nodes[target, _START], t, ends, ends, tick, trace, ids, write)
+    push(0, target, nodes[target, _START], t, ends, ends, tick, trace, start, end, ids, write)
     depth = 0
     while depth >= 0:
         node = frames[depth, _NODE]
         low = frames[depth, _LOW]
         t = frames[depth, _T]
-        chosen, chosen_end, passed = choose(depth, tick, trace, ids)
+        chosen, chosen_end, passed = choose(depth, tick, trace, start, end, ids)
 
         a = chosen_end if chosen >= 0 else low
         if a < t:
-            flight, doubtful, other = doubt(depth, a, passed, trace, ids)
+            flight, doubtful, other = doubt(depth, a, passed, trace, start, end, ids)
             if other >= 0:
                 moved = max(a, nodes[other, _START])
                 doubts[doubt_count, 0] = other
@@ -362,7 +390,7 @@ def walk_span(target, t, tick, trace, ids, keep, sections, section_count, doubt_
         frames[depth, _ENTERED] += 1
         if nodes[chosen, _FIRST] < nodes[chosen, _STOP]:
             depth += 1
-            push(depth, chosen, child_low, chosen_end, chosen_end, bound, tick, trace, ids, write)
+            push(depth, chosen, child_low, chosen_end, chosen_end, bound, tick, trace, start, end, ids, write)
             continue
         # Without children all of the window is its own: half of the spans need no frame.
         length = chosen_end - child_low
@@ -377,7 +405,7 @@ def walk_span(target, t, tick, trace, ids, keep, sections, section_count, doubt_
 
 
 @kernel
-def settle_doubts(first, count, tick, trace, ids):
+def settle_doubts(first, count, tick, trace, start, end, ids):
     """Give doubts[first:count] to the children that may have had them.
 
     Each goes to the path that the child has as a target of its own. A child's doubts are in falling order of time,
@@ -397,7 +425,7 @@ def settle_doubts(first, count, tick, trace, ids):
             continue
         child = doubts[i, 0]
         chained[child] = -1
-        made, _ = walk_span(child, trace.nodes[child, _END], tick, trace, ids, False, own, 0, count)
+        made, _ = walk_span(child, end[child], tick, trace, start, end, ids, False, own, 0, count)
         at = 0
         doubt_at = i
         while doubt_at >= 0:
@@ -426,9 +454,9 @@ def finish_sections(sections, low, high, base):
         sections[i, 0] += base
 
 
-@kernel
-def make_trace(size, doubts):
-    """Return room for traces of up to `size` nodes, and for so many doubts at a time."""
+def make_trace(size: int, doubts_of_a_node: int = 4) -> Trace:
+    """Return room for traces of up to `size` nodes: NumPy's, for the reason that `assemble.make_nodes` gives."""
+    doubts = doubts_of_a_node * (size + 1)
     return Trace(
         np.empty((size, _RECORD), np.int64),
         np.empty(size, np.int32),
@@ -495,23 +523,21 @@ def make_times(nodes: int) -> Times:
 
 @kernel
 def walk_targets(
-    targets, first, sizes, tick, start, end, ids, kinds, flags, relation, children, child_first, want_sections, times
+    targets, first, sizes, tick, start, end, ids, kinds, flags, relation, children, child_first, want_sections,
+    trace, times,
 ):  # fmt: skip
     """Walk targets whose trees have no span in common; `first` (node), `sizes` and `tick` are those of their traces.
 
-    Targets of one trace stand together. The times of the nodes of all these traces are written to `times`.
+    Targets of one trace stand together. The times of the nodes of all these traces are written to `times`; `trace` has
+    room for the largest.
     Returns ambiguous and uncertain ns, and the first section, of targets; and the sections in order of time, as (node,
     reason, start, end).
     """
     count = len(targets)
-    widest = np.int64(0)
-    for i in range(count):
-        widest = max(widest, sizes[i])
     ambiguous = np.zeros(count, np.int64)
     uncertain = np.zeros(count, np.int64)
     section_first = np.zeros(count + 1, np.int64)
     sections = np.empty((4 * (len(start) + count) if want_sections else 0, 4), np.int64)
-    trace = make_trace(widest, 4 * widest + 4)
     written = 0
     for i in range(count):
         base = first[i]
@@ -521,13 +547,13 @@ def walk_targets(
             )
         section_first[i] = written
         trace.sums[:] = 0
-        own_ids = ids[base:]
+        own_start, own_end, own_ids = start[base:], end[base:], ids[base:]
         target = targets[i] - base
         written, doubted = walk_span(
-            target, trace.nodes[target, _END], tick[i], trace, own_ids, True, sections, written, 0
+            target, own_end[target], tick[i], trace, own_start, own_end, own_ids, True, sections, written, 0
         )
         if doubted > 0:
-            settle_doubts(0, doubted, tick[i], trace, own_ids)
+            settle_doubts(0, doubted, tick[i], trace, own_start, own_end, own_ids)
         ambiguous[i] = trace.sums[0]
         uncertain[i] = trace.sums[1]
         finish_sections(sections, section_first[i], written, base)
@@ -553,23 +579,23 @@ def caused_rather(a, b, t, nodes, ids):
 
 @kernel
 def walk_whole(
-    link_first, links, parent, tick, start, end, ids, kinds, flags, relation, children, child_first, times
+    link_first, links, parent, tick, start, end, ids, kinds, flags, relation, children, child_first, trace, times
 ):  # fmt: skip
     """Walk one trace from its last end to its first start, from effect to cause.
 
     At the start of a node the walk goes on in what set it going: of its parent and the spans that it links to, what
     ended last before that moment. Time between the two is the cause's, with reason `queue`. Where no cause is known,
     it goes on in whatever ran last, with reason `idle` for the time between.
+    `trace` has room for its nodes and 8 doubts of each.
     Returns what `walk_targets` returns for one target, without section_first.
     """
     count = len(start)
-    trace = make_trace(count, 8 * count + 8)
     nodes = trace.nodes
     open_trace(0, count, start, end, kinds, flags, relation, children, child_first, nodes, trace.kids)
     sections = np.empty((8 * count + 8, 4), np.int64)
 
     order = np.arange(count, dtype=np.int32)
-    sort_nodes(order, 0, count, nodes, ids)
+    sort_many(order, 0, count, start, end, ids)
     t = end[order[0]]
     bottom = t
     for node in range(count):
@@ -609,9 +635,9 @@ def walk_whole(
             t = end[cause]
         if start[cause] < t:
             before = doubted
-            written, doubted = walk_span(cause, t, tick, trace, ids, True, sections, written, doubted)
+            written, doubted = walk_span(cause, t, tick, trace, start, end, ids, True, sections, written, doubted)
             if doubted > before:
-                settle_doubts(before, doubted, tick, trace, ids)
+                settle_doubts(before, doubted, tick, trace, start, end, ids)
                 doubted = 0
         effect = cause
         t = start[cause]

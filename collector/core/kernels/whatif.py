@@ -29,6 +29,7 @@ def find_jobs(targets, start, end, relation, children, child_first):
     low = start.copy()
     high = end.copy()
     jobs = np.empty(nodes, np.int64)
+    room = np.empty(nodes, np.int64)
     kids = np.empty(nodes + 1, np.int64)
     first = np.empty(len(targets) + 1, np.int64)
     made = 0
@@ -40,7 +41,7 @@ def find_jobs(targets, start, end, relation, children, child_first):
         while done < made:
             p = jobs[done]
             kids[done] = made
-            made = add_jobs(p, relation, children, child_first, low, high, jobs, made)
+            made = add_jobs(p, relation, children, child_first, low, high, jobs, made, room)
             done += 1
         kids[done] = made  # the last job's children end here
     first[len(targets)] = made

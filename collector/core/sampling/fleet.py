@@ -147,13 +147,19 @@ class Fleet:
         return {name for name in names if not name.startswith("(")}
 
     def shares(
-        self, policy: Policy, told: Mapping[str, Shares], report: Report, rarest: Mapping[Root, float] = {}
+        self,
+        policy: Policy,
+        told: Mapping[str, Shares],
+        report: Report,
+        rarest: Mapping[Root, float] = {},
+        polled: Mapping[Root, float] = {},
     ) -> dict[str, Shares]:
         """Return the shares of a budget or adaptive policy after a report, by service ("" for all together).
 
         Args:
             told: what clients sample by; a share that hardly differs stays.
             rarest: share of the rarest journey of a root operation, where that is known.
+            polled: decisions per second on root operations of services whose clients report nothing.
         """
         assert policy.traces_per_second is not None
         scope = "" if policy.scope == "fleet" else report.service
@@ -162,6 +168,9 @@ class Fleet:
             if rule == policy.id and scope in ("", service):
                 for operation, rate in sums.items():
                     offered[operation] = offered.get(operation, 0.0) + rate.seen
+        for root, seen in polled.items():
+            if scope in ("", root.service):
+                offered[root.operation] = offered.get(root.operation, 0.0) + seen
         instances = sum(len(names) for service, names in self._live.items() if scope in ("", service))
         local = policy.traces_per_second / max(1, instances)
         before = told.get(scope, Shares())

@@ -22,7 +22,7 @@ from cpdd.sampling.document import (
 )
 from cpdd.sampling.fields import MAX_TEXT_CHARS
 from cpdd.sampling.jaeger import Strategy
-from cpdd.sampling.resolution import resolve
+from cpdd.sampling.resolution import Resolved, resolve
 
 MAX_POLICIES = 2_000
 MAX_LIVE_BOOSTS = 200
@@ -234,11 +234,10 @@ def strategy_for(document: Document, service: str, operations: Collection[str], 
     return Strategy(default, {name: share for name in names if (share := probability(name)) != default})
 
 
-def share_of(
+def resolved_for(
     document: Document, service: str, operation: str, baseline: float, has_room: Callable[[str], bool]
-) -> float:
-    """Return the share of an operation that pushed clients keep, but for spans that policies single out by more than
-    their name.
+) -> Resolved:
+    """Return what policies say of an operation, but for spans that they single out by more than their name.
 
     Args:
         document: as for this service.
@@ -252,7 +251,7 @@ def share_of(
         and may_concern(policy, service)
         and all(matcher.test()(operation) for matcher in policy.matchers if matcher.where == "name")
     ]
-    return resolve(matching, operation, baseline, has_room).probability
+    return resolve(matching, operation, baseline, has_room)
 
 
 _no_room: Callable[[str], bool] = lambda lease: False  # noqa: E731

@@ -104,6 +104,11 @@ class Told:
         if service in self._reporting or len(self._reporting) < MAX_SERVICES:
             self._reporting[service] = now_ns
 
+    def asks(self, service: str, now_ns: int) -> bool:
+        """Return whether clients of a service have polled lately."""
+        known = self._answers.get(service)
+        return known is not None and now_ns < known.asked_ns + SILENT_NS
+
     def rate(self, service: str, operation: str, at_ns: int) -> float | None:
         """Return the share that clients which poll kept of an operation then; None where nobody knows."""
         known = self._answers.get(service)
