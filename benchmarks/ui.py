@@ -10,8 +10,8 @@ number adds to it. Traces are those of `tests.workload` (`--preset mixed` unless
 analyzed. Each page and its `.json` is asked for over HTTP, one request at a time, as a browser does: gzip, no ETag,
 another trace, journey or hour each time, so that nothing is answered from memory. Times are on the wire, from the
 request to the last byte; CPU is that of the whole server (merges, analysis and judging included) over the number of
-requests; *others* are the cores that neither it nor this program used meanwhile. Wanted: journey p95 300 ms, trace by
-id p95 50 ms beside drawing, search p95 500 ms, 500 kB for a page with its style and scripts.
+requests; *others* is how many cores other programs used. Wanted: journey p95 300 ms, trace by id p95 50 ms beside
+drawing, search p95 500 ms, 500 kB for a page with its style and scripts.
 """
 
 import argparse
@@ -124,6 +124,7 @@ class Pages:
         self._stock = stock
         self._only = only
         self._files: dict[str, int] = {}
+        self._first_path: dict[str, str] = {}
         whole = {"start": _moment(stock.begin_unix_nano), "end": _moment(stock.end_unix_nano)}
         listed = self._read("/", whole)
         rows = sorted(listed["needs_you"] + listed["others"], key=lambda row: -row["summary"]["traces"])
@@ -132,7 +133,8 @@ class Pages:
         traces = self._read("/search", {**whole, "sort": "slowest", "limit": "500"})["traces"]
         by_size = sorted((each["trace"] for each in traces), key=lambda trace: -trace["spans"])
         self._large = [trace["trace_id"] for trace in by_size[:20]]
-        self._findings = [row["id"] for row in self._read("/findings", whole).get("findings", [])]
+        groups = self._read("/findings", whole)["groups"]
+        self._findings = [row["id"] for group in groups for row in group["findings"]]
         print(f"journeys  {len(rows)}; largest traces: {by_size[0]['spans']:,} to {by_size[19]['spans']:,} spans")
 
     def ask_all(self, times: int) -> None:
@@ -144,9 +146,13 @@ class Pages:
         self._ask("journey", times, "/journeys/{journey}", self._hour)
         self._ask("journey, all hours", few, "/journeys/{journey}", self._whole)
         self._ask("journey, band", times, "/journeys/{journey}", lambda: {**self._hour(), "band": "p95-p99"})
+        self._ask("examples of a cell", few, "/examples", self._of_cell)
+        self._ask("contracts", few, "/contracts", self._of_journey)
         self._ask("compare", times, "/compare", self._of_journey)
         self._ask("what if", few, "/what-if", self._of_journey)
         self._ask("findings", times, "/findings", self._hour)
+        if self._findings:
+            self._ask("finding escalated", few, "/findings/{finding}/escalation")
         self._ask("trace by id", times, "/traces/{id}")
         self._ask("trace of many spans", few, "/traces/{large}")
         self._ask(
@@ -163,7 +169,9 @@ class Pages:
         self._ask("search, call failed", few, "/search", lambda: {**self._hour(), "call": "mandatory-failed"})
         self._ask("search, words", few, "/search", lambda: {**self._hour(), "q": f"item {self._chance.random():.6f}"})
         self._ask("services", times, "/services", self._hour)
+        self._ask("service", few, "/services/{service}", self._hour)
         self._ask("sampling", few, "/sampling")
+        self._ask("boost", few, "/sampling/boost", lambda: {"service": self._chance.choice(self._services)})
         self._ask("system", few, "/system")
 
     def _hour(self) -> dict[str, str]:
@@ -178,6 +186,14 @@ class Pages:
 
     def _of_journey(self) -> dict[str, str]:
         return {**self._hour(), "journey": self._chance.choice(self._journeys)}
+
+    def _of_cell(self) -> dict[str, str]:
+        """Traces of one journey that have time in its first call."""
+        asked = self._of_journey()
+        if asked["journey"] not in self._first_path:
+            page = self._read(f"/journeys/{_quoted(asked['journey'])}", self._whole())
+            self._first_path[asked["journey"]] = str(page["call_paths"][0]["id"])
+        return {**asked, "band": "all", "path": self._first_path[asked["journey"]]}
 
     def _of_service(self) -> dict[str, str]:
         return {**self._hour(), "service": self._chance.choice(self._services)}
@@ -215,6 +231,8 @@ class Pages:
             journey=_quoted(self._chance.choice(self._journeys)),
             id=self._chance.choice(self._stock.ids),
             large=self._chance.choice(self._large),
+            service=_quoted(self._chance.choice(self._services)),
+            finding=self._chance.choice(self._findings or [""]),
         )
         return f"{filled}?{urlencode(parameters)}" if parameters else filled
 

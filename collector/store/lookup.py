@@ -35,17 +35,20 @@ class Place:
     last_s: int
     shelves: tuple[int, ...] = (0,)
     """Of `otel_traces`. Spans that came before there were shelves are on shelf 0."""
+    kept: bool = False
+    """Some of its spans were copied, to stay when others of their age are dropped."""
 
 
 def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:
     """Return where these traces lie; what is not stored is left out."""
     rows = client.query(
         """
-        SELECT TraceId, toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)), groupUniqArray(Shelf)
+        SELECT TraceId, toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)), groupUniqArray(Shelf), max(kept)
         FROM (
-            SELECT TraceId, Start, End, Shelf FROM otel_traces_trace_id_ts WHERE TraceId IN {ids:Array(String)}
+            SELECT TraceId, Start, End, Shelf, 0 AS kept FROM otel_traces_trace_id_ts
+            WHERE TraceId IN {ids:Array(String)}
             UNION ALL
-            SELECT TraceId, toDateTime(Timestamp) AS Start, Start AS End, 0 AS Shelf FROM kept_spans
+            SELECT TraceId, toDateTime(Timestamp) AS Start, Start AS End, 0 AS Shelf, 1 AS kept FROM kept_spans
             WHERE TraceId IN {ids:Array(String)}
         )
         GROUP BY TraceId
@@ -53,8 +56,8 @@ def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:
         {"ids": list(trace_ids)},
     ).result_rows
     return [
-        Place(str(trace_id), int(first_s), int(last_s), tuple(sorted(map(int, shelves))))
-        for trace_id, first_s, last_s, shelves in rows
+        Place(str(trace_id), int(first_s), int(last_s), tuple(sorted(map(int, shelves))), bool(kept))
+        for trace_id, first_s, last_s, shelves, kept in rows
     ]
 
 
@@ -101,14 +104,15 @@ def _of_all(places: Sequence[Place], margin_s: int) -> dict[str, object]:
 
 def read_spans(client: Client, trace_ids: Sequence[str]) -> DetailedSpans | None:
     """Return the spans of these traces in order of start, without exact copies; None when none is stored."""
-    source = _WITH_KEPT if _any_kept(client, trace_ids) else _SPANS
+    places = find_places(client, trace_ids)
+    source = _WITH_KEPT if any(place.kept for place in places) else _SPANS
     tables = [
         read_arrow(
             client,
             f"{source} ORDER BY start_time_unix_nano, SpanId, SpanKind LIMIT {MAX_SPANS}",
             parameters,
         )
-        for parameters in pairs(find_places(client, trace_ids), FIVE_MINUTES_S)
+        for parameters in pairs(places, FIVE_MINUTES_S)
     ]
     table = pa.concat_tables(tables) if tables else None
     return detailed_spans(table) if table and table.num_rows else None
@@ -131,10 +135,3 @@ SELECT * FROM (
         AND (TraceId, SpanId, SpanKind) NOT IN (SELECT TraceId, SpanId, SpanKind FROM otel_traces WHERE {HERE})
 )"""
 """With the copies of spans that are gone; to read those of the others as well would mean to compare all of them."""
-
-
-def _any_kept(client: Client, trace_ids: Sequence[str]) -> bool:
-    rows = client.query(
-        "SELECT 1 FROM kept_spans WHERE TraceId IN {ids:Array(String)} LIMIT 1", {"ids": list(trace_ids)}
-    ).result_rows
-    return bool(rows)

@@ -6,6 +6,7 @@ traces or calls they rest on (`int`).
 
 from dataclasses import dataclass
 
+from collector.core.facts import Facts
 from collector.core.population.difference import Compared
 from collector.core.requirement import NO_EVIDENCE, Evidence
 from collector.core.said import NOTHING_SAID, Mark, Said
@@ -311,17 +312,9 @@ class ServiceCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceFacts:
+class ServiceFacts(Facts):
     """What the resource of a service said of it, and when: one of these for each deployment that said otherwise."""
 
-    service: str
-    version: str
-    revision: str
-    repository: str
-    owner: str
-    owner_contact: str
-    owner_url: str
-    criticality: str
     first_seen_unix_nano: int
     """To the hour or so; likewise the last."""
     last_seen_unix_nano: int
