@@ -115,21 +115,38 @@ def sort_nodes(items, low, high, nodes, ids):
         items[j + 1] = item
 
 
-@step
-def sort_many(items, low, high, start, end, ids):
-    """Sort items[low:high] by `comes_first`, in place: a heap over columns, which the cache holds more of.
+@inlined
+def is_first(i, j, items, keys, start, end, ids):
+    """Tell by their positions whether one item comes before another."""
+    return keys[i] > keys[j] or (keys[i] == keys[j] and comes_first(items[i], items[j], start, end, ids))
 
-    Calls one after another end in order: those are only turned around.
+
+@inlined
+def swap(i, j, items, keys):
+    item = items[i]
+    items[i] = items[j]
+    items[j] = item
+    key = keys[i]
+    keys[i] = keys[j]
+    keys[j] = key
+
+
+@step
+def sort_many(items, keys, low, high, start, end, ids):
+    """Sort items[low:high] by `comes_first`, in place, with a heap; calls one after another are only turned around.
+
+    Args:
+        keys: room for the ends of the items, at the same positions: nearer than the ends of nodes.
     """
     count = high - low
     i = low + 1
     while i < high and comes_first(items[i], items[i - 1], start, end, ids):
         i += 1
+    for k in range(low, high):
+        keys[k] = end[items[k]]
     if i >= high:
-        for i in range(count // 2):
-            item = items[low + i]
-            items[low + i] = items[high - 1 - i]
-            items[high - 1 - i] = item
+        for k in range(count // 2):
+            swap(low + k, high - 1 - k, items, keys)
         return
     for turn in range(count // 2 - 1, -count, -1):
         # While turn >= 0 the heap is made; afterwards its root moves behind the remaining -turn items.
@@ -137,21 +154,17 @@ def sort_many(items, low, high, start, end, ids):
         limit = count
         if turn < 0:
             limit = count + turn
-            item = items[low]
-            items[low] = items[low + limit]
-            items[low + limit] = item
+            swap(low, low + limit, items, keys)
             root = 0
         while True:
             child = 2 * root + 1
             if child >= limit:
                 break
-            if child + 1 < limit and comes_first(items[low + child], items[low + child + 1], start, end, ids):
+            if child + 1 < limit and is_first(low + child, low + child + 1, items, keys, start, end, ids):
                 child += 1
-            if not comes_first(items[low + root], items[low + child], start, end, ids):
+            if not is_first(low + root, low + child, items, keys, start, end, ids):
                 break
-            item = items[low + root]
-            items[low + root] = items[low + child]
-            items[low + child] = item
+            swap(low + root, low + child, items, keys)
             root = child
 
 
@@ -176,7 +189,7 @@ def sort_children(node, trace, start, end, ids):
             kids[last] = child
             last += 1
     if middle - low > _FEW:
-        sort_many(kids, low, middle, start, end, ids)
+        sort_many(kids, earliest, low, middle, start, end, ids)
     else:
         sort_nodes(kids, low, middle, nodes, ids)
     least = _NEVER
@@ -185,7 +198,7 @@ def sort_children(node, trace, start, end, ids):
         earliest[i] = least
     if last > middle:
         if last - middle > _FEW:
-            sort_many(kids, middle, last, start, end, ids)
+            sort_many(kids, earliest, middle, last, start, end, ids)
         else:
             sort_nodes(kids, middle, last, nodes, ids)
         least = _NEVER
@@ -595,7 +608,7 @@ def walk_whole(
     sections = np.empty((8 * count + 8, 4), np.int64)
 
     order = np.arange(count, dtype=np.int32)
-    sort_many(order, 0, count, start, end, ids)
+    sort_many(order, trace.earliest, 0, count, start, end, ids)
     t = end[order[0]]
     bottom = t
     for node in range(count):
