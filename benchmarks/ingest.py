@@ -250,6 +250,7 @@ def _print(
 ) -> None:
     wall_s = arguments.seconds + WARM_UP_S
     rate = f"{arguments.rate:,.0f} spans/s" if arguments.rate else "as fast as answers come"
+    us = 1e6 / max(sent["all_spans"], 1)
     disk = sum(size for name, size in stored.items() if name.startswith("disk_"))
     rows = [
         (
@@ -271,6 +272,7 @@ def _print(
             f"{(after.cpu_s - before.cpu_s) / wall_s:.2f} cores, peak RSS {after.peak_rss_bytes / 2**20:,.0f} MiB",
         ),
         ("senders", f"{sent['cpu_s'] / wall_s:.2f} cores"),
+        ("CPU a span", f"server {(after.cpu_s - before.cpu_s) * us:.2f} us, senders {sent['cpu_s'] * us:.2f} us"),
         (
             "disk",
             f"{stored['disk_otel_traces'] / stored['spans']:.1f} B a span, all tables {disk / stored['spans']:.1f} B",

@@ -11,11 +11,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
-from typing import Generic
+from typing import Generic, TypeVar
 
-from collector.receive.answers import Form, RefusedByStore, StoreUnavailable
+from collector.receive.answers import Form, Refusal, RefusedByStore, StoreUnavailable
 from collector.receive.pipeline import EncodedT, Pipeline, Prepared
+
+_T = TypeVar("_T")
 
 MAX_TOGETHER = 16
 MAX_BYTES = 4 << 20
@@ -88,19 +91,19 @@ class Together(Generic[EncodedT]):
     def _prepare(self, works: Sequence[Work[EncodedT]]) -> None:
         bodies: list[tuple[Work[EncodedT], bytes]] = []
         for work in works:
-            try:
-                bodies.append((work, work.inflate()))
-            except Exception as error:
-                _fail([work], error)
+            body = _outcome(work.inflate)
+            if isinstance(body, Exception):
+                _fail([work], body)
+            else:
+                bodies.append((work, body))
         plain = [(work, body) for work, body in bodies if work.form is Form.OTLP_PROTOBUF and len(body) <= MAX_BYTES]
         together = self._pipeline.prepare_together([body for _, body in plain]) if len(plain) > 1 else None
         if together is not None:
             self._commit([work for work, _ in plain], together)
         for work, body in bodies if together is None else [one for one in bodies if one not in plain]:
-            try:
-                prepared = self._pipeline.prepare(body, work.form)
-            except Exception as error:
-                _fail([work], error)
+            prepared = _outcome(partial(self._pipeline.prepare, body, work.form))
+            if isinstance(prepared, Exception):
+                _fail([work], prepared)
             else:
                 self._commit([work], [prepared])
 
@@ -112,10 +115,9 @@ class Together(Generic[EncodedT]):
         if whole is None:
             _succeed(works, prepared)
             return
-        try:
-            stored = self._pipeline.commit(whole)
-        except Exception as error:
-            _fail(works, error)
+        stored = _outcome(partial(self._pipeline.commit, whole))
+        if isinstance(stored, Exception):
+            _fail(works, stored)
             return
 
         def tell(stored: "Future[None]") -> None:
@@ -128,6 +130,18 @@ class Together(Generic[EncodedT]):
                 _fail(works, error)
 
         stored.add_done_callback(tell)
+
+
+def _outcome(call: Callable[[], _T]) -> _T | Exception:
+    """Return what a call returns or raises. A refusal loses its traceback, whose frames hold the body and the work
+    that is going to hold the refusal: all three would wait for the garbage collector.
+    """
+    try:
+        return call()
+    except Refusal as refusal:
+        return refusal.with_traceback(None)
+    except Exception as error:
+        return error
 
 
 def _succeed(works: Sequence[Work[EncodedT]], prepared: Sequence[Prepared[EncodedT]]) -> None:

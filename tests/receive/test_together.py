@@ -1,6 +1,8 @@
 """Requests that wait at the same time are stored together, and none feels what another did wrong."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -165,3 +167,30 @@ def test_what_the_store_refuses_of_several_comes_again_since_most_of_them_are_no
 
 def test_a_store_that_is_away_is_said_to_all() -> None:
     assert spans(answers_of(Kitchen(StoreUnavailable("away")), [b"a", b"b"])) == [StoreUnavailable] * 2
+
+
+@dataclass
+class Refusing(Kitchen):
+    """Refuses everything, and watches what becomes of its refusals."""
+
+    refusals: list[weakref.ref[Refusal]] = field(default_factory=list)
+
+    def prepare(self, body: bytes, form: Form) -> Prepared[bytes]:
+        raise self._refusal()
+
+    def _refusal(self) -> Refusal:
+        refusal = MalformedBody("bad")
+        self.refusals.append(weakref.ref(refusal))
+        return refusal
+
+
+def test_a_refused_body_is_let_go_with_its_answer() -> None:
+    kitchen = Refusing()
+    gc.disable()
+    try:
+        answered = spans(answers_of(kitchen, [b"bad", b"bad"]))
+
+        assert answered == [MalformedBody, MalformedBody]
+        assert [refusal() for refusal in kitchen.refusals] == [None, None]
+    finally:
+        gc.enable()

@@ -478,7 +478,7 @@ def test_services_and_operations_that_sent_spans_are_known(store: Store, derived
     assert reader.services() == ["cart", "shop"]
     assert reader.operations("cart") == [("GET", "client"), ("GET /cart", "server")]
     assert reader.operations("nobody") == []
-    assert reader.operations_named("get") == [("cart", "GET"), ("cart", "GET /cart")]
+    assert reader.operations_named("get") == [("cart", "GET"), ("cart", "GET /cart"), ("shop", "GET /")]
 
 
 def test_what_is_known_is_not_written_again_within_the_hour(own_store: Store) -> None:
