@@ -6,12 +6,12 @@ import re
 import socket
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
+from cpdd.cli._bearer import first_token
 from cpdd.errors import CpddError
 from cpdd.sampling.http import PROBLEMS, Server, words
 from cpdd.settings import Settings
@@ -33,7 +33,7 @@ class ControlClient:
     """One sampling service."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises ControlError for an address that is none."""
+        """Raises ControlError for an address that is none, SettingsError for a token that cannot be read."""
         self._address = settings.sampling_endpoint
         self._token = first_token(settings.control_token)
         try:
@@ -57,20 +57,6 @@ class ControlClient:
             problem, _, hint = str(answer.get("error", f"answer {status}")).partition("\nhint: ")
             raise ControlError(problem, self._address, hint)
         return answer
-
-
-def first_token(text: str) -> str:
-    """Return the token that a client shows where several are valid: of a text, or of the file behind an @.
-
-    >>> first_token("new,old")
-    'new'
-    """
-    if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text().strip().partition("\n")[0]
-        except OSError as error:
-            raise ControlError(f"the token cannot be read: {error.strerror}", text[1:]) from None
-    return text.partition(",")[0].strip()
 
 
 def quoted(policy_id: str) -> str:

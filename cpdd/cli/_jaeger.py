@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import orjson
 
@@ -16,12 +16,15 @@ from collector.core.formats.document import MalformedDocument, parse_json
 from collector.core.formats.recognize import NotSpans, translate_document
 from collector.core.spans import SpanBatch
 from collector.core.wire import decode_traces
+from cpdd.cli._bearer import reader_request
 from cpdd.errors import CpddError
 
 TIMEOUT_S = 60.0
 MOST_NAMED = 20
 MOST_AT_ONCE = 1_500
 """A running cpdd gives no more to one question."""
+_ELSEWHERE = "Jaeger's UI and API are usually at :16686"
+_HINTS = {401: "CPDD_READ_TOKENS, or read_tokens in cpdd.toml, says which token to show"}
 
 
 class QueryError(CpddError):
@@ -67,14 +70,15 @@ def fetch_over_http(address: str) -> bytes:
 
     Raises:
         QueryError: nobody answers, or with an error.
+        SettingsError: a token is configured and cannot be read.
     """
     try:
-        with urlopen(Request(address, headers={"Accept": "application/json"}), timeout=TIMEOUT_S) as answer:
+        with urlopen(reader_request(address), timeout=TIMEOUT_S) as answer:
             body: bytes = answer.read()
     except HTTPError as error:
         with error:
             said = _message(error.read(10_000)) or error.reason
-        raise QueryError(f"answer {error.code}: {said}", address, "Jaeger's UI and API are usually at :16686") from None
+        raise QueryError(f"answer {error.code}: {said}", address, _HINTS.get(error.code, _ELSEWHERE)) from None
     except (URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise QueryError(f"no answer: {reason}", address, "is it running, and is it the port of the UI?") from None

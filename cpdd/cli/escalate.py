@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from cpdd.cli._bearer import reader_request
 from cpdd.cli._terminal import printable
 from cpdd.errors import CpddError
 
@@ -71,7 +72,7 @@ def fetch(address: str) -> bytes:
         NotThere, NoAnswer: in the server's own words where it has any.
     """
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(reader_request(address), timeout=TIMEOUT_S) as answer:
             body: bytes = answer.read(MAX_BYTES)
             return body
     except urllib.error.HTTPError as error:
