@@ -188,6 +188,8 @@ class Collector:
     def stop(self) -> None:
         """Finish what was accepted and stop every part. A second call does nothing."""
         self._health.state = State.STOPPING
+        if self._committer:
+            self._committer.hurry()
         self._parts.close()
         self.addresses = {}
 

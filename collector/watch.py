@@ -24,7 +24,9 @@ def watch_commits(metrics: Metrics, committer: Committer, inflight: InflightByte
         "cpdd_commit_queue_bytes", "Encoded bytes that wait to be stored", lambda: committer.stats().pending_bytes
     )
     metrics.gauge(
-        "cpdd_commit_queue_batches", "Requests that wait to be stored", lambda: committer.stats().pending_batches
+        "cpdd_commit_queue_batches",
+        "Blocks that wait to be stored; requests that come together are one",
+        lambda: committer.stats().pending_batches,
     )
     metrics.counter("cpdd_commits", "Groups that were stored", lambda: committer.stats().groups)
     metrics.counter("cpdd_committed_spans", "Spans that were stored", lambda: committer.stats().rows)

@@ -59,11 +59,11 @@ def test_a_start_that_fails_lets_go_of_ports_and_store(tmp_path: Path):
 def test_sigterm_finishes_what_was_accepted_and_the_next_start_has_it(tmp_path: Path):
     maker = RequestMaker(64)
     bodies = [maker.make(time.time_ns()) for _ in range(8)]
-    with server_process(tmp_path, "--commit-linger-ms", "2000") as server:
+    with server_process(tmp_path, "--commit-linger-ms", "60000") as server:
         connections = [socket.create_connection(("127.0.0.1", server.otlp_http_port), 60) for _ in bodies]
-        for connection, body in zip(connections, bodies, strict=True):
+        for count, (connection, body) in enumerate(zip(connections, bodies, strict=True), 1):
             connection.sendall(head("content-type: application/x-protobuf", f"content-length: {len(body)}") + body)
-        wait_for_metric(server, "cpdd_commit_queue_batches", len(bodies))
+            wait_for_metric(server, "cpdd_commit_queue_batches", count)
 
         code = server.stop()
         answers = [read_until_closed(connection) for connection in connections]

@@ -166,6 +166,10 @@ class Committer:
         """
         return self._queue.put(batch)
 
+    def hurry(self) -> None:
+        """Let no batch wait for company any more: the process is about to stop, and senders wait for their answers."""
+        self._queue.hurry()
+
     def close(self) -> None:
         """Store what is queued, then stop. Every future is resolved when this returns."""
         self._queue.close()
@@ -242,6 +246,11 @@ class _Queue:
             self._batches -= len(group)
             rate = size / max(took_s, 1e-3)
             self._bytes_per_s += (rate - self._bytes_per_s) * (0.2 if self._bytes_per_s else 1.0)
+
+    def hurry(self) -> None:
+        with self._changed:
+            self._linger_s = 0.0
+            self._changed.notify_all()
 
     def close(self) -> None:
         with self._changed:
