@@ -28,6 +28,7 @@ from collector.core.service_graph import ServiceGraph
 from collector.core.shares import Shares
 from collector.core.spans import SpanBatch, concatenate
 from collector.core.stamps import newer_stamp
+from collector.minutes import MINUTES_SHARE
 from collector.store.arrivals import Arrivals
 from collector.store.derived import Derived
 from collector.store.engine import Store
@@ -39,12 +40,12 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 """Between two looks for new spans when there were none."""
+ROUND_S = 0.5
+"""From one round to the next where all that had arrived was read: few traces cost nearly as much a round as many."""
 READ_SPANS = 200_000
 """Spans read at once from each lane."""
 TRACES_AT_ONCE = 2_000
 """Traces whose earlier spans are read from the store in one query."""
-MINUTES_SHARE = 0.2
-"""Share of the time that recomputing minutes may take; dirty ones wait accordingly."""
 MIN_MINUTES_INTERVAL_S = 1.0
 REMEMBERED_S = 600.0
 """Of the analyses before a restart: a late span of their traces needs the others, which the store has."""
@@ -121,6 +122,7 @@ class Analyzer(Background):
         self._saved: dict[int, int] = {}
         self._seen_before_unix_nano = 0
         self._dirty: set[int] = set()
+        self._is_behind = False
         self._minutes_due_ns = 0
         self._forget_due_ns = 0
         self._services: frozenset[str] = frozenset()
@@ -174,6 +176,7 @@ class Analyzer(Background):
             if not self._has_share():
                 self._stopping.wait(STANDBY_S)
                 continue
+            began_ns = self._steady_ns()
             try:
                 busy = self.run_once()
             except Exception as error:
@@ -187,6 +190,8 @@ class Analyzer(Background):
                 self._rounds.succeeded()
                 if not busy:
                     self._stopping.wait(POLL_S)
+                elif not self._is_behind:
+                    self._stopping.wait(max(ROUND_S - (self._steady_ns() - began_ns) / 1e9, 0.0))
         if self._share.shares != self._shares or not self._shares:
             return
         try:
@@ -233,6 +238,7 @@ class Analyzer(Background):
     def _read(self) -> bool:
         """Take in what has arrived; tells whether anything had."""
         arrivals = self._derived.read_arrivals(self._cursor, READ_SPANS, self._shares)
+        self._is_behind = len(arrivals) >= READ_SPANS
         if not len(arrivals):
             self._passed(arrivals)
             return False

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 """Between two looks at least; making minutes may take MINUTES_SHARE of the time."""
-MINUTES_SHARE = 0.2
+MINUTES_SHARE = 0.1
 FOLD_INTERVAL_S = 60.0
 MAX_RETRY_S = 30.0
 
