@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,8 @@ def run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]
     command += ["--in-flight", str(arguments.in_flight // arguments.senders)]
     command += ["--rate", str(arguments.rate / arguments.senders), "--preset", arguments.preset]
     senders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(arguments.senders)]
-    reports = [json.loads(sender.communicate()[0]) for sender in senders]
+    with ThreadPoolExecutor(len(senders)) as readers:  # side by side: a full pipe takes no more, and loses what follows
+        reports = [json.loads(out) for out, _ in readers.map(subprocess.Popen.communicate, senders)]
     seconds = sorted(second for report in reports for second in report["seconds"])
     others: dict[str, int] = {}
     for report in reports:
@@ -188,7 +190,7 @@ def _be_sender(arguments: argparse.Namespace) -> None:
     report = {
         "all_spans": sent.spans,
         "spans": spans,
-        "seconds": seconds,
+        "seconds": [round(second, 5) for second in seconds],
         "others": sent.others,
         "cpu_s": time.process_time(),
     }

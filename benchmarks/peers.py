@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=2)
     parser.add_argument("--in-flight", type=int, default=192)
     arguments = parser.parse_args()
-    arguments.rate = 0.0
+    arguments.rate, arguments.preset = 0.0, ""
     own = ["--seconds", str(arguments.seconds), "--in-flight", str(arguments.in_flight)]
     print("cpdd", flush=True)
     subprocess.run([sys.executable, "-m", "benchmarks.ingest", *own], check=True)
