@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: $(STAMP)  ## a shop of real services under load, its critical paths on a page; Ctrl-C ends it
 	$(BIN)/cpdd demo
 
-test: $(STAMP)  ## every test but the slow ones, in under 8 minutes
+test: $(STAMP)  ## every test but the slow ones, in about ten minutes
 	$(BIN)/python -m collector.warm
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
