@@ -7,7 +7,7 @@ user's program: nothing beyond the standard library.
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -170,14 +170,9 @@ LINK_PARTS = ("url", "repository", "revision", "path", "line", "function")
 
 def parse_link_template(value: object) -> str:
     """Return an address with places to fill in, or "" for none; its host is given, or that of {url}."""
-    text = parse_text(value).strip()
-    if not text:
-        return ""
-    if not re.match(r"(?:https?://[A-Za-z0-9.-]+(?::\d+)?|\{url\})/", text):
-        raise ValueError(f"{value!r} does not begin with {{url}}/ or with http:// or https:// and a host")
-    if set("{}") & set(re.sub(r"\{(" + "|".join(LINK_PARTS) + r")\}", "", text)):
-        raise ValueError(f"{value!r}: what is filled in is one of {', '.join(f'{{{part}}}' for part in LINK_PARTS)}")
-    return text
+    return _parse_template(
+        value, LINK_PARTS, rf"(?:{_HOST}|\{{url\}})/", "{url}/ or with http:// or https:// and a host"
+    )
 
 
 LOGS_PARTS = ("trace_id", "span_id", "service", "start", "end", "start_ms", "end_ms")
@@ -186,13 +181,21 @@ LOGS_PARTS = ("trace_id", "span_id", "service", "start", "end", "start_ms", "end
 
 def parse_logs_template(value: object) -> str:
     """Return an address with places to fill in, or "" for none; its host is given."""
+    return _parse_template(value, LOGS_PARTS, f"{_HOST}/", "http:// or https:// and a host")
+
+
+_HOST = r"https?://[A-Za-z0-9.-]+(?::\d+)?"
+
+
+def _parse_template(value: object, parts: Sequence[str], begin: str, begin_words: str) -> str:
+    """Return an address that begins as the pattern says and has these places to fill in, or "" for none."""
     text = parse_text(value).strip()
     if not text:
         return ""
-    if not re.match(r"https?://[A-Za-z0-9.-]+(?::\d+)?/", text):
-        raise ValueError(f"{value!r} does not begin with http:// or https:// and a host")
-    if set("{}") & set(re.sub(r"\{(" + "|".join(LOGS_PARTS) + r")\}", "", text)):
-        raise ValueError(f"{value!r}: what is filled in is one of {', '.join(f'{{{part}}}' for part in LOGS_PARTS)}")
+    if not re.match(begin, text):
+        raise ValueError(f"{value!r} does not begin with {begin_words}")
+    if set("{}") & set(re.sub(r"\{(" + "|".join(parts) + r")\}", "", text)):
+        raise ValueError(f"{value!r}: what is filled in is one of {', '.join(f'{{{part}}}' for part in parts)}")
     return text
 
 
