@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import ALWAYS, STANDBY_S, Background, Rounds, Share
+from collector.background import ALWAYS, STANDBY_S, Background, Retry, Rounds, Share
 from collector.core.analysis import Learned, analyze_traces
 from collector.core.closing import Closing, ClosingPolicy, OpenTraces
 from collector.core.journeys import JourneyBook
@@ -51,8 +51,7 @@ REMEMBERED_S = 600.0
 """Of the analyses before a restart: a late span of their traces needs the others, which the store has."""
 FORGET_INTERVAL_S = 60.0
 RETRY_S = 1.0
-"""After a failure, doubled up to MAX_RETRY_S."""
-MAX_RETRY_S = 30.0
+"""After the first failure."""
 
 
 @dataclass(slots=True)
@@ -171,7 +170,7 @@ class Analyzer(Background):
         self._recompute_minutes()
 
     def _run(self) -> None:
-        retry_s = RETRY_S
+        retry = Retry(RETRY_S)
         while not self._stopping.is_set():
             if not self._has_share():
                 self._stopping.wait(STANDBY_S)
@@ -181,12 +180,12 @@ class Analyzer(Background):
                 busy = self.run_once()
             except Exception as error:
                 self.progress.failures += 1
+                retry_s = retry.failed()
                 self.progress.last_failure = self._rounds.failed(error, retry_s)
                 self._stopping.wait(retry_s)
-                retry_s = min(2 * retry_s, MAX_RETRY_S)
                 self._forget_everything()
             else:
-                retry_s = RETRY_S
+                retry.succeeded()
                 self._rounds.succeeded()
                 if not busy:
                     self._stopping.wait(POLL_S)

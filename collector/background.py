@@ -65,6 +65,7 @@ class Always:
 
 
 ALWAYS = Always()
+MAX_RETRY_S = 30.0
 STANDBY_S = 0.25
 """Between two looks whether it is our turn."""
 
@@ -91,6 +92,22 @@ class Worker(Background):
     @abstractmethod
     def _begin_anew(self) -> None:
         """Forget what another process may have changed meanwhile."""
+
+
+class Retry:
+    """How long to wait after a failure: twice as long after each in a row, up to MAX_RETRY_S."""
+
+    def __init__(self, first_s: float) -> None:
+        self._first_s = first_s
+        self._next_s = first_s
+
+    def failed(self) -> float:
+        """Return how long to wait now, in s."""
+        wait_s, self._next_s = self._next_s, min(2 * self._next_s, MAX_RETRY_S)
+        return wait_s
+
+    def succeeded(self) -> None:
+        self._next_s = self._first_s
 
 
 class Rounds:

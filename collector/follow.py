@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import ALWAYS, Rounds, Turn, Worker
+from collector.background import ALWAYS, Retry, Rounds, Turn, Worker
 from collector.core.formats.otlp_json_export import to_otlp_json
 from collector.core.spans import IdColumn, IntColumn
 from collector.receive.answers import Form
@@ -38,7 +38,6 @@ FIRST_LOOK_NS = 3_600 * 10**9
 """How far back the first look of all goes."""
 SPANS_AT_ONCE = 2_000
 """In one request to the intake."""
-MAX_RETRY_S = 30.0
 
 
 @dataclass(slots=True)
@@ -109,7 +108,7 @@ class Follower(Worker):
         self._begin_anew()
 
     def _run(self) -> None:
-        retry_s = POLL_S
+        retry = Retry(POLL_S)
         while not self._stopping.is_set():
             if not self._has_turn():
                 continue
@@ -117,12 +116,12 @@ class Follower(Worker):
                 behind = self.run_once()
             except Exception as error:
                 self.progress.failures += 1
+                retry_s = retry.failed()
                 self._failed(error, retry_s)
                 self._begin_anew()
                 self._stopping.wait(retry_s)
-                retry_s = min(2 * retry_s, MAX_RETRY_S)
             else:
-                retry_s = POLL_S
+                retry.succeeded()
                 self.progress.last_failure = ""
                 self._rounds.succeeded()
                 if not behind:

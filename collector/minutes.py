@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from collector.background import ALWAYS, Rounds, Turn, Worker
+from collector.background import ALWAYS, Retry, Rounds, Turn, Worker
 from collector.core.shares import ALL
 from collector.store.derived import Derived
 from collector.store.engine import Store
@@ -21,7 +21,6 @@ INTERVAL_S = 1.0
 """Between two looks at least; making minutes may take MINUTES_SHARE of the time."""
 MINUTES_SHARE = 0.1
 FOLD_INTERVAL_S = 60.0
-MAX_RETRY_S = 30.0
 
 
 class MinuteWriter(Worker):
@@ -60,7 +59,7 @@ class MinuteWriter(Worker):
         self._derived.forget_arrivals(cursor, self._arrivals_kept_s)
 
     def _run(self) -> None:
-        retry_s = INTERVAL_S
+        retry = Retry(INTERVAL_S)
         while not self._stopping.is_set():
             if not self._has_turn():
                 continue
@@ -68,11 +67,11 @@ class MinuteWriter(Worker):
             try:
                 self.run_once()
             except Exception as error:
+                retry_s = retry.failed()
                 self._rounds.failed(error, retry_s)
                 self._stopping.wait(retry_s)
-                retry_s = min(2 * retry_s, MAX_RETRY_S)
             else:
-                retry_s = INTERVAL_S
+                retry.succeeded()
                 self._rounds.succeeded()
                 took_s = self._steady_s() - began_s
                 self._stopping.wait(max(INTERVAL_S, took_s / MINUTES_SHARE - took_s))

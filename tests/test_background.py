@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 
-from collector.background import Rounds
+from collector.background import MAX_RETRY_S, Retry, Rounds
 from collector.store.engine import Address, Store
 from collector.store.lock import DirectoryLock
 
@@ -43,3 +43,13 @@ def test_a_fault_of_ours_is_told_each_time_with_its_traceback(rounds: Rounds, ca
 
     assert [record.getMessage() for record in caplog.records] == ["analysis failed, trying again"] * 2
     assert all(record.exc_info for record in caplog.records)
+
+
+def test_one_failure_after_another_is_waited_for_longer_until_a_round_succeeds() -> None:
+    retry = Retry(1.0)
+
+    waits = [retry.failed() for _ in range(7)]
+    retry.succeeded()
+
+    assert waits == [1, 2, 4, 8, 16, MAX_RETRY_S, MAX_RETRY_S]
+    assert retry.failed() == 1
