@@ -212,6 +212,15 @@ class Reader:
             call_paths, operations = self._paths(client, summary, minutes)
             return JourneyDetail(summary, operations, call_paths, self._journey_edges(client, summary, minutes))
 
+    def traces_of(self, journey: str, window: Window) -> int:
+        """Return how many traces a journey has in the minutes that the window touches."""
+        with self._store.client() as client:
+            rows = client.query(
+                f"SELECT sum(Traces) FROM journey_minutes WHERE {WHICH_MINUTES} {only(journey)}",
+                {**Minutes.of(window).parameters(), "journey": journey},
+            ).result_rows
+        return int(rows[0][0])
+
     def bands(self, journey: str, window: Window) -> tuple[BandDetail, ...]:
         """Return the bands of latency of a journey, fastest first; none where it has no traces.
 

@@ -257,3 +257,12 @@ def test_figures_of_chosen_traces_are_theirs_alone(filled: Store) -> None:
     (found,) = [path for path in detail.call_paths if (path.service, path.operation) == CART]
     assert found.mean_ns == pytest.approx(cart)
     assert Reader(filled).journey("check out", HOUR, ()) is None
+
+
+def test_the_traces_of_a_journey_are_counted_without_reading_more_of_it(filled: Store) -> None:
+    reader = Reader(filled)
+    whole = reader.journey("check out", HOUR)
+
+    assert whole
+    assert reader.traces_of("check out", HOUR) == whole.summary.traces > 0
+    assert reader.traces_of("another", HOUR) == 0

@@ -150,6 +150,9 @@ class MemoryReader:
             edges=self._journey_edges(journey, traces),
         )
 
+    def traces_of(self, journey: str, window: Window) -> int:
+        return len(self._of(journey, window))
+
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         names = {trace.summary.journey for trace in self._traces if journey in ("", trace.summary.journey)}
         edges = {name: self._journey_edges(name, self._of(name, window)) for name in names}

@@ -181,14 +181,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         return Elsewhere(journeys_address(visit.range.parameters))
     where = where_of(visit, journey)
     chosen = chosen_by(where)
-    whole = detail_of(visit, journey)
-    detail = visit.reader.journey(journey, visit.range.window, chosen) if where else whole
-    if detail is None:
-        raise NothingThere(
-            f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
-            "attributes of spans and of what sent them are compared as text",
-            journey_address(journey, visit.range.parameters),
-        )
+    detail = _detail_where(visit, journey, where) if where else detail_of(visit, journey)
     edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     rows = tuple(
@@ -243,7 +236,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         boxes=tuple(sorted({box_name(node) for edge in edges for node in (edge.caller, edge.callee)})),
         open=shown_open,
         where=where.text if where else "",
-        traces_of_all=whole.summary.traces,
+        traces_of_all=visit.reader.traces_of(journey, visit.range.window) if where else detail.summary.traces,
     )
 
 
@@ -253,6 +246,20 @@ def detail_of(visit: Visit, journey: str) -> JourneyDetail:
     if detail is None:
         raise _no_trace(visit, journey)
     return detail
+
+
+def _detail_where(visit: Visit, journey: str, where: Where) -> JourneyDetail:
+    """Return what the traces that meet the condition did; raises NothingThere where there are none, or no others."""
+    detail = visit.reader.journey(journey, visit.range.window, where.trace_ids)
+    if detail is not None:
+        return detail
+    if not visit.reader.traces_of(journey, visit.range.window):
+        raise _no_trace(visit, journey)
+    raise NothingThere(
+        f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
+        "attributes of spans and of what sent them are compared as text",
+        journey_address(journey, visit.range.parameters),
+    )
 
 
 def availability_of_journey(detail: JourneyDetail) -> AvailabilityRow | None:

@@ -47,6 +47,9 @@ class TraceReader(Protocol):
     def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
         """Return one journey, None where it has no traces; of those that were chosen, where any are named."""
 
+    def traces_of(self, journey: str, window: Window) -> int:
+        """Return how many traces a journey has."""
+
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         """Return the edges (that `failed`, or were `on-path`, if `became` says so) by journey; without their shares."""
 
