@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -59,6 +59,24 @@ class Cost:
         return cls(cpu_s, int(status["VmHWM"].split()[0]) * 1024)
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What senders are to send."""
+
+    seconds: float
+    """Beside WARM_UP_S."""
+    rate: float = 0.0
+    """Spans/s over all senders; 0: as fast as answers come."""
+    senders: int = 2
+    in_flight: int = 192
+    """Requests that wait for their answer, over all senders."""
+    preset: str = ""
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "Load":
+        return cls(**{field.name: getattr(arguments, field.name) for field in fields(cls)})
+
+
 def main() -> None:
     arguments = _arguments()
     match arguments.role:
@@ -90,7 +108,7 @@ def _measure(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.data or None) as folder:
         with _server(arguments, folder) as (addresses, process):
             before = Cost.of(process.pid)
-            sent = run_senders(arguments, addresses["otlp_http"])
+            sent = run_senders(Load.of(arguments), addresses["otlp_http"])
             after = Cost.of(process.pid)
             metrics = _metrics(addresses["metrics"])
         stored = _count(folder)
@@ -143,13 +161,13 @@ def _be_server_without_analysis(arguments: argparse.Namespace) -> None:
     serving.stop()
 
 
-def run_senders(arguments: argparse.Namespace, address: str) -> dict[str, float]:
+def run_senders(load: Load, address: str) -> dict[str, float]:
     """Let every sender run; add up what they say."""
     command = [sys.executable, __file__, "--role", "sender", "--address", address]
-    command += ["--seconds", str(arguments.seconds)]
-    command += ["--in-flight", str(arguments.in_flight // arguments.senders)]
-    command += ["--rate", str(arguments.rate / arguments.senders), "--preset", arguments.preset]
-    senders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(arguments.senders)]
+    command += ["--seconds", str(load.seconds)]
+    command += ["--in-flight", str(load.in_flight // load.senders)]
+    command += ["--rate", str(load.rate / load.senders), "--preset", load.preset]
+    senders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(load.senders)]
     with ThreadPoolExecutor(len(senders)) as readers:  # side by side: a full pipe takes no more, and loses what follows
         reports = [json.loads(out) for out, _ in readers.map(subprocess.Popen.communicate, senders)]
     seconds = sorted(second for report in reports for second in report["seconds"])

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from benchmarks.ingest import WARM_UP_S, Cost, run_senders
+from benchmarks.ingest import WARM_UP_S, Cost, Load, run_senders
 from tests.ports import free_port
 
 STORES = {
@@ -56,7 +56,6 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=2)
     parser.add_argument("--in-flight", type=int, default=192)
     arguments = parser.parse_args()
-    arguments.rate, arguments.preset = 0.0, ""
     own = ["--seconds", str(arguments.seconds), "--in-flight", str(arguments.in_flight)]
     print("cpdd", flush=True)
     subprocess.run([sys.executable, "-m", "benchmarks.ingest", *own], check=True)
@@ -70,7 +69,7 @@ def main() -> None:
 def _measure(arguments: argparse.Namespace, store: str) -> None:
     with tempfile.TemporaryDirectory() as folder, _jaeger(arguments.jaeger, store, folder) as (address, metrics, pid):
         before = Cost.of(pid)
-        sent = run_senders(arguments, address)
+        sent = run_senders(Load(arguments.seconds, senders=arguments.senders, in_flight=arguments.in_flight), address)
         after = Cost.of(pid)
         taken = _taken(metrics)
         disk = sum(512 * file.stat().st_blocks for file in Path(folder).rglob("*") if file.is_file())

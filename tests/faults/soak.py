@@ -18,12 +18,13 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import median
 from urllib.request import urlopen
 
-from benchmarks.ingest import SPANS_PER_REQUEST, WARM_UP_S, run_senders
+from benchmarks.ingest import SPANS_PER_REQUEST, WARM_UP_S, Load, run_senders
 from tests.serving import ServerProcess, server_process
 
 FLAT = 0.1
@@ -58,7 +59,7 @@ class Sample:
     search_ms: float
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--rate", type=float, required=True, help="spans/s; 70 %% of what the machine takes")
@@ -67,7 +68,7 @@ def main() -> int:
     parser.add_argument("--in-flight", type=int, default=128)
     parser.add_argument("--data", default=None, help="folder for the data; a temporary one when left out")
     parser.add_argument("--record", type=Path, help="write the table and the verdict here, too")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory(dir=arguments.data) as folder, server_process(Path(folder)) as server:
         began_s = time.monotonic()
@@ -77,29 +78,28 @@ def main() -> int:
             spans += sent
             samples.append(sample)
             print(line(sample), flush=True)
-    text = report(arguments, samples, spans)
+        assert server.stop() == 0
+        stored = _stored(folder)
+    text = report(arguments, samples, spans, stored)
     print(text)
     if arguments.record:
         arguments.record.write_text(text + "\n")
-    return 0 if is_flat(samples) else 1
+    if stored < spans:
+        print(f"{spans - stored:,.0f} acknowledged spans are not in the store")
+    return 0 if is_flat(samples) and stored >= spans else 1
 
 
 def _stretch(
     server: ServerProcess, folder: Path, arguments: argparse.Namespace, before: float, began_s: float
 ) -> tuple[Sample, float]:
-    plan = argparse.Namespace(
-        seconds=max(arguments.every - WARM_UP_S, 1.0),
-        rate=arguments.rate,
-        senders=arguments.senders,
-        in_flight=arguments.in_flight,
-    )
-    sent = run_senders(plan, server.addresses["otlp_http"])
+    load = Load(max(arguments.every - WARM_UP_S, 1.0), arguments.rate, arguments.senders, arguments.in_flight)
+    sent = run_senders(load, server.addresses["otlp_http"])
     others: dict[str, int] = sent["others"]  # type: ignore[assignment]
     spans = sent["all_spans"]
     trace, journey = _newest(server)
     sample = Sample(
         at_s=time.monotonic() - began_s,
-        spans_a_s=sent["spans"] / plan.seconds,
+        spans_a_s=sent["spans"] / load.seconds,
         refused=sum(others.values()),
         memory_mib=_memory_mib(server.process.pid),
         lag_s=_metric(server, "cpdd_analyzer_lag_seconds"),
@@ -133,7 +133,7 @@ def is_flat(samples: list[Sample]) -> bool:
     return bool(found) and all(flat for _, _, flat in found.values())
 
 
-def report(arguments: argparse.Namespace, samples: list[Sample], spans: float) -> str:
+def report(arguments: argparse.Namespace, samples: list[Sample], spans: float, stored: int) -> str:
     """Return the record: what was run, each sample, and the verdict."""
     names = [field.name for field in fields(Sample)]
     rows = [
@@ -141,8 +141,8 @@ def report(arguments: argparse.Namespace, samples: list[Sample], spans: float) -
         "",
         f"`python -m tests.faults.soak --seconds {arguments.seconds:.0f} --rate {arguments.rate:.0f} "
         f"--every {arguments.every:.0f}`, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.0f} at the end; {spans:,.0f} spans acknowledged. Senders on the same cores, "
-        f"{SPANS_PER_REQUEST} spans a request.",
+        f"load {os.getloadavg()[0]:.0f} at the end; {spans:,.0f} spans acknowledged, {stored:,} stored. "
+        f"Senders on the same cores, {SPANS_PER_REQUEST} spans a request.",
         "",
         "| " + " | ".join(names) + " |",
         "|" + "---|" * len(names),
@@ -176,6 +176,13 @@ def bytes_of(folder: Path) -> int:
             except FileNotFoundError:  # merged away meanwhile
                 continue
     return total
+
+
+def _stored(folder: str) -> int:
+    from collector.store.engine import open_store  # noqa: PLC0415 - loads the engine
+
+    with open_store("chdb://", Path(folder)) as store, store.client() as client:
+        return int(client.query("SELECT count() FROM otel_traces").result_rows[0][0])
 
 
 def _newest(server: ServerProcess) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """The rule by which a soak is flat, and what is counted on disk."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.faults.soak import NOTICED, Sample, bytes_of, is_flat, parts_of, verdicts
+from tests.faults.soak import NOTICED, Sample, bytes_of, is_flat, main, parts_of, verdicts
 
 EVEN = Sample(0.0, 1000.0, 0, 500.0, 1.0, 40, 60.0, 50.0, 200.0, 10.0, 20.0, 30.0)
 
@@ -42,3 +43,19 @@ def test_parts_and_bytes_are_counted_on_disk(tmp_path: Path) -> None:
         (tmp_path / "table" / name / "columns.txt").write_bytes(b"12345")
 
     assert (parts_of(tmp_path), bytes_of(tmp_path)) == (2, 10)
+
+
+def test_a_short_soak_samples_a_real_server_and_counts_what_it_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "record.md"
+
+    main(["--seconds", "8", "--every", "4", "--rate", "2000", "--in-flight", "4", "--record", str(record)])
+
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    written = record.read_text()
+    assert len(rows) >= 2
+    assert all(row in written for row in rows)
+    counted = re.search(r"([\d,]+) spans acknowledged, ([\d,]+) stored", written)
+    assert counted
+    assert counted[1] == counted[2] != "0"
