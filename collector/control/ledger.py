@@ -17,6 +17,7 @@ from functools import reduce
 from typing import Any, Protocol, TypeVar
 
 from collector.core.sampling.leases import Lease
+from collector.core.sampling.lives import Lives
 from collector.core.sampling.policies import Book
 from collector.core.sampling.record import Record, read_record, record_json, totals
 from collector.store.sampling_log import RESERVED, Change
@@ -78,6 +79,7 @@ class Ledger:
         self._following: asyncio.Task[None] | None = None
         self._record = Record()
         self._record = self._read() or self._record
+        self.lives = Lives(self.book)
         self._settle()
 
     @property
@@ -189,6 +191,7 @@ class Ledger:
         is_another = record.book != self._record.book
         self._record = record
         if is_another:
+            self.lives.note(self.book, self._now_ms())
             self._changed()
 
     def _settle(self) -> bool:

@@ -13,6 +13,7 @@ from collector.control.service import Boosted, SamplingService
 from collector.control.state import state_of
 from collector.control.told_keeper import ToldKeeper
 from collector.core.findings.model import JourneySeen
+from collector.core.sampling.lives import Life
 from collector.core.sampling.proposals import Proposal
 from collector.core.sampling.roots import Root
 from collector.core.sampling.told import Told
@@ -154,6 +155,10 @@ class Control:
             raise NotRunning
         return self._service
 
+    def lives(self) -> list[Life]:
+        """Return the boosts of now and of the last hour. Raises NotRunning."""
+        return self._run(self._lives())
+
     def proposals(self) -> list[dict[str, Any]]:
         """Return what is proposed, as `GET /v1/proposals` does. Raises NotRunning."""
         return [proposal_json(proposal) for proposal in self._run(self._proposals())]
@@ -162,6 +167,9 @@ class Control:
         if self._proposer is None:
             raise NotRunning
         return await self._proposer.proposals()
+
+    async def _lives(self) -> list[Life]:
+        return self._running().lives()
 
     async def _strategy(self, service: str) -> Strategy:
         return self._running().tell(service)

@@ -22,6 +22,7 @@ from collector.control.ledger import Ledger, Log
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
 from collector.core.sampling.costs import Costs, traces_per_second
 from collector.core.sampling.fleet import Fleet, Report
+from collector.core.sampling.lives import Life
 from collector.core.sampling.policies import (
     Book,
     Shares,
@@ -167,6 +168,10 @@ class SamplingService:
     @property
     def book(self) -> Book:
         return self._ledger.book
+
+    def lives(self) -> list[Life]:
+        """Return the boosts of now and of the last hour."""
+        return self._ledger.lives.all()
 
     @property
     def fleet(self) -> Fleet:

@@ -29,6 +29,7 @@ from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_jou
 from collector.store.hours import read_hours
 from collector.store.journeys import WHICH_MINUTES, Minutes, journey_summaries, only, path_series, path_shares
 from collector.store.judgements import read_findings, read_standings
+from collector.store.keeping import AGAIN
 from collector.store.lookup import MAX_SPANS, MINUTE_S, REPAIR_S, find_places, pairs, read_spans
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.pins import Pins
@@ -43,6 +44,7 @@ from collector.store.values import (
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
+    KeptLonger,
     Latency,
     PathChange,
     PathPoint,
@@ -387,6 +389,16 @@ class Reader:
         """Return the start of the newest analyzed trace, None for an empty store."""
         with self._store.client() as client:
             return _oldest_and_newest(client)[1] or None
+
+    def kept_longer(self, trace_id: str) -> KeptLonger | None:
+        """Return until when a trace stays and why, None where it goes as others do."""
+        with self._store.client() as client:
+            ((until_s, reasons),) = client.query(
+                "SELECT toUnixTimestamp(max(KeptUntil)), arraySort(groupUniqArray(Reason)) FROM kept_traces "
+                "WHERE TraceId = {trace:String} AND KeptUntil > now() AND Reason != {again:String}",
+                {"trace": trace_id, "again": AGAIN},
+            ).result_rows
+        return KeptLonger(int(until_s) * 1_000_000_000, tuple(map(str, reasons))) if reasons else None
 
     def info(self) -> StoreInfo:
         """Return how much is stored; copies of spans that are not dropped yet count."""

@@ -321,6 +321,15 @@ class ServiceFacts(Facts):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptLonger:
+    """A trace that stays when others of its age are dropped."""
+
+    until_unix_nano: int
+    reasons: tuple[str, ...]
+    """As in `kept_traces`: failed, slow, path, example, pinned, or boost and its id."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreInfo:
     spans: int
     traces: int

@@ -30,6 +30,7 @@ from collector.store.values import (
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
+    KeptLonger,
     Latency,
     Node,
     PathChange,
@@ -66,6 +67,8 @@ class MemoryReader:
         self._edges: dict[int, Edge] = {}
         self.judged: list[Tracked] = []
         self.promises: dict[str, tuple[Standing, ...]] = {}
+        self.kept: dict[str, KeptLonger] = {}
+        """By trace id."""
         for spans in traces:
             self.add(spans)
 
@@ -293,6 +296,9 @@ class MemoryReader:
 
     def standings(self) -> dict[str, tuple[Standing, ...]]:
         return dict(self.promises)
+
+    def kept_longer(self, trace_id: str) -> KeptLonger | None:
+        return self.kept.get(trace_id)
 
     def newest_trace_unix_nano(self) -> int | None:
         return max((trace.summary.start_unix_nano for trace in self._traces), default=None)

@@ -16,6 +16,7 @@ from collector.store.values import (
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
+    KeptLonger,
     Latency,
     PathPoint,
     ServiceCalls,
@@ -96,6 +97,9 @@ class TraceReader(Protocol):
 
     def standings(self) -> dict[str, tuple[Standing, ...]]:
         """Return how the promises of journeys stood when they were judged last."""
+
+    def kept_longer(self, trace_id: str) -> KeptLonger | None:
+        """Return until when a trace stays and why, None where it goes as others do."""
 
     def newest_trace_unix_nano(self) -> int | None:
         """Return the start of the newest analyzed trace, None for an empty store."""
