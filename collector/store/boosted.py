@@ -4,7 +4,7 @@ A trace does not say which policy kept it, so that those are among them that wou
 turned sampling up wanted traces of just this, just then: they are as good.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
@@ -117,10 +117,10 @@ def _found(client: Client, life: Life, begins: Sequence[_Beginning], after: int,
         },
     ).result_rows
     found = {str(trace): (str(root), int(version)) for trace, root, version in rows}
-    conditions = _of_spans(life.policy.matchers)
+    conditions = [(matcher, matcher.test()) for matcher in life.policy.matchers if _is_of_spans(matcher)]
     if conditions and found:
-        roots = {trace: root for trace, (root, _) in found.items()}
-        held = {trace for trace, values in _roots(client, roots) if all(test(values) for test in conditions)}
+        spans = _roots(client, {trace: root for trace, (root, _) in found.items()})
+        held = {trace for trace, values in spans if all(test(_said(values, of)) for of, test in conditions)}
         found = {trace: at for trace, at in found.items() if trace in held}
     return [Choice(trace, reason, version) for trace, (_, version) in found.items()]
 
@@ -139,18 +139,18 @@ Values = tuple[Mapping[str, str], Mapping[str, str], str]
 """Attributes of a span and of its resource, and its kind."""
 
 
-def _of_spans(matchers: Iterable[Matcher]) -> list[Callable[[Values], bool]]:
-    """Return the conditions that look at the first span of a trace beyond its name."""
-    tests: list[Callable[[Values], bool]] = []
-    for matcher in matchers:
-        test, key = matcher.test(), matcher.key
-        if matcher.where == "span_attribute":
-            tests.append(lambda values, test=test, key=key: test(values[0].get(key)))
-        elif matcher.where == "resource_attribute" and key != "service.name":
-            tests.append(lambda values, test=test, key=key: test(values[1].get(key)))
-        elif matcher.where == "kind":
-            tests.append(lambda values, test=test: test(values[2].upper()))
-    return tests
+def _is_of_spans(matcher: Matcher) -> bool:
+    """Whether a condition is about the first span of a trace, beyond what the trace's row says of it."""
+    is_other = matcher.where == "resource_attribute" and matcher.key != "service.name"
+    return is_other or matcher.where in ("span_attribute", "kind")
+
+
+def _said(values: Values, matcher: Matcher) -> str | None:
+    """What a span says that a condition is about."""
+    attributes, resource, kind = values
+    if matcher.where == "kind":
+        return kind.upper()
+    return (attributes if matcher.where == "span_attribute" else resource).get(matcher.key)
 
 
 def _roots(client: Client, roots: Mapping[str, str]) -> Iterable[tuple[str, Values]]:
