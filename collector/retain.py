@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from collector.background import ALWAYS, Rounds, Turn, Worker
+from collector.background import ALWAYS, Turn, Worker
 from collector.core.sampling.lives import Life
 from collector.store.boosted import Boosted
 from collector.store.ceiling import Ceiling
@@ -62,9 +62,8 @@ class Retainer(Worker):
         """Args:
         boosts: those of the last hour.
         """
-        super().__init__("cpdd-retain", turn)
+        super().__init__("cpdd-retain", "retention", store, turn)
         self.progress = Retaining(ceiling_bytes=settings.max_disk_bytes)
-        self._rounds = Rounds("retention", store)
         self._keeping = Keeping(store)
         self._boosted = Boosted(store)
         self._boosts = boosts
@@ -85,17 +84,14 @@ class Retainer(Worker):
         self._keep()
         self._clean()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not self._has_turn():
-                continue
-            try:
-                self.run_once()
-                self._rounds.succeeded()
-            except Exception as error:
-                self.progress.failures += 1
-                self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
-            self._stopping.wait(INTERVAL_S)
+    def _round(self) -> float:
+        self.run_once()
+        return INTERVAL_S
+
+    def _failed(self, error: Exception) -> float:
+        self.progress.failures += 1
+        self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
+        return INTERVAL_S
 
     def _begin_anew(self) -> None:
         self._chosen_until = None
