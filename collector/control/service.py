@@ -169,6 +169,10 @@ class SamplingService:
     def book(self) -> Book:
         return self._ledger.book
 
+    def budgets(self) -> set[str]:
+        """Return the ids of the policies that depend on traffic."""
+        return {policy.id for policy in self.book.policies.values() if policy.budgets}
+
     def lives(self) -> list[Life]:
         """Return the boosts of now and of the last hour."""
         return self._ledger.lives.all()
@@ -452,13 +456,13 @@ class SamplingService:
             return
         self._offered_due_s = self._clock() + COSTS_S
         offered = await self._outside(self._read_offered)
-        if new := {policy.id for policy in self.book.policies.values() if policy.budgets} - self._shares.keys():
+        if new := self.budgets() - self._shares.keys():
             self._shares |= {policy_id: {} for policy_id in new}  # so that they decide, before their share is known
             self._refresh()
         now_ns = self.now_ms() * 1_000_000
         self._polled = {}
         for root, seen in offered.items():
-            if self._told.asks(root.service, now_ns) and not self._fleet.live(root.service):
+            if self._told.asks(root.service, now_ns) and not self._fleet.is_heard(root.service):
                 rule = self._resolved(root.service, root.operation, self.baseline).rule
                 self._polled.setdefault(rule, {})[root] = seen
         changed = False
@@ -515,7 +519,7 @@ class SamplingService:
                     await self.costs()
                 if any(policy.min_traces_per_minute for policy in self.book.policies.values()):
                     await self.learn_journeys()
-                if any(policy.budgets for policy in self.book.policies.values()):
+                if self.budgets():
                     await self.learn_polled()
             except Exception:
                 log.exception("sampling service failed to tick")

@@ -488,6 +488,17 @@ SETTINGS {_DURABLE}
 """
 """Created by `sampling_told`, which alone reads and writes it."""
 
+SAMPLING_TRAFFIC = """
+CREATE TABLE IF NOT EXISTS sampling_traffic (
+    Writer String,
+    At DateTime64(6) DEFAULT now64(6),
+    Traffic String
+) ENGINE = ReplacingMergeTree(At)
+ORDER BY Writer
+TTL toDateTime(At) + INTERVAL 1 HOUR
+"""
+"""Created by `sampling_traffic`, which alone reads and writes it, and on a server alone."""
+
 PINS = f"""
 CREATE TABLE IF NOT EXISTS pins (
     TraceId String,

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from collector.control.traffic_keeper import TrafficKeeper
 from collector.store.engine import Store, open_store
 from collector.store.sampling_log import SamplingLog
+from collector.store.sampling_traffic import TrafficLog
 from tests.control.control_server import ControlServer, MemoryLog, control_server
 from tests.cpdd.sampling.following import following
 from tests.cpdd.sampling.policies import policy
@@ -110,6 +112,29 @@ def test_clients_of_both_add_no_more_than_a_boost_may_and_nearly_all_of_it(pair:
     assert 36 <= sum(used.values()) <= 40
     assert min(used.values()) >= 5
     assert used["b"] < state["boosts"][0]["added_traces"] <= 40
+
+
+def test_both_together_keep_a_budget(stores: tuple[Store, Store], pair: Pair):
+    pair[0].ask("POST", "/v1/policies", policy("b", kind="budget", traces_per_second=6))
+    look(pair[1])
+    report: dict[str, Any] = {"service": "shop", "interval_s": 1.0}
+    sees = {"a": 300, "b": 100}
+
+    with ThreadPoolExecutor(1) as workers:
+
+        def keeper(server: ControlServer, store: Store) -> TrafficKeeper:
+            return TrafficKeeper(server.service.fleet, server.service.budgets, TrafficLog(store), workers)
+
+        keepers = list(map(keeper, pair, stores))
+        for _ in range(2):
+            for server, (name, seen) in zip(pair, sees.items(), strict=True):
+                said = [{"name": "GET /", "rule": "b", "seen": seen, "kept": seen}]
+                server.ask("POST", "/v1/status", {**report, "instance": name, "operations": said})
+            for server, telling in [*zip(pair, keepers, strict=True)] * 2:
+                server.loop.run(telling.exchange())
+
+    assert [sampled(server)["policies"][0]["trace"]["keep"]["percentage"] for server in pair] == [1.5, 1.5]
+    assert [sampled(server)["policies"][0]["cpdd"]["local_traces_per_second"] for server in pair] == [3.0, 3.0]
 
 
 def test_one_that_starts_later_reads_what_both_have_written(stores: tuple[Store, Store], pair: Pair):
