@@ -21,8 +21,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.large_trace import TRACE_ID, lines
 from benchmarks.stock import await_analysis
+from tests.large_trace import TRACE_ID, lines
 from tests.serving import ServerProcess, server_process
 
 CHROMIUM = "/usr/bin/chromium"
