@@ -49,7 +49,7 @@ from ui.views import (
     words,
 )
 from ui.views.boosts import Boosts
-from ui.views.errors import NothingThere, PageError
+from ui.views.errors import NothingThere, PageError, StoreTrouble, is_store_trouble
 from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
 from ui.views.page import Elsewhere, Page, UiSettings, Visit
@@ -258,6 +258,8 @@ def _failure(error: Exception) -> AnyResponse:
         case HTTPException():
             problem = PageError(error.description or error.name)
             problem.status = error.code or 500
+        case _ if is_store_trouble(error):  # the collector has said so in the log, once
+            problem = StoreTrouble(error)
         case _:
             log.exception("page failed", extra={"path": request.path})
             problem = PageError(
