@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -39,6 +40,7 @@ from collector.store.schema import (
     StoreTooNew,
     ttl_statements,
 )
+from collector.store.spent import note_spent
 from collector.store.trouble import explain
 from cpdd.errors import CpddError
 
@@ -184,6 +186,7 @@ class Store:
             StoreClosed: after `close`.
             StoreUnreachable: a new connection was needed and failed.
         """
+        began_ns = time.perf_counter_ns()
         client = self._take()
         try:
             yield client
@@ -196,6 +199,7 @@ class Store:
                 self._idle.append(client)
                 self._lent -= 1
                 self._returned.notify_all()
+            note_spent(time.perf_counter_ns() - began_ns)
 
     @property
     def system_parts(self) -> str:
