@@ -5,6 +5,7 @@ The page only shows; `changes` takes the button.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from collector.control.requests import BoostRequest, read_boost
 from collector.core.sampling.words import DETAIL_WORDS
@@ -44,6 +45,8 @@ class BoostPage:
     problem: str
     detail: tuple[str, ...]
     """What the traces tell besides, by the words of a policy."""
+    doubt: str
+    """What may be wrong with the names: nobody has heard of them."""
 
 
 def boost_view(visit: Visit) -> BoostPage:
@@ -53,13 +56,14 @@ def boost_view(visit: Visit) -> BoostPage:
         raise BadAddress("a boost needs a service", hint="choose one", address="/sampling")
     request = boost_request(visit.query, visit.boosts)
     roots: tuple[RootRow, ...] = ()
-    found, problem = False, ""
+    found, problem, doubt = False, "", ""
     if visit.boosts is None:
         problem = "No sampling service runs in this process: the command below asks another one."
     else:
         try:
             known, found = visit.boosts.roots_of(request)
             roots = tuple(RootRow(root.service, root.operation) for root in known)
+            doubt = visit.boosts.doubt(request) or ("" if found else _unknown_service(visit, request.service))
         except CpddError as error:
             problem = str(error)
     return BoostPage(
@@ -72,7 +76,18 @@ def boost_view(visit: Visit) -> BoostPage:
         needs_token=visit.boosts.needs_token if visit.boosts else False,
         problem=problem,
         detail=request.detail,
+        doubt=shown(doubt, LONGEST_TEXT),
     )
+
+
+def _unknown_service(visit: Visit, service: str) -> str:
+    """Return whom else may be meant where no service of this name has sent spans or reports."""
+    known = {*visit.reader.services(), *(row.service for row in rates_of(visit.sampling()))}
+    if not known or service in known:
+        return ""
+    near = get_close_matches(service, sorted(known), n=3, cutoff=0.4)
+    there = f"; there is {in_a_row(near)}" if near else ""
+    return f"no service {service} has sent spans{there}"
 
 
 def boost_request(said: Mapping[str, str], boosts: Boosts | None) -> BoostRequest:
