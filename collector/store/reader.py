@@ -25,11 +25,11 @@ from collector.core.spans import SpanBatch
 from collector.store.bands import aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, EdgeEnds, Edges, PathStep
 from collector.store.engine import Store
-from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
+from collector.store.evidence import NOTHING_SEEN, OF_FAILED, EdgeEvidence, evidence_of_journeys
 from collector.store.hours import read_hours
 from collector.store.journeys import WHICH_MINUTES, Minutes, journey_summaries, only, path_series, path_shares
 from collector.store.judgements import read_findings, read_standings
-from collector.store.lookup import MAX_SPANS, MINUTE_S, REPAIR_S, find_places, pairs, read_spans
+from collector.store.lookup import MAX_SPANS, REPAIR_S, Place, find_places, read_batch, read_spans
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.pins import Pins
 from collector.store.recent import said_of_marks
@@ -69,6 +69,7 @@ _BEFORE_NS = 300 * 1_000_000_000
 _BEHIND_NS = 3600 * 1_000_000_000
 """How much later than its trace a span may start, to be found by operation or attribute."""
 _INT64 = 2**63 - 1
+_SECOND_NS = 1_000_000_000
 
 _SUMMARY_COLUMNS = (
     "TraceId",
@@ -81,8 +82,15 @@ _SUMMARY_COLUMNS = (
         "ServiceList",
         "`Path.Id` AS PathIds",
         "`Path.TimeNs` AS PathTimes",
+        "Deleted",
     ),
 )
+_NEWEST_SUMMARY = """
+WHERE TraceId = {id:String}
+    AND Start >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Start < fromUnixTimestamp64Nano({last_ns:Int64})
+ORDER BY Version DESC, Deleted LIMIT 1
+"""
+"""Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
 
 
 class Reader:
@@ -126,28 +134,27 @@ class Reader:
         """Return the spans of these traces, None where none is stored."""
         wanted = [trace_id.lower() for trace_id in trace_ids if _is_trace_id(trace_id)]
         with self._store.client() as client:
-            spans = read_spans(client, wanted) if wanted else None
-        return spans.batch if spans else None
+            return read_batch(client, wanted) if wanted else None
 
-    def summary(self, trace_id: str) -> TraceSummary | None:
-        """Return what was learned from a trace, or None before it was analyzed."""
+    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
+        """Return what was learned from a trace, or None before it was analyzed.
+
+        Args:
+            within: when its spans start, from who has read them; it saves looking for the trace.
+        """
         if not _is_trace_id(trace_id):
             return None
+        trace_id = trace_id.lower()
         with self._store.client() as client:
-            found = [
-                summary
-                for parameters in pairs(find_places(client, [trace_id.lower()]), MINUTE_S, REPAIR_S)
-                for summary in self._summaries(
-                    client,
-                    """
-                    WHERE (toStartOfMinute(Start), TraceId) IN arrayZip({starts:Array(DateTime)}, {ids:Array(String)})
-                        AND Start >= fromUnixTimestamp64Nano({first_ns:Int64})
-                        AND Start <= fromUnixTimestamp64Nano({last_ns:Int64})
-                    ORDER BY Version DESC LIMIT 1
-                    """,
-                    parameters,
-                )
-            ]
+            within = within or next(map(_starts_of, find_places(client, [trace_id])), None)
+            if within is None:
+                return None
+            parameters = {
+                "id": trace_id,
+                "first_ns": max(within.start_unix_nano - REPAIR_S * _SECOND_NS, 0),
+                "last_ns": min(within.end_unix_nano + REPAIR_S * _SECOND_NS, _INT64),
+            }
+            found = self._summaries(client, _NEWEST_SUMMARY, parameters, "traces")
         return found[0] if found else None
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
@@ -404,11 +411,13 @@ class Reader:
         none = not spans
         return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
 
-    def _summaries(self, client: Client, rest: str, parameters: Mapping[str, object]) -> list[TraceSummary]:
+    def _summaries(
+        self, client: Client, rest: str, parameters: Mapping[str, object], source: str = "traces FINAL"
+    ) -> list[TraceSummary]:
         rows = client.query(
-            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM traces FINAL {rest}", dict(parameters)
+            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM {source} {rest}", dict(parameters)
         ).named_results()
-        found = list(rows)
+        found = [row for row in rows if not row["Deleted"]]
         services = self._call_paths.services(client, {number for row in found for number in row["PathIds"]})
         return [_summary(row, services) for row in found]
 
@@ -444,13 +453,14 @@ class Reader:
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys, or of the one, in the window's minutes.
 
-        With their evidence, without shares of the path and what was called in their place.
+        With what decides whether they are needed, without shares of the path and what was called in their place; of
+        what never failed, there is no evidence.
 
         Args:
             became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
         """
         with self._store.client() as client:
-            return self._edges_where(client, Minutes.of(window), {}, journey or None, _BECAME[became])
+            return self._edges_where(client, Minutes.of(window), {}, journey or None, _BECAME[became], OF_FAILED)
 
     def edges(
         self, minutes: Minutes, durations_ns: Mapping[str, float], journey: str | None = None
@@ -470,10 +480,11 @@ class Reader:
         durations_ns: Mapping[str, float],
         journey: str | None,
         condition: str = "1",
+        evidence_condition: str = "1",
     ) -> dict[str, tuple[Edge, ...]]:
         rows = _edge_rows(client, minutes, journey, condition)
         ids = {int(row[1]) for row in rows}
-        evidence = evidence_of_journeys(client, minutes.last_s, journey, ids)
+        evidence = evidence_of_journeys(client, minutes.last_s, journey, ids, evidence_condition)
         ends = self._edges.known(client, ids)
         found: dict[str, list[Edge]] = defaultdict(list)
         for row in rows:
@@ -665,6 +676,7 @@ def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummar
 
 def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
     sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
+    is_delivered = ends.caller.kind == "queue" and not sums["Waited"]
     return Edge(
         id=int(row[1]),
         journey=str(row[0]),
@@ -687,7 +699,7 @@ def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvi
         confounded_survived=sums["ConfoundedSurvived"],
         delivered=sums["Delivered"],
         wait_ns=sums["WaitNs"] / sums["Delivered"] if sums["Delivered"] else 0.0,
-        evidence=replace(found.evidence, delivered=ends.caller.kind == "queue" and not sums["Waited"]),
+        evidence=replace(found.evidence, delivered=True) if is_delivered else found.evidence,
         journey_evidence=found.journey,
         basis=found.basis,
         weighted_traces=float(row[4]),
@@ -704,6 +716,10 @@ def _oldest_and_newest(client: Client) -> tuple[int, int]:
         "SELECT toUnixTimestamp64Nano(min(Start)), toUnixTimestamp64Nano(max(Start)) FROM traces"
     ).result_rows
     return int(oldest), int(newest)
+
+
+def _starts_of(place: Place) -> Window:
+    return Window(place.first_s * _SECOND_NS, (place.last_s + 1) * _SECOND_NS)
 
 
 def _is_trace_id(text: str) -> bool:
