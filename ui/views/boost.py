@@ -16,7 +16,7 @@ from ui.draw.text import count_of, in_a_row, shown
 from ui.views.boosts import Boosts
 from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Visit
-from ui.views.sampling import LENGTHS, SHARES, Proposal, proposal_of, rates_of
+from ui.views.sampling import LENGTHS, SHARES, Proposal, cost_of, proposal_of, rates_of
 from ui.views.time_range import length_words
 
 LONGEST_TEXT = 500
@@ -120,8 +120,7 @@ def _cost(visit: Visit, proposal: Proposal, roots: Sequence[RootRow]) -> str:
     if not rows:
         return ""
     seen, kept = sum(row.seen_per_s for row in rows), sum(row.kept_per_s for row in rows)
-    more = max(0.0, seen * proposal.share / 100 - kept)
-    return f"about {more:,.3g} traces a second more, {round(more * LENGTHS[proposal.length]):,} in all"
+    return cost_of(max(0.0, seen * proposal.share / 100 - kept), LENGTHS[proposal.length])
 
 
 def _answer(proposal: Proposal, roots: Sequence[RootRow], request: BoostRequest, problem: str) -> str:
