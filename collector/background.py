@@ -125,7 +125,7 @@ class Rounds:
         if not is_trouble(error):
             log.exception(f"{self._work} failed, trying again", extra={"retry_s": retry_s})
             return str(error).partition("\n")[0]
-        reason = explain(error, self._store.data_dir, self._store.address.shown)
+        reason = explain(error, self._store.address.shown)
         if not self._trouble:
             log.warning(f"{self._work} waits for the store", extra={"reason": reason})
         self._trouble = reason

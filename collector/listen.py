@@ -12,19 +12,31 @@ from cpdd.settings import flag_of
 class PortUnavailable(CpddError):
     """A port that we were told to listen on cannot be had."""
 
-    def __init__(self, what: str, setting: str, host: str, port: int, problem: str, is_taken: bool) -> None:
-        hint = f"choose another port with {flag_of(setting)} (0: any free one, off: none)"
-        if is_taken:
-            hint = f"see who has it with: ss -ltnp 'sport = :{port}'; or {hint}"
-        else:
-            hint += ", or another address with --host"
-        super().__init__(f"cannot listen on {address(host, port)} for {what}: {problem}\nhint: {hint}")
+    def __init__(self, what: str, setting: str, host: str, port: int, problem: str, number: int | None = None) -> None:
+        """Args:
+        number: of the system's error, where it has one.
+        """
+        super().__init__(
+            f"cannot listen on {address(host, port)} for {what}: {problem}\nhint: {_hint(setting, port, number)}"
+        )
         self.what = what
         self.setting = setting
         self.host = host
         self.port = port
         self.problem = problem
-        self.is_taken = is_taken
+        self.is_taken = number == errno.EADDRINUSE
+
+
+def _hint(setting: str, port: int, number: int | None) -> str:
+    another = f"choose another port with {flag_of(setting)} (0: any free one, off: none)"
+    match number:
+        case errno.EADDRINUSE:
+            return f"see who has it with: ss -ltnp 'sport = :{port}'; or {another}"
+        case errno.EACCES:
+            return f"ports below 1024 need the right to them (CAP_NET_BIND_SERVICE); or {another}"
+        case errno.EADDRNOTAVAIL:
+            return "give an address of this machine with --host (127.0.0.1: this machine alone, 0.0.0.0: all of them)"
+    return f"{another}, or another address with --host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ def bind(endpoint: Endpoint, host: str, port: int) -> socket.socket:
         )[0]
     except socket.gaierror as error:
         raise PortUnavailable(
-            endpoint.what, endpoint.setting, host, port, str(error.strerror), is_taken=False
+            endpoint.what, endpoint.setting, host, port, str(error.strerror).lower(), errno.EADDRNOTAVAIL
         ) from error
     listener = socket.socket(family, kind, protocol)
     try:
@@ -73,9 +85,8 @@ def bind(endpoint: Endpoint, host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        is_taken = error.errno == errno.EADDRINUSE
         problem = (error.strerror or str(error)).lower()
-        raise PortUnavailable(endpoint.what, endpoint.setting, host, port, problem, is_taken) from error
+        raise PortUnavailable(endpoint.what, endpoint.setting, host, port, problem, error.errno) from error
     listener.setblocking(False)
     return listener
 

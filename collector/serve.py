@@ -22,6 +22,7 @@ from typing import Protocol
 
 from collector.analyze import Analyzer
 from collector.background import ALWAYS, Share, Turn
+from collector.clock_watch import ClockWatch
 from collector.control.run import Control
 from collector.core.catalog import Catalog
 from collector.core.journeys import JourneyBook
@@ -45,7 +46,7 @@ from collector.receive.zipkin import ZipkinDialect
 from collector.retain import Retainer, retention_of
 from collector.secret import own_secret
 from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
-from collector.store.engine import Store, open_store
+from collector.store.engine import Store, check_unused, open_store
 from collector.store.facts import FactsKeeper
 from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
@@ -203,6 +204,8 @@ class Collector:
         return system_of(self._facts(), self._health.state.value, problems, self._metrics.registry)
 
     def _start(self) -> None:
+        # Whoever starts it twice is told of the first one, rather than of a port that is taken.
+        check_unused(self._settings.store_dsn, self._settings.data_dir)
         listeners = self._bind_ports()
         grpc = self._bind_grpc()
         self._loop.start()
@@ -210,6 +213,7 @@ class Collector:
         self._parts.callback(self.control.stop)
         self._serve(HealthPage(self._health), listeners.get(HEALTH))
         self._serve(MetricsPage(self._metrics), listeners.get(METRICS))
+        self._start_part(ClockWatch(self._metrics))
 
         store = self._open_store()
         self._start_control(store, listeners.get(SAMPLING_HTTP))

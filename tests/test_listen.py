@@ -1,5 +1,6 @@
 """Ports that cannot be had stop the start, and say which flag would help."""
 
+import errno
 import socket
 
 import pytest
@@ -43,7 +44,14 @@ def test_an_address_that_is_not_ours_is_named(host: str):
         bind(OTLP_HTTP, host, 0)
 
     assert not refusal.value.is_taken
-    assert "--host" in str(refusal.value)
+    assert str(refusal.value).partition("hint: ")[2].startswith("give an address of this machine with --host")
+
+
+def test_a_port_that_needs_a_right_is_said_to():
+    refusal = PortUnavailable("OTLP/HTTP", "otlp_http_port", "127.0.0.1", 80, "permission denied", errno.EACCES)
+
+    assert "hint: ports below 1024 need the right to them" in str(refusal)
+    assert "--otlp-http-port" in str(refusal)
 
 
 def test_ipv6_addresses_stand_in_brackets():

@@ -109,10 +109,17 @@ def test_the_metrics_show_commits_and_analysis(running: ServerProcess):
 
 def test_a_second_server_on_one_folder_is_told_who_has_it(running: ServerProcess, tmp_path: Path):
     folder = running.process.args[4]
+    taken = str(running.otlp_http_port)  # as with the usual ports, twice
 
-    second = subprocess.run([CPDD, "serve", "--data", folder, *FREE_PORTS], capture_output=True, text=True, timeout=60)
+    second = subprocess.run(
+        [CPDD, "serve", "--data", folder, *FREE_PORTS, "--otlp-http-port", taken],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
     assert second.returncode == 1
+    assert "cannot listen" not in second.stderr
     assert f"process {running.process.pid} has {folder} open" in second.stderr
     assert "--data" in second.stderr
 

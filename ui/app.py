@@ -50,7 +50,7 @@ from ui.views import (
     words,
 )
 from ui.views.boosts import Boosts
-from ui.views.errors import NothingThere, PageError
+from ui.views.errors import NothingThere, PageError, StoreTrouble, is_store_trouble
 from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
 from ui.views.page import Elsewhere, Page, UiSettings, Visit
@@ -201,9 +201,9 @@ def _add_page(app: Flask, page: Page, visit: Callable[[], Visit]) -> None:
         with count_spent() as spent:
             began_ns = time.perf_counter_ns()
             value = page.view(seen, **parts)
-            viewed_ns = time.perf_counter_ns()
+            viewed_ns, store_ns = time.perf_counter_ns(), spent.ns
             response = _answer(page, value, seen.now_unix_nano, "" if as_json else _twin(address_of_page))
-        took = {"store": spent.ns, "view": viewed_ns - began_ns - spent.ns, "draw": time.perf_counter_ns() - viewed_ns}
+        took = {"store": store_ns, "view": viewed_ns - began_ns - store_ns, "draw": time.perf_counter_ns() - viewed_ns}
         response.headers["Server-Timing"] = ", ".join(f"{name};dur={ns / 1e6:.1f}" for name, ns in took.items())
         return response
 
@@ -265,6 +265,8 @@ def _failure(error: Exception) -> AnyResponse:
         case HTTPException():
             problem = PageError(error.description or error.name)
             problem.status = error.code or 500
+        case _ if is_store_trouble(error):  # the collector has said so in the log, once
+            problem = StoreTrouble(error)
         case _:
             log.exception("page failed", extra={"path": request.path})
             problem = PageError(

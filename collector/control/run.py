@@ -92,6 +92,7 @@ class Control:
             told=self.told,
             read_rarest=JourneyShares(store).read,
             read_offered=OfferedTraffic(store).read,
+            is_shared=not store.embedded,
         )
         await service.begin()
         self._told_keeper = ToldKeeper(self.told, ToldLog(store), self._workers, is_shared=not store.embedded)

@@ -231,7 +231,7 @@ def bind_server(server: grpc.Server, endpoint: Endpoint, host: str, port: int, t
         bound: int = server.add_secure_port(where, _credentials(tls)) if tls else server.add_insecure_port(where)
     except RuntimeError as error:
         bind(endpoint, host, port).close()
-        raise PortUnavailable(endpoint.what, endpoint.setting, host, port, str(error), is_taken=False) from error
+        raise PortUnavailable(endpoint.what, endpoint.setting, host, port, str(error)) from error
     return bound
 
 

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,7 +27,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from collector.store import cluster
-from collector.store.lock import DirectoryLock
+from collector.store.lock import DirectoryLock, check_free
 from collector.store.schema import (
     DEFAULT_RETENTION,
     MIGRATIONS,
@@ -40,8 +39,8 @@ from collector.store.schema import (
     StoreTooNew,
     ttl_statements,
 )
-from collector.store.spent import note_spent
-from collector.store.trouble import explain
+from collector.store.spent import noted
+from collector.store.trouble import reason
 from cpdd.errors import CpddError
 
 log = logging.getLogger(__name__)
@@ -186,20 +185,19 @@ class Store:
             StoreClosed: after `close`.
             StoreUnreachable: a new connection was needed and failed.
         """
-        began_ns = time.perf_counter_ns()
-        client = self._take()
-        try:
-            yield client
-        except EngineError as error:
-            if self.embedded and error.code == _ABORTED:
-                _end_process(error)
-            raise
-        finally:
-            with self._returned:
-                self._idle.append(client)
-                self._lent -= 1
-                self._returned.notify_all()
-            note_spent(time.perf_counter_ns() - began_ns)
+        with noted():
+            client = self._take()
+            try:
+                yield client
+            except EngineError as error:
+                if self.embedded and error.code == _ABORTED:
+                    _end_process(error)
+                raise
+            finally:
+                with self._returned:
+                    self._idle.append(client)
+                    self._lent -= 1
+                    self._returned.notify_all()
 
     @property
     def system_parts(self) -> str:
@@ -300,17 +298,30 @@ def open_store(dsn: str, data_dir: Path, retention: Retention | None = DEFAULT_R
         InvalidStoreAddress, StoreInUse, StoreUnreachable, StoreTooNew, ForeignTable
     """
     address = parse_address(dsn, data_dir)
-    own = address.path is None or address.path == (data_dir / EMBEDDED_FOLDER).absolute()
-    lock = DirectoryLock(data_dir if own or address.path is None else address.path)
+    lock = DirectoryLock(_locked_folder(address, data_dir))
     try:
         _prepare(address, retention)
         return Store(address, lock)
     except (EngineError, OSError) as error:
         lock.release()
-        raise StoreUnreachable(address, explain(error, lock.directory, address.shown)) from error
+        raise StoreUnreachable(address, reason(error, address.shown)) from error
     except BaseException:
         lock.release()
         raise
+
+
+def check_unused(dsn: str, data_dir: Path) -> None:
+    """Raise StoreInUse where another process has this store, or this data folder, open now; touches nothing.
+
+    Raises:
+        InvalidStoreAddress, StoreInUse
+    """
+    check_free(_locked_folder(parse_address(dsn, data_dir), data_dir))
+
+
+def _locked_folder(address: Address, data_dir: Path) -> Path:
+    own = address.path is None or address.path == (data_dir / EMBEDDED_FOLDER).absolute()
+    return data_dir if own or address.path is None else address.path
 
 
 def read_arrow(client: Client, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
@@ -365,7 +376,7 @@ def _connect(address: Address, database: str | None) -> Client:
             autogenerate_session_id=False,  # no session: any replica may answer, and no query waits for another
         )
     except EngineError as error:
-        raise StoreUnreachable(address, str(error)) from error
+        raise StoreUnreachable(address, reason(error, address.shown)) from error
 
 
 def _prepare(address: Address, retention: Retention | None) -> None:
@@ -378,7 +389,7 @@ def _prepare(address: Address, retention: Retention | None) -> None:
             create = f"CREATE DATABASE IF NOT EXISTS {address.database}"
             admin.command(cluster.create_database(name, address.database) if name else create)
     except EngineError as error:
-        raise StoreUnreachable(address, str(error)) from error
+        raise StoreUnreachable(address, reason(error, address.shown)) from error
     finally:
         admin.close()
     client = _connect(address, address.database)

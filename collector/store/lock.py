@@ -36,7 +36,8 @@ class DirectoryUnusable(CpddError):
         self.reason = reason
         super().__init__(
             f"data directory unusable: {directory}: {reason}\n"
-            "hint: give another one (--data DIR), or see that this one has room and is writable for the user of cpdd"
+            "hint: give another one (--data DIR), or see that this one has room and is writable for "
+            f"the user of cpdd (uid {os.geteuid()})"
         )
 
 
@@ -55,7 +56,7 @@ class DirectoryLock:
             directory.mkdir(parents=True, exist_ok=True)
             self._file = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise DirectoryUnusable(directory, error.strerror or str(error)) from error
+            raise DirectoryUnusable(directory, _why(error)) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,7 +68,7 @@ class DirectoryLock:
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         except OSError as error:  # the disk is full
             os.close(self._file)
-            raise DirectoryUnusable(directory, error.strerror or str(error)) from error
+            raise DirectoryUnusable(directory, _why(error)) from error
 
     def release(self) -> None:
         """Let the next process in. The file stays: removing it would race with who is opening it."""
@@ -75,6 +76,24 @@ class DirectoryLock:
             os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = -1
+
+
+def check_free(directory: Path) -> None:
+    """Raise StoreInUse where another process holds `directory` now; makes nothing."""
+    try:
+        file = os.open(directory / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return  # there is none, or whoever wants to take it is told why not
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreInUse(directory, _pid(os.pread(file, 32, 0))) from None
+    finally:
+        os.close(file)
+
+
+def _why(error: OSError) -> str:
+    return "it is no directory" if isinstance(error, FileExistsError) else error.strerror or str(error)
 
 
 def _pid(content: bytes) -> int | None:

@@ -470,6 +470,10 @@ ORDER BY (Version, At)
 SETTINGS {_DURABLE}
 """
 """Created by `sampling_log`, which alone reads and writes it, and not by a migration: older stores get it as well."""
+SAMPLING_LOG_WRITERS = (
+    "ALTER TABLE sampling_log ADD COLUMN IF NOT EXISTS Writer String, ADD COLUMN IF NOT EXISTS Number UInt32"
+)
+"""A writer is a process, its rows have numbers; those from before there were several have none."""
 
 SAMPLING_TOLD = f"""
 CREATE TABLE IF NOT EXISTS sampling_told (

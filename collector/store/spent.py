@@ -1,14 +1,33 @@
-"""How long an answer was in the store: `Store.client` notes for how long it lends, whoever asks counts it."""
+"""How long an answer was in the store: `Store.client` notes while it lends, whoever asks counts it."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Spent:
+    """Time in which at least one client was lent, however many threads had one at once."""
+
     ns: int = 0
+    _lent: int = 0
+    _since_ns: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._lent:
+                self._since_ns = time.perf_counter_ns()
+            self._lent += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._lent -= 1
+            if not self._lent:
+                self.ns += time.perf_counter_ns() - self._since_ns
 
 
 _counting: ContextVar[Spent | None] = ContextVar("spent_in_store", default=None)
@@ -16,7 +35,7 @@ _counting: ContextVar[Spent | None] = ContextVar("spent_in_store", default=None)
 
 @contextmanager
 def count_spent() -> Iterator[Spent]:
-    """Lend what adds up for how long this thread has clients of a store, until the context ends."""
+    """Lend what adds up for how long this context has clients of a store, until it ends."""
     spent = Spent()
     token = _counting.set(spent)
     try:
@@ -25,8 +44,15 @@ def count_spent() -> Iterator[Spent]:
         _counting.reset(token)
 
 
-def note_spent(ns: int) -> None:
-    """Add to what is counted in this thread, if anybody counts."""
+@contextmanager
+def noted() -> Iterator[None]:
+    """Note that a client is lent, where anybody counts."""
     spent = _counting.get()
-    if spent is not None:
-        spent.ns += ns
+    if spent is None:
+        yield
+        return
+    spent.begin()
+    try:
+        yield
+    finally:
+        spent.end()

@@ -350,7 +350,7 @@ class _Lane:
             return group
         if not isinstance(error, DatabaseError) or error.code is None or error.code in _MACHINE_ERRORS:
             self.failed += 1
-            reason = explain(error, self._store.data_dir, self._store.address.shown)
+            reason = explain(error, self._store.address.shown)
             if reason != self._trouble:  # once for each kind of trouble, however long it lasts
                 log.warning("nothing is stored", extra={"lane": self.number, "reason": reason})
             self._trouble = reason

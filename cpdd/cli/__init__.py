@@ -7,6 +7,7 @@ everything; nothing imports it.
 import importlib
 import pkgutil
 import sys
+from typing import NoReturn
 
 import click
 
@@ -25,7 +26,7 @@ class VerbGroup(click.Group):
         try:
             module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in ("cpdd", "collector", "ui"):
+            if (error.name or "").partition(".")[0] in ("cpdd", "collector", "ui") or _shadowing(error):
                 raise
             raise click.ClickException(
                 f"cpdd {cmd_name} needs the package {error.name!r}, which is not installed\n"
@@ -52,5 +53,20 @@ def main() -> None:
     try:
         cli.main(standalone_mode=True)
     except CpddError as error:
-        click.echo(f"cpdd: {error}", err=True)
-        sys.exit(1)
+        _fail(error)
+    except (ImportError, AttributeError) as error:
+        if (shadowed := _shadowing(error)) is None:
+            raise
+        _fail(shadowed)
+
+
+def _shadowing(error: ImportError | AttributeError) -> CpddError | None:
+    """Return what is to be said instead where somebody else's file has the name of what was imported."""
+    from cpdd.cli import _shadowed  # noqa: PLC0415 - for this rare case alone
+
+    return _shadowed.behind(error)
+
+
+def _fail(error: CpddError) -> NoReturn:
+    click.echo(f"cpdd: {error}", err=True)
+    sys.exit(1)

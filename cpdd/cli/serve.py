@@ -1,7 +1,6 @@
 """`cpdd serve`: collector, analyzer and UI in one process, until it is told to stop."""
 
 import gc
-import importlib.util
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ import click
 
 import cpdd
 from cpdd.cli._settings import read_settings, setting_flags
-from cpdd.errors import CpddError
+from cpdd.cli._shadowed import OURS, check_needed, check_ours
 from cpdd.settings import Settings
 
 if sys.platform != "win32":
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 
 SIGNAL_SEEN_AFTER_S = 1.0
 MAX_FILES = 65_536
-
-OURS = ("collector", "ui")
-"""Top-level packages that stand beside `cpdd`."""
 
 _FLAGS = (
     "host",
@@ -88,19 +84,6 @@ _FLAGS = (
 )
 
 
-class Shadowed(CpddError):
-    """Another package has the name of one of ours."""
-
-    def __init__(self, name: str, found: str, expected: Path) -> None:
-        self.name = name
-        self.found = found
-        self.expected = expected
-        super().__init__(
-            f"cannot start: the package {name!r} is not cpdd's\n  at {found}\n"
-            f"hint: cpdd's is {expected}; start from another directory, or rename or uninstall the other one"
-        )
-
-
 class Terminated(BaseException):
     """SIGTERM, as an exception: it ends a start as well as a wait."""
 
@@ -121,20 +104,12 @@ def command(config: str | None, as_json: bool, **flags: object) -> None:
     """
     for name in OURS:
         check_ours(name)
+    check_needed("collector")
     settings, _ = read_settings(config, **flags)
     _place_kernels(settings.data_dir)
     from cpdd.cli._book import load_book  # noqa: PLC0415 - the collector's packages may be missing
 
     run(settings, as_json, load_book(config))
-
-
-def check_ours(name: str) -> None:
-    """Raise Shadowed when importing `name` would find somebody else's package."""
-    expected = Path(cpdd.__file__).parent.parent / name
-    spec = importlib.util.find_spec(name)
-    found = [Path(place) for place in (spec.submodule_search_locations or [spec.origin or ""])] if spec else []
-    if not any(place.resolve() == expected.resolve() for place in found[:1]):
-        raise Shadowed(name, str(found[0]) if found else "nowhere", expected)
 
 
 def run(settings: Settings, as_json: bool, book: "JourneyBook") -> None:

@@ -6,43 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import cpdd
 from collector.core.catalog import CatalogError
-from cpdd.cli.serve import OURS, Shadowed, check_ours, command, kernel_cache
+from cpdd.cli.serve import command, kernel_cache
 from cpdd.settings import SettingsError
 from tests.serving import CPDD, FREE_PORTS, server_process
-
-ROOT = Path(cpdd.__file__).parent.parent
-
-
-def test_our_own_packages_are_recognized():
-    for name in OURS:
-        check_ours(name)
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_a_package_that_shadows_ours_is_named_with_its_place(tmp_path: Path, name: str):
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "__init__.py").touch()
-
-    refused = subprocess.run(
-        [CPDD, "serve", "--data", str(tmp_path / "data")],
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-    assert refused.returncode == 1
-    assert f"cannot start: the package {name!r} is not cpdd's" in refused.stderr
-    assert str(tmp_path / name) in refused.stderr
-    assert f"cpdd's is {ROOT / name}" in refused.stderr
-
-
-def test_a_package_that_is_not_there_is_named():
-    with pytest.raises(Shadowed, match="at nowhere"):
-        check_ours("no_such_package_of_ours")
 
 
 def test_a_taken_port_ends_the_start_with_its_name_and_flag(tmp_path: Path):

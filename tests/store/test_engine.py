@@ -64,8 +64,13 @@ def test_an_address_that_names_no_store_is_refused_with_the_reason(dsn: str, rea
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnreachable, match=r"clickhouse://127\.0\.0\.1:9/cpdd"):
+    with pytest.raises(StoreUnreachable) as refused:
         open_store("clickhouse://127.0.0.1:9", tmp_path)
+
+    assert str(refused.value).splitlines() == [
+        "store unreachable: clickhouse://127.0.0.1:9/cpdd: [Errno 111] Connection refused",
+        "hint: is the server up, and are user and password right?",
+    ]
 
 
 def test_opening_again_finds_the_tables_as_they_were(place: Place) -> None:

@@ -1,6 +1,7 @@
 """The page of the system, over the metrics that a collector writes."""
 
 import pytest
+from clickhouse_connect.driver.exceptions import OperationalError
 
 from collector.control.state import state_of
 from collector.metrics import Metrics
@@ -96,3 +97,42 @@ def test_pages_without_a_collector_say_what_is_stored(client):
 
     assert value["answer"].startswith("These pages are served without a collector")
     assert value["storage"][0]["name"] == "spans"
+
+
+class ReaderWithoutStore(MemoryReader):
+    """Every read fails as it does on a server that is away."""
+
+    def __getattribute__(self, name: str):
+        if name.startswith("_"):
+            return super().__getattribute__(name)
+        raise OperationalError("HTTPConnectionPool(host='db', port=8123): Max retries ([Errno 111] Connection refused)")
+
+
+@pytest.fixture
+def without_store():
+    metrics = metrics_of()
+
+    def read() -> System:
+        return system_of(FACTS, "ready", (), metrics.registry)
+
+    return create_app(ReaderWithoutStore([]), SETTINGS, lambda: NOW_NS, read_system=read).test_client()
+
+
+def test_while_the_store_is_away_the_page_still_says_how_the_collector_fares(without_store):
+    said, value = page(without_store, "/system"), twin(without_store, "/system")
+
+    assert value["answer"] == "The store cannot be read: [Errno 111] Connection refused."
+    assert value["stored"] is None
+    assert value["receivers"][0]["spans"] == 990
+    assert "not known" in said.text
+
+
+def test_while_the_store_is_away_other_pages_say_so_and_write_no_traceback(without_store, caplog):
+    shown, twin_of = without_store.get("/"), without_store.get("/.json")
+    jaeger = without_store.get("/api/services")
+
+    assert {answer.status_code for answer in (shown, twin_of, jaeger)} == {503}
+    assert "The store cannot be read: [Errno 111] Connection refused." in shown.text
+    assert 'href="/system"' in shown.text
+    assert twin_of.json["error"]["problem"] == "the store cannot be read: [Errno 111] Connection refused"
+    assert not caplog.records

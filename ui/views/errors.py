@@ -1,5 +1,6 @@
 """What can be wrong with a request for a page: the page and its `.json` say the same."""
 
+from collector.store.trouble import is_trouble, reason
 from cpdd.errors import CpddError
 
 
@@ -26,3 +27,21 @@ class NothingThere(PageError):
     """The address is fine, and there is nothing at it."""
 
     status = 404
+
+
+class StoreTrouble(PageError):
+    """The machine or the store is at fault, and not the page."""
+
+    status = 503
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"the store cannot be read: {reason(error, 'the store')}",
+            "pages come back by themselves when it does; how the collector fares is on the system page",
+            "/system",
+        )
+
+
+def is_store_trouble(error: Exception) -> bool:
+    """Tell whether the engine failed for a cause that no page can do anything about."""
+    return is_trouble(error) and not isinstance(error, OSError)

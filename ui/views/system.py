@@ -1,14 +1,16 @@
 """The system: what this collector takes in, how far it is behind, what it refuses and why, what it stores."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.store.values import StoreInfo
 from collector.system import Receiver, System
 from ui.draw.text import count_of
 from ui.draw.units import count, duration, rate, size
 from ui.views.clients import Senders, senders_of
+from ui.views.errors import StoreTrouble, is_store_trouble
 from ui.views.page import Page, Visit
+from ui.views.reader import TraceReader
 
 ReadSystem = Callable[[], System | None]
 LATE_S = 10.0
@@ -49,7 +51,8 @@ class SystemPage:
     pid: int
     uptime_s: float
     store: str
-    stored: StoreInfo
+    stored: StoreInfo | None
+    """None while the store cannot be read."""
     receivers: tuple[ReceiverRow, ...]
     clients: Senders
     work: tuple[Fact, ...]
@@ -60,15 +63,19 @@ class SystemPage:
 
 
 def system_view(visit: Visit) -> SystemPage:
-    """Return what the process says of itself; little where the pages are served by another one."""
-    system, stored = visit.system(), visit.reader.info()
+    """Return what the process says of itself; little where the pages are served by another one.
+
+    This page opens when the store does not answer, and says so: it is where people look then.
+    """
+    system, (stored, trouble) = visit.system(), _stored(visit.reader)
     if system is None:
         return SystemPage(
             answer="These pages are served without a collector: only what is stored is known.",
-            is_known=False, state="", problems=(), version=visit.settings.version, pid=0, uptime_s=0.0, store="",
+            is_known=False, state="", problems=trouble, version=visit.settings.version, pid=0, uptime_s=0.0, store="",
             stored=stored, receivers=(), clients=senders_of(None), work=(),
             storage=_storage(stored, visit.now_unix_nano, {}), values={},
         )  # fmt: skip
+    system = replace(system, problems=(*system.problems, *trouble))
     clients = senders_of(visit.sampling())
     return SystemPage(
         answer=_answer(system, clients),
@@ -86,6 +93,16 @@ def system_view(visit: Visit) -> SystemPage:
         storage=_storage(stored, visit.now_unix_nano, system.values),
         values=dict(system.values),
     )
+
+
+def _stored(reader: TraceReader) -> tuple[StoreInfo | None, tuple[str, ...]]:
+    """What is stored, or why that is not known."""
+    try:
+        return reader.info(), ()
+    except Exception as error:
+        if not is_store_trouble(error):
+            raise
+        return None, (StoreTrouble(error).problem,)
 
 
 def _receiver(receiver: Receiver, system: System) -> ReceiverRow:
@@ -130,7 +147,16 @@ def _work(values: Mapping[str, float]) -> tuple[Fact, ...]:
     )
 
 
-def _storage(stored: StoreInfo, now_unix_nano: int, values: Mapping[str, float]) -> tuple[Fact, ...]:
+def _storage(stored: StoreInfo | None, now_unix_nano: int, values: Mapping[str, float]) -> tuple[Fact, ...]:
+    facts = list(_stored_facts(stored, now_unix_nano))
+    if values.get("process_resident_memory_bytes"):
+        facts.append(Fact("memory of the process", size(values["process_resident_memory_bytes"])))
+    return tuple(facts)
+
+
+def _stored_facts(stored: StoreInfo | None, now_unix_nano: int) -> tuple[Fact, ...]:
+    if stored is None:
+        return (Fact("what is stored", "not known", "the store cannot be read", is_bad=True),)
     facts = [
         Fact("spans", count(stored.spans)),
         Fact("traces", count(stored.traces)),
@@ -139,8 +165,6 @@ def _storage(stored: StoreInfo, now_unix_nano: int, values: Mapping[str, float])
     ]
     if stored.oldest_unix_nano:
         facts.append(Fact("reaches back", duration(max(now_unix_nano - stored.oldest_unix_nano, 0))))
-    if values.get("process_resident_memory_bytes"):
-        facts.append(Fact("memory of the process", size(values["process_resident_memory_bytes"])))
     return tuple(facts)
 
 
