@@ -12,8 +12,8 @@ from collector.core.availability import (
     extra_nines,
 )
 from collector.core.findings.model import EdgeSeen
-from collector.core.mandatory import beginnings, reached
-from collector.core.requirement import MANDATORY, UNDETERMINED, Evidence, Verdict, as_known, decide, judge
+from collector.core.mandatory import Step, beginnings, reached
+from collector.core.requirement import MANDATORY, UNDETERMINED, Evidence, Verdict, decide, judge
 from collector.store.values import Edge, Node
 
 LEAST_FAILURES = 5.0
@@ -51,6 +51,19 @@ def edge_seen(edge: Edge) -> EdgeSeen:
         mean_ns=edge.mean_ns,
         said=edge.said,
         more_failures=_more_failures(edge, verdict),
+    )
+
+
+def step_of(edge: Edge) -> Step[Operation]:
+    """Return an edge as far as what its journey needs goes; what became of the journey itself is left out."""
+    return Step(
+        caller=operation_of(edge.caller),
+        callee=operation_of(edge.callee),
+        verdict=decide(edge.evidence) if _may_decide(edge.evidence) else UNDETERMINED,
+        declared=declared_of(edge),
+        journey=UNDETERMINED,
+        is_mark=edge.kind == "internal",
+        is_delivery=edge.caller.kind == "queue",
     )
 
 
@@ -125,4 +138,4 @@ def ways_of(edges: Sequence[Edge]) -> list[tuple[Operation, Operation]]:
 
 
 def _is_mandatory(edge: Edge) -> bool:
-    return as_known(verdict_of(edge).verdict, declared_of(edge)) == MANDATORY
+    return step_of(edge).requirement == MANDATORY

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
+from collector.store.spent import count_spent
 from ui.draw import svg, text, units
 from ui.filters import equip
 from ui.views import (
@@ -197,8 +198,14 @@ def _add_page(app: Flask, page: Page, visit: Callable[[], Visit]) -> None:
         address_of_page = url_for(page.name, **parts)
         as_json = _strip_json(parts) or request.path.endswith(".json")
         seen = visit()
-        value = page.view(seen, **parts)
-        return _answer(page, value, seen.now_unix_nano, "" if as_json else _twin(address_of_page))
+        with count_spent() as spent:
+            began_ns = time.perf_counter_ns()
+            value = page.view(seen, **parts)
+            viewed_ns, store_ns = time.perf_counter_ns(), spent.ns
+            response = _answer(page, value, seen.now_unix_nano, "" if as_json else _twin(address_of_page))
+        took = {"store": store_ns, "view": viewed_ns - began_ns - store_ns, "draw": time.perf_counter_ns() - viewed_ns}
+        response.headers["Server-Timing"] = ", ".join(f"{name};dur={ns / 1e6:.1f}" for name, ns in took.items())
+        return response
 
     app.add_url_rule(page.address, page.name, answer)
     if not page.address.endswith(">"):

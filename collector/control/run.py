@@ -142,6 +142,10 @@ class Control:
         """Return what a boost would be of. Raises NotRunning, NoRoots, TooManyRoots."""
         return self._run(self._running().roots_of(request))
 
+    def doubt(self, request: BoostRequest) -> str:
+        """Return what is odd about the operation of a request, "" for nothing. Raises NotRunning."""
+        return self._run(self._running().doubt(request))
+
     def boost(self, request: BoostRequest) -> Boosted:
         """Keep more of something for a while. Raises NotRunning, NoRoots, TooManyRoots."""
         return self._run(self._running().boost(request))

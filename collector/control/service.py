@@ -334,7 +334,7 @@ class SamplingService:
             return replace(before.put(policies, now_ms), version=book.version + 1)
 
         version = await self._change("boost", request.id, request.author, request.reason, words, edit)
-        return replace(self._boosted(policies, version, found), doubt="" if roots else await self._doubt(request))
+        return replace(self._boosted(policies, version, found), doubt="" if roots else await self.doubt(request))
 
     async def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         """Return what a boost would be of, and whether that was found as the roots of it. Raises as `boost` does."""
@@ -389,12 +389,12 @@ class SamplingService:
         what = " ".join(part for part in (request.service, request.operation) if part)
         what += f" from {request.caller}" if request.caller else ""
         if not targets:
-            raise NoRoots(what, await self._doubt(request))
+            raise NoRoots(what, await self.doubt(request))
         if len(targets) > MAX_TARGETS:
             raise TooManyRoots(what, len(targets))
         return targets, targets != [asked]
 
-    async def _doubt(self, request: BoostRequest) -> str:
+    async def doubt(self, request: BoostRequest) -> str:
         """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
         service, operation = request.service, request.operation
         if not operation or operation in self._fleet.operations(service):

@@ -72,7 +72,10 @@ class Step(Generic[Place]):
 def hand_down(steps: Sequence[Step[Place]]) -> list[Step[Place]]:
     """Return steps in which calls inside a mark are declared as the mark is."""
     marks = {step.callee: step.declared for step in steps if step.is_mark and step.declared}
-    return [step if step.declared else replace(step, declared=marks.get(step.caller, "")) for step in steps]
+    return [
+        replace(step, declared=marks[step.caller]) if step.caller in marks and not step.declared else step
+        for step in steps
+    ]
 
 
 @dataclass(frozen=True, slots=True)

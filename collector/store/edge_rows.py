@@ -40,16 +40,18 @@ def read_edges(
     durations_ns: Mapping[str, float],
     journey: str | None = None,
     became: str = "",
+    with_evidence: str = "1",
 ) -> dict[str, tuple[Edge, ...]]:
     """Return the edges of all journeys, or of the one, with their evidence; not what was called in their place.
 
     Args:
         durations_ns: of each journey, the durations of its traces, weighted and summed.
         became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+        with_evidence: which edges' evidence is read: a condition on `edge_minutes`.
     """
     rows = _read_rows(client, minutes, journey, _BECAME[became])
     ids = {int(row[1]) for row in rows}
-    evidence = evidence_of_journeys(client, minutes.last_s, journey, ids)
+    evidence = evidence_of_journeys(client, minutes.last_s, journey, ids, with_evidence)
     ends = known.known(client, ids)
     found: dict[str, list[Edge]] = defaultdict(list)
     for row in rows:
@@ -102,6 +104,7 @@ def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, con
 
 def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
     sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
+    is_delivered = ends.caller.kind == "queue" and not sums["Waited"]
     return Edge(
         id=int(row[1]),
         journey=str(row[0]),
@@ -124,7 +127,7 @@ def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvi
         confounded_survived=sums["ConfoundedSurvived"],
         delivered=sums["Delivered"],
         wait_ns=sums["WaitNs"] / sums["Delivered"] if sums["Delivered"] else 0.0,
-        evidence=replace(found.evidence, delivered=ends.caller.kind == "queue" and not sums["Waited"]),
+        evidence=replace(found.evidence, delivered=True) if is_delivered else found.evidence,
         journey_evidence=found.journey,
         basis=found.basis,
         weighted_traces=float(row[4]),

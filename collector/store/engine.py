@@ -39,6 +39,7 @@ from collector.store.schema import (
     StoreTooNew,
     ttl_statements,
 )
+from collector.store.spent import noted
 from collector.store.trouble import reason
 from cpdd.errors import CpddError
 
@@ -184,18 +185,19 @@ class Store:
             StoreClosed: after `close`.
             StoreUnreachable: a new connection was needed and failed.
         """
-        client = self._take()
-        try:
-            yield client
-        except EngineError as error:
-            if self.embedded and error.code == _ABORTED:
-                _end_process(error)
-            raise
-        finally:
-            with self._returned:
-                self._idle.append(client)
-                self._lent -= 1
-                self._returned.notify_all()
+        with noted():
+            client = self._take()
+            try:
+                yield client
+            except EngineError as error:
+                if self.embedded and error.code == _ABORTED:
+                    _end_process(error)
+                raise
+            finally:
+                with self._returned:
+                    self._idle.append(client)
+                    self._lent -= 1
+                    self._returned.notify_all()
 
     @property
     def system_parts(self) -> str:

@@ -45,6 +45,10 @@ _FADING = "exp2(-(toFloat64({last:UInt32}) - toUnixTimestamp(Minute)) / {half_li
 _COLUMNS = [f"sum({name})" for name in _SUMS] + [f"sum({name} * pow({_FADING}, {n}))" for name, n in _SUMS.items()]
 
 
+OF_FAILED = f"EdgeId IN (SELECT EdgeId FROM edge_minutes WHERE {WHICH_MINUTES} AND Alone > 0)"
+"""A condition for `evidence_of_journeys`: edges of which there can be a verdict. Most calls never fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeEvidence:
     evidence: Evidence
@@ -69,7 +73,11 @@ class _Version:
 
 
 def evidence_of_journeys(
-    client: Client, last_s: int, journey: str | None = None, edges: Collection[int] | None = None
+    client: Client,
+    last_s: int,
+    journey: str | None = None,
+    edges: Collection[int] | None = None,
+    condition: str = "1",
 ) -> dict[str, dict[int, EdgeEvidence]]:
     """Return the evidence about each edge (or these) of all journeys (or the one) in the 30 days before `last_s`.
 
@@ -80,7 +88,8 @@ def evidence_of_journeys(
         SELECT
             Journey, EdgeId, CallerVersion, toUnixTimestamp(max(Minute)), toUnixTimestamp(min(Minute)),
             max(StatusKnown), {", ".join([*(f"sum({name})" for name in _OF_JOURNEY), *_COLUMNS])}
-        FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} GROUP BY Journey, EdgeId, CallerVersion
+        FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} AND {condition}
+        GROUP BY Journey, EdgeId, CallerVersion
         """,
         {"first": max(last_s - HISTORY_S, 0), "last": last_s, "half_life": HALF_LIFE_S, "journey": journey or ""},
     ).result_rows

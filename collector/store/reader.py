@@ -24,6 +24,7 @@ from collector.store.bands import aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges
 from collector.store.engine import Store
+from collector.store.evidence import OF_FAILED
 from collector.store.hours import read_hours
 from collector.store.journeys import (
     WHICH_MINUTES,
@@ -36,7 +37,7 @@ from collector.store.journeys import (
 )
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import AGAIN
-from collector.store.lookup import MAX_SPANS, MINUTE_S, REPAIR_S, find_places, pairs, read_spans
+from collector.store.lookup import MAX_SPANS, REPAIR_S, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
 from collector.store.sessions import tries_of
@@ -77,6 +78,7 @@ _BEFORE_NS = 300 * 1_000_000_000
 _BEHIND_NS = 3600 * 1_000_000_000
 """How much later than its trace a span may start, to be found by operation or attribute."""
 _INT64 = 2**63 - 1
+_SECOND_NS = 1_000_000_000
 
 _SUMMARY_COLUMNS = (
     "TraceId",
@@ -89,8 +91,15 @@ _SUMMARY_COLUMNS = (
         "ServiceList",
         "`Path.Id` AS PathIds",
         "`Path.TimeNs` AS PathTimes",
+        "Deleted",
     ),
 )
+_NEWEST_SUMMARY = """
+WHERE TraceId = {id:String}
+    AND Start >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Start < fromUnixTimestamp64Nano({last_ns:Int64})
+ORDER BY Version DESC, Deleted LIMIT 1
+"""
+"""Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
 
 
 class Reader:
@@ -134,28 +143,27 @@ class Reader:
         """Return the spans of these traces, None where none is stored."""
         wanted = [trace_id.lower() for trace_id in trace_ids if _is_trace_id(trace_id)]
         with self._store.client() as client:
-            spans = read_spans(client, wanted) if wanted else None
-        return spans.batch if spans else None
+            return read_batch(client, wanted) if wanted else None
 
-    def summary(self, trace_id: str) -> TraceSummary | None:
-        """Return what was learned from a trace, or None before it was analyzed."""
+    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
+        """Return what was learned from a trace, or None before it was analyzed.
+
+        Args:
+            within: when its spans start, from who has read them; it saves looking for the trace.
+        """
         if not _is_trace_id(trace_id):
             return None
+        trace_id = trace_id.lower()
         with self._store.client() as client:
-            found = [
-                summary
-                for parameters in pairs(find_places(client, [trace_id.lower()]), MINUTE_S, REPAIR_S)
-                for summary in self._summaries(
-                    client,
-                    """
-                    WHERE (toStartOfMinute(Start), TraceId) IN arrayZip({starts:Array(DateTime)}, {ids:Array(String)})
-                        AND Start >= fromUnixTimestamp64Nano({first_ns:Int64})
-                        AND Start <= fromUnixTimestamp64Nano({last_ns:Int64})
-                    ORDER BY Version DESC LIMIT 1
-                    """,
-                    parameters,
-                )
-            ]
+            within = within or next(map(_starts_of, find_places(client, [trace_id])), None)
+            if within is None:
+                return None
+            parameters = {
+                "id": trace_id,
+                "first_ns": max(within.start_unix_nano - REPAIR_S * _SECOND_NS, 0),
+                "last_ns": min(within.end_unix_nano + REPAIR_S * _SECOND_NS, _INT64),
+            }
+            found = self._summaries(client, _NEWEST_SUMMARY, parameters, "traces")
         return found[0] if found else None
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
@@ -458,11 +466,13 @@ class Reader:
         none = not spans
         return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
 
-    def _summaries(self, client: Client, rest: str, parameters: Mapping[str, object]) -> list[TraceSummary]:
+    def _summaries(
+        self, client: Client, rest: str, parameters: Mapping[str, object], source: str = "traces FINAL"
+    ) -> list[TraceSummary]:
         rows = client.query(
-            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM traces FINAL {rest}", dict(parameters)
+            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM {source} {rest}", dict(parameters)
         ).named_results()
-        found = list(rows)
+        found = [row for row in rows if not row["Deleted"]]
         services = self._call_paths.services(client, {number for row in found for number in row["PathIds"]})
         return [_summary(row, services) for row in found]
 
@@ -478,13 +488,14 @@ class Reader:
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys, or of the one, in the window's minutes.
 
-        With their evidence, without shares of the path and what was called in their place.
+        With what decides whether they are needed, without shares of the path and what was called in their place; of
+        what never failed, there is no evidence.
 
         Args:
             became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
         """
         with self._store.client() as client:
-            return read_edges(client, self._edges, Minutes.of(window), {}, journey or None, became)
+            return read_edges(client, self._edges, Minutes.of(window), {}, journey or None, became, OF_FAILED)
 
     def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys.
@@ -674,6 +685,10 @@ def _oldest_and_newest(client: Client) -> tuple[int, int]:
         "SELECT toUnixTimestamp64Nano(min(Start)), toUnixTimestamp64Nano(max(Start)) FROM traces"
     ).result_rows
     return int(oldest), int(newest)
+
+
+def _starts_of(place: Place) -> Window:
+    return Window(place.first_s * _SECOND_NS, (place.last_s + 1) * _SECOND_NS)
 
 
 def _is_trace_id(text: str) -> bool:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -49,20 +49,23 @@ _NUMBERS = {
     "kind": "indexOf(['Internal', 'Server', 'Client', 'Producer', 'Consumer'], SpanKind)",
     "status_code": "indexOf(['Ok', 'Error'], StatusCode)",
 }
-_AS_THEY_ARE = (
-    *("SpanName", "ServiceName", "StatusMessage", "TraceState", "SpanAttributes", "SpanAttributeTypes"),
-    *("ResourceAttributes", "ResourceAttributeTypes", "ResourceDropped", "ResourceSchemaUrl"),
-    *("ScopeName", "ScopeVersion", "ScopeAttributes", "ScopeAttributeTypes", "ScopeDropped", "ScopeSchemaUrl"),
+_OF_BATCH = (
+    *("SpanName", "ServiceName", "SpanAttributes", "SpanAttributeTypes"),
+    *("ResourceAttributes", "ResourceAttributeTypes", "ResourceSchemaUrl"),
+    *("ScopeName", "ScopeVersion", "ScopeSchemaUrl"),
+    *("Links.TraceId", "Links.SpanId", "Links.Attributes"),
+)
+_OF_DETAILS = (
+    *("StatusMessage", "TraceState", "ResourceDropped", "ScopeAttributes", "ScopeAttributeTypes", "ScopeDropped"),
     *("DroppedAttributes", "DroppedEvents", "DroppedLinks"),
     *("Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped"),
-    *("Links.TraceId", "Links.SpanId", "Links.TraceState", "Links.Attributes", "Links.AttributeTypes"),
-    *("Links.Dropped", "Links.Flags"),
+    *("Links.TraceState", "Links.AttributeTypes", "Links.Dropped", "Links.Flags"),
 )
 _EVENT_TIMES = "arrayMap(t -> toUnixTimestamp64Nano(t), `Events.Timestamp`) AS EventTimes"
 
-SPAN_SELECT = ", ".join(
-    [f"{sql} AS {name}" for name, sql in _NUMBERS.items()] + [f"`{name}`" for name in _AS_THEY_ARE] + [_EVENT_TIMES]
-)
+BATCH_SELECT = ", ".join([f"{sql} AS {name}" for name, sql in _NUMBERS.items()] + [f"`{name}`" for name in _OF_BATCH])
+"""What to select from `otel_traces` for `batch_of`: half of the columns."""
+SPAN_SELECT = ", ".join([BATCH_SELECT, *(f"`{name}`" for name in _OF_DETAILS), _EVENT_TIMES])
 """What to select from `otel_traces` for `detailed_spans`."""
 
 _TEXT_KEYS = {
@@ -99,6 +102,11 @@ def detailed_spans(table: pa.Table) -> DetailedSpans:
     table = _without_copies(table.combine_chunks())
     details = _Details(table)
     return DetailedSpans(_batch(table), details, details.several)
+
+
+def batch_of(table: pa.Table) -> SpanBatch:
+    """Return the spans of a result of `BATCH_SELECT`; copies are told apart by what is in it."""
+    return _batch(_without_copies(table.combine_chunks()))
 
 
 # --- copies
@@ -354,11 +362,17 @@ def _chunk(table: pa.Table, name: str) -> Any:
 # --- a row in full
 
 
+_Raw: TypeAlias = tuple[object, ...]
+"""What columns say, as a key."""
+
+
 class _Details:
-    """Rows of the table as `SpanDetail`."""
+    """Rows of the table as `SpanDetail`. What many have in common, a resource and a scope, is read once."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table.drop_columns(list(_NUMBERS))
+        self._resources: dict[_Raw, ResourceDetail] = {}
+        self._scopes: dict[_Raw, ScopeDetail] = {}
 
     def __call__(self, row: int) -> SpanDetail:
         (span,) = self._table.slice(row, 1).to_pylist()
@@ -368,8 +382,7 @@ class _Details:
         """Return some rows; what costs most is the same for one row and for hundreds."""
         return [self._detail(span) for span in self._table.take(pa.array(rows, pa.int64())).to_pylist()]
 
-    @staticmethod
-    def _detail(span: dict[str, Any]) -> SpanDetail:
+    def _detail(self, span: dict[str, Any]) -> SpanDetail:
         return SpanDetail(
             attributes=_attributes(span["SpanAttributes"], span["SpanAttributeTypes"]),
             events=tuple(_events(span)),
@@ -379,19 +392,28 @@ class _Details:
             dropped_attributes_count=span["DroppedAttributes"],
             dropped_events_count=span["DroppedEvents"],
             dropped_links_count=span["DroppedLinks"],
-            resource=ResourceDetail(
-                _attributes(span["ResourceAttributes"], span["ResourceAttributeTypes"]),
-                span["ResourceDropped"],
-                _text(span["ResourceSchemaUrl"]),
-            ),
-            scope=ScopeDetail(
-                _text(span["ScopeName"]),
-                _text(span["ScopeVersion"]),
-                _attributes(span["ScopeAttributes"], span["ScopeAttributeTypes"]),
-                span["ScopeDropped"],
-                _text(span["ScopeSchemaUrl"]),
-            ),
+            resource=self._resource(span),
+            scope=self._scope(span),
         )
+
+    def _resource(self, span: dict[str, Any]) -> ResourceDetail:
+        pairs, types = tuple(span["ResourceAttributes"]), span["ResourceAttributeTypes"]
+        dropped, schema_url = span["ResourceDropped"], span["ResourceSchemaUrl"]
+        key = (pairs, types, dropped, schema_url)
+        if key not in self._resources:
+            self._resources[key] = ResourceDetail(_attributes(pairs, types), dropped, _text(schema_url))
+        return self._resources[key]
+
+    def _scope(self, span: dict[str, Any]) -> ScopeDetail:
+        pairs, types = tuple(span["ScopeAttributes"]), span["ScopeAttributeTypes"]
+        name, version = span["ScopeName"], span["ScopeVersion"]
+        dropped, schema_url = span["ScopeDropped"], span["ScopeSchemaUrl"]
+        key = (pairs, types, name, version, dropped, schema_url)
+        if key not in self._scopes:
+            self._scopes[key] = ScopeDetail(
+                _text(name), _text(version), _attributes(pairs, types), dropped, _text(schema_url)
+            )
+        return self._scopes[key]
 
 
 def _events(span: dict[str, Any]) -> Iterator[Event]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
@@ -17,7 +18,7 @@ class Asked(Generic[Answer]):
 
     def __init__(self, question: Callable[[], Answer]) -> None:
         self._question = question
-        self._future = _POOL.submit(question)
+        self._future = _POOL.submit(copy_context().run, question)  # who counts the time counts this, too
 
     def answer(self) -> Answer:
         """Return the answer, or raise what the question raised.

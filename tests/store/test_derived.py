@@ -321,6 +321,19 @@ def test_a_trace_that_moves_to_another_journey_leaves_the_old_one(store: Store, 
     assert keys == [TraceKey(trace.hex_id, "browse", NOON)]
     assert [summary.journey for summary in Reader(store).journeys(WINDOW)] == ["pay"]
     assert [key.journey for key in derived.trace_keys([trace.hex_id])] == ["pay"]
+    moved = Reader(store).summary(trace.hex_id)
+    assert moved is not None
+    assert moved.journey == "pay"
+
+
+def test_a_trace_that_is_taken_back_has_no_summary(store: Store, derived: Derived) -> None:
+    trace = LearnedTrace(1, path={(SHOP,): 100})
+    commit(store, [Span(trace_id=1, span_id=1)])
+    derived.write(learned([trace], version=NOW + 1))
+
+    derived.delete_traces(derived.trace_keys([trace.hex_id]), version=NOW + 2)
+
+    assert Reader(store).summary(trace.hex_id) is None
 
 
 def test_nothing_learned_writes_nothing(store: Store, derived: Derived) -> None:

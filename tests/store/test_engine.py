@@ -20,6 +20,7 @@ from collector.store.engine import (
 )
 from collector.store.lock import LOCK_FILE, DirectoryLock, DirectoryUnusable, StoreInUse
 from collector.store.schema import VERSION, ForeignTable, Retention, StoreTooNew, ttl_statements
+from collector.store.spent import count_spent
 from tests.store.conftest import Place
 
 DATA = Path("/var/lib/cpdd")
@@ -233,3 +234,14 @@ def test_a_released_lock_may_be_taken_again(tmp_path: Path) -> None:
     with pytest.raises(StoreInUse):
         DirectoryLock(tmp_path)
     again.release()
+
+
+def test_who_counts_learns_how_long_clients_were_lent(place: Place) -> None:
+    with place.open() as store:
+        with count_spent() as spent, store.client() as client:
+            client.query("SELECT 1")
+        counted = spent.ns
+        with store.client() as client:
+            client.query("SELECT 1")
+
+    assert 0 < counted == spent.ns

@@ -140,6 +140,25 @@ def test_exact_copies_are_one_and_copies_that_differ_are_apart(store: Store, rea
     ]
 
 
+def test_a_population_is_read_without_what_only_details_need(store: Store, reader: Reader) -> None:
+    commit(
+        store,
+        [Span(trace_id=trace, span_id=n, attributes={"peer.service": "bank"}) for trace in (7, 8) for n in (1, 2)],
+    )
+
+    batch = reader.spans_of([f"{7:032x}", f"{8:032x}", "f" * 32])
+
+    assert batch is not None
+    one = reader.trace(f"{7:032x}")
+    assert one is not None
+    of_one = batch.trace_id_low == 7
+    for name in ("span_id", "kind", "start_time_unix_nano", "end_time_unix_nano", "parent_span_id"):
+        assert getattr(batch, name)[of_one].tolist() == getattr(one.batch, name).tolist()
+    assert {batch.text(int(number)) for number in batch.peer_service} == {"bank"}
+    assert len(batch) == 4
+    assert reader.spans_of([]) is None
+
+
 @pytest.mark.parametrize("end", [0, NOON - 5, NOON, 2**63 - 1])
 def test_the_end_of_a_span_is_read_as_it_was_sent(store: Store, reader: Reader, end: int) -> None:
     commit(store, [Span(trace_id=7, span_id=1, start=NOON, end=end)])
@@ -169,6 +188,18 @@ def test_many_traces_are_read_together_and_those_too_large_for_that_one_by_one(
 def test_what_is_no_trace_id_finds_nothing(reader: Reader, text: str) -> None:
     assert reader.trace(text) is None
     assert reader.summary(text) is None
+
+
+def test_a_summary_is_found_at_once_by_who_knows_when_the_spans_start(store: Store, reader: Reader) -> None:
+    trace = LearnedTrace(7, start=NOON + 3, path={(SHOP,): 50})
+    commit(store, [Span(trace_id=7, span_id=1, start=NOON)])
+    learn(store, [trace])
+
+    summary = reader.summary(trace.hex_id, Window(NOON, NOON + 1))
+
+    assert summary is not None
+    assert summary == reader.summary(trace.hex_id)
+    assert reader.summary(trace.hex_id, Window(NOON + 10 * MINUTE_NS, NOON + 11 * MINUTE_NS)) is None
 
 
 def test_a_summary_says_what_was_learned(store: Store, reader: Reader) -> None:

@@ -123,7 +123,7 @@ class MemoryReader:
     def trace(self, trace_id: str) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
-    def summary(self, trace_id: str) -> TraceSummary | None:
+    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
         return next((trace.summary for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:

@@ -42,6 +42,9 @@ class Threads:
     def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         return self._server.loop.run(self._server.service.roots_of(request))
 
+    def doubt(self, request: BoostRequest) -> str:
+        return self._server.loop.run(self._server.service.doubt(request))
+
     def boost(self, request: BoostRequest) -> Boosted:
         return self._server.loop.run(self._server.service.boost(request))
 
@@ -104,6 +107,24 @@ def test_the_page_says_which_roots_are_kept_and_for_how_long_and_changes_nothing
     assert value["found"]
     assert value["proposal"]["command"] == "cpdd boost redis --op GET --to 50% --for 15m"
     assert boosts(server) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "doubt"),
+    [
+        ({"service": "redis", "operation": "GTE"}, "redis has not been seen to have 'GTE'; it has 'GET'"),
+        ({"service": "paymentt"}, "no service paymentt has sent spans; there is payment"),
+        ({"service": "redis", "operation": "GET"}, ""),
+    ],
+)
+def test_names_that_nobody_has_heard_of_are_doubted_before_the_boost(server, asked, doubt):
+    pages = pages_of(server)
+
+    value = pages.get("/sampling/boost.json", query_string=asked).get_json()
+    drawn = ReadPage(pages.get("/sampling/boost", query_string=asked).text)
+
+    assert (value["doubt"], value["can_boost"]) == (doubt, True)
+    assert ("Is the name right?" in drawn.text) == bool(doubt)
 
 
 def test_what_the_traces_tell_besides_is_in_the_address_the_sentence_the_command_and_the_boost(server):

@@ -123,6 +123,13 @@ def test_the_pasted_span_is_one_that_otlp_reads(empty):
     assert b"first span" in translated.body
 
 
+@pytest.mark.parametrize("address", ["/", "/.json"])
+def test_an_answer_says_what_took_how_long(client, address):
+    said = client.get(address).headers["Server-Timing"]
+
+    assert re.fullmatch(r"store;dur=[\d.]+, view;dur=[\d.]+, draw;dur=[\d.]+", said)
+
+
 def test_a_range_without_traces_leads_to_where_the_last_ones_are(shop):
     client = client_of(shop, NOW_NS + 86_400 * 10**9)
 

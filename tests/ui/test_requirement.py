@@ -5,7 +5,7 @@ from dataclasses import replace
 from collector.core.requirement import Evidence, Share
 from collector.core.said import Said
 from collector.store.values import Edge, Node
-from ui.views.requirement import requirement_of
+from ui.views.requirement import drawn_requirement, requirement_of
 
 EDGE = Edge(
     id=1,
@@ -95,3 +95,19 @@ def test_declared_and_observed_that_differ_carry_a_badge():
 
 def test_callers_that_disagree_declare_it_mixed():
     assert requirement_of(replace(EDGE, declared_optional=1.0, declared_mandatory=1.0)).declared == "mixed"
+
+
+def test_what_is_drawn_is_the_same_alone():
+    edges = [
+        EDGE,
+        replace(EDGE, declared_optional=3.0),
+        *(failed(times, survived) for times, survived in ((1, 0), (60, 0), (60, 30), (60, 60))),
+        failed(60, 60, status_known=False),
+        failed(3, 3, declared_mandatory=1.0),
+        replace(EDGE, evidence=Evidence(Share(), Share(), delivered=True)),
+    ]
+
+    drawn = [drawn_requirement(edge) for edge in edges]
+
+    assert drawn == [requirement_of(edge).drawn for edge in edges]
+    assert set(drawn) == {"mandatory", "optional", "mixed", "undetermined"}

@@ -6,12 +6,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from collector.core.journeys_file import parse_journeys
+from collector.store.values import Window
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
 from tests.ui.shop import NOW_NS
 from ui.app import create_app
 from ui.views.address import service_address
+from ui.views.journey_need import needs_of, parts_of
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,15 @@ def test_every_journey_that_calls_it_says_whether_it_could_do_without(client: Fl
     assert needs["payment"] == {"check out": "mandatory"}
     assert needs["recommend"] == {"check out": "optional"}
     assert set(needs["shop"].values()) == {"begins here"}
+
+
+def test_the_parts_of_a_journey_are_the_same_from_its_edges_alone(shop: MemoryReader):
+    journeys = shop.calls(Window(0, 2**62)).values()
+
+    parts = [parts_of(edges) for edges in journeys]
+
+    assert parts == [needs_of(edges, ())[0].parts for edges in journeys]
+    assert any(part.need == "mandatory" and part.nodes for each in parts for part in each)
 
 
 def test_callers_and_dependencies_are_added_up_over_journeys(client: FlaskClient):

@@ -6,6 +6,7 @@ theme.css, never from a `style` attribute, which the Content-Security-Policy for
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -40,10 +41,13 @@ class Shape:
 
 def shape(tag: str, *children: "Shape | str", **attributes: Number | str | None) -> Shape:
     """Return an element; `class_` stands for `class`, `stroke_width` for `stroke-width`; None and "" leave out."""
-    named = ((name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items())
-    return Shape(
-        tag, tuple((name, _text(value)) for name, value in named if value is not None and value != ""), children
-    )
+    given = [(_spelled(name), _text(value)) for name, value in attributes.items() if value is not None and value != ""]
+    return Shape(tag, tuple(given), children)
+
+
+@cache
+def _spelled(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
 
 
 def title(text: str) -> Shape:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from ui.draw.svg import Shape, picture, points, shape, share_of_width, stretched, title
 from ui.draw.units import duration, nice_ticks
 
@@ -40,6 +42,10 @@ class Axis:
         """Return how far along the width an offset lies: 0 to 1, held at the edges."""
         length = self.end_ns - self.start_ns
         return min(max((offset_ns - self.start_ns) / length, 0.0), 1.0) if length else 0.0
+
+    def shows(self, start_ns: int, end_ns: int) -> bool:
+        """Tell whether a stretch is long enough to be seen as one."""
+        return _UNITS * (self.part(end_ns) - self.part(start_ns)) >= _FINEST
 
     def ticks(self) -> list[int]:
         return nice_ticks(self.start_ns, self.end_ns)
@@ -87,7 +93,7 @@ def waterfall(bars: Sequence[Bar], steps: Sequence[Step], side: Sequence[Step], 
         shape("line", x1=x, x2=x, y1=0, y2=height, class_="grid")
         for x in (share_of_width(axis.part(tick), 1) for tick in axis.ticks())
     ]
-    owned = _by_row([*((step, "side") for step in side), *((step, "own") for step in steps)], axis)
+    owned = _by_row([(side, "side"), (steps, "own")], axis)
     rows = [_row(bar, row, owned.get(row, []), axis) for row, bar in enumerate(bars)]
     inside, away = path_line(steps, axis, len(bars))
     lines = [
@@ -109,12 +115,13 @@ def waterfall(bars: Sequence[Bar], steps: Sequence[Step], side: Sequence[Step], 
     )
 
 
-def _by_row(steps: Sequence[tuple[Step, str]], axis: Axis) -> dict[int, list[Shape]]:
+def _by_row(lines: Sequence[tuple[Sequence[Step], str]], axis: Axis) -> dict[int, list[Shape]]:
     """Return what of each row is owned; steps too short to be seen are left to the line."""
     owned: dict[int, list[Shape]] = {}
-    for step, look in steps:
-        if step.owns and _visible(step, axis):
-            owned.setdefault(step.row, []).append(_owned(step, axis, look))
+    for steps, look in lines:
+        for step, (start, end) in zip(steps, _places(steps, axis), strict=True):
+            if step.owns and _is_seen(start, end):
+                owned.setdefault(step.row, []).append(_owned(step, axis, look))
     return owned
 
 
@@ -138,8 +145,18 @@ def _bar(bar: Bar, row: int, axis: Axis) -> Shape:
     )
 
 
-def _visible(step: Step, axis: Axis) -> bool:
-    return _x(step.end_ns, axis) - _x(step.start_ns, axis) >= _FINEST
+def _places(steps: Sequence[Step], axis: Axis) -> list[tuple[float, float]]:
+    """Return where on the stretched part's width each step begins and ends; all at once, since a path may have
+    thousands.
+    """
+    at = np.array([(step.start_ns, step.end_ns) for step in steps], np.float64).reshape(-1, 2)
+    length = axis.end_ns - axis.start_ns
+    part = np.clip((at - axis.start_ns) / length, 0, 1) if length else np.zeros_like(at)
+    return [(start, end) for start, end in np.round(_UNITS * part, 1).tolist()]
+
+
+def _is_seen(start: float, end: float) -> bool:
+    return end - start >= _FINEST
 
 
 def _owned(step: Step, axis: Axis, look: str) -> Shape:
@@ -176,22 +193,21 @@ def path_line(steps: Sequence[Step], axis: Axis, rows: int) -> tuple[str, str]:
 def _corners(steps: Sequence[Step], axis: Axis) -> list[_Point]:
     """Return the points that the line passes: x, and the row."""
     at: list[_Point] = []
-    fine: list[Step] = []
+    fine: list[tuple[float, float, int]] = []
 
     def stroke() -> None:
         if fine:
-            x, rows = _x(fine[0].start_ns, axis), [step.row for step in fine]
-            at.extend([(x, rows[0]), (x, min(rows)), (x, max(rows)), (x, rows[-1])])
-            at.append((_x(fine[-1].end_ns, axis), rows[-1]))
+            x, rows = fine[0][0], [row for _, _, row in fine]
+            at.extend([(x, rows[0]), (x, min(rows)), (x, max(rows)), (x, rows[-1]), (fine[-1][1], rows[-1])])
             fine.clear()
 
-    for step in steps:
-        if fine and _x(step.end_ns, axis) - _x(fine[0].start_ns, axis) >= _FINEST:
+    for step, (start, end) in zip(steps, _places(steps, axis), strict=True):
+        if fine and _is_seen(fine[0][0], end):
             stroke()
-        if _visible(step, axis):
-            at += [(_x(step.start_ns, axis), step.row), (_x(step.end_ns, axis), step.row)]
+        if _is_seen(start, end):
+            at += [(start, step.row), (end, step.row)]
         else:
-            fine.append(step)
+            fine.append((start, end, step.row))
     stroke()
     return at
 
@@ -202,10 +218,6 @@ def _is_row(row: int, rows: int) -> bool:
 
 def _d(lines: Sequence[Sequence[_Point]]) -> str:
     return "".join(points([(x, row * ROW + ROW // 2) for x, row in line]) for line in lines)
-
-
-def _x(offset_ns: int, axis: Axis) -> float:
-    return round(_UNITS * axis.part(offset_ns), 1)
 
 
 def _marks(bar: Bar, row: int, axis: Axis) -> list[Shape]:

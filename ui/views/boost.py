@@ -5,6 +5,7 @@ The page only shows; `changes` takes the button.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from collector.control.requests import BoostRequest, read_boost
 from collector.core.sampling.words import DETAIL_WORDS
@@ -15,7 +16,7 @@ from ui.draw.text import count_of, in_a_row, shown
 from ui.views.boosts import Boosts
 from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Visit
-from ui.views.sampling import LENGTHS, SHARES, Proposal, proposal_of, rates_of
+from ui.views.sampling import LENGTHS, SHARES, Proposal, cost_of, proposal_of, rates_of
 from ui.views.time_range import length_words
 
 LONGEST_TEXT = 500
@@ -44,6 +45,8 @@ class BoostPage:
     problem: str
     detail: tuple[str, ...]
     """What the traces tell besides, by the words of a policy."""
+    doubt: str
+    """What may be wrong with the names: nobody has heard of them."""
 
 
 def boost_view(visit: Visit) -> BoostPage:
@@ -53,13 +56,14 @@ def boost_view(visit: Visit) -> BoostPage:
         raise BadAddress("a boost needs a service", hint="choose one", address="/sampling")
     request = boost_request(visit.query, visit.boosts)
     roots: tuple[RootRow, ...] = ()
-    found, problem = False, ""
+    found, problem, doubt = False, "", ""
     if visit.boosts is None:
         problem = "No sampling service runs in this process: the command below asks another one."
     else:
         try:
             known, found = visit.boosts.roots_of(request)
             roots = tuple(RootRow(root.service, root.operation) for root in known)
+            doubt = visit.boosts.doubt(request) or ("" if found else _unknown_service(visit, request.service))
         except CpddError as error:
             problem = str(error)
     return BoostPage(
@@ -72,7 +76,18 @@ def boost_view(visit: Visit) -> BoostPage:
         needs_token=visit.boosts.needs_token if visit.boosts else False,
         problem=problem,
         detail=request.detail,
+        doubt=shown(doubt, LONGEST_TEXT),
     )
+
+
+def _unknown_service(visit: Visit, service: str) -> str:
+    """Return whom else may be meant where no service of this name has sent spans or reports."""
+    known = {*visit.reader.services(), *(row.service for row in rates_of(visit.sampling()))}
+    if not known or service in known:
+        return ""
+    near = get_close_matches(service, sorted(known), n=3, cutoff=0.4)
+    there = f"; there is {in_a_row(near)}" if near else ""
+    return f"no service {service} has sent spans{there}"
 
 
 def boost_request(said: Mapping[str, str], boosts: Boosts | None) -> BoostRequest:
@@ -105,8 +120,7 @@ def _cost(visit: Visit, proposal: Proposal, roots: Sequence[RootRow]) -> str:
     if not rows:
         return ""
     seen, kept = sum(row.seen_per_s for row in rows), sum(row.kept_per_s for row in rows)
-    more = max(0.0, seen * proposal.share / 100 - kept)
-    return f"about {more:,.3g} traces a second more, {round(more * LENGTHS[proposal.length]):,} in all"
+    return cost_of(max(0.0, seen * proposal.share / 100 - kept), LENGTHS[proposal.length])
 
 
 def _answer(proposal: Proposal, roots: Sequence[RootRow], request: BoostRequest, problem: str) -> str:

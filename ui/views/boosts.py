@@ -23,6 +23,9 @@ class Boosts(Protocol):
 
     def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]: ...
 
+    def doubt(self, request: BoostRequest) -> str:
+        """Return what is odd about the operation of a request, "" for nothing."""
+
     def boost(self, request: BoostRequest) -> Boosted: ...
 
     def end_boost(self, boost_id: str, author: str, reason: str) -> int: ...

@@ -13,7 +13,7 @@ from ui.views.escalation_finding import finding_packet
 from ui.views.escalation_text import to_markdown
 from ui.views.escalation_trace import subject_of_trace
 from ui.views.page import Page, Visit
-from ui.views.trace import read_trace_id
+from ui.views.trace import read_trace_id, summary_of
 
 
 def trace_packet(visit: Visit, trace_id: str) -> Packet:
@@ -23,7 +23,7 @@ def trace_packet(visit: Visit, trace_id: str) -> Packet:
     explained = visit.explain(spans, "root") if spans is not None and len(spans.batch) else None
     if spans is None or explained is None:
         raise NothingThere(f"no span of trace {trace_id} is stored", "it may have been sampled away", "/search")
-    settings, summary = visit.settings, visit.reader.summary(trace_id)
+    settings, summary = visit.settings, summary_of(visit, trace_id, spans)
     subject = subject_of_trace(spans, explained, summary, settings.source_link, settings.catalog)
     return packet(subject, visit, visit.base)
 

@@ -1,11 +1,12 @@
 """What a journey cannot do without, as its page says it: the mandatory subgraph, and where words and deeds differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from collector.core.mandatory import hand_down, reach
+from collector.core.availability import Operation
+from collector.core.mandatory import Reach, hand_down, reach
 from collector.core.requirement import MANDATORY, OPTIONAL, UNDETERMINED
-from collector.observed import edge_seen, operation_of
+from collector.observed import edge_seen, operation_of, step_of
 from collector.store.values import CallPath, Edge, Node
 
 
@@ -37,11 +38,22 @@ def needs_of(edges: Sequence[Edge], call_paths: Sequence[CallPath]) -> tuple[Jou
     far = reach(map(operation_of, roots), steps)
     nodes = dict.fromkeys([*roots, *(node for edge in edges for node in (edge.caller, edge.callee))])
     needs = JourneyNeeds(
-        parts=tuple(
-            NeedPart(need, tuple(node for node in nodes if far.word(operation_of(node)) == need))
-            for need in (MANDATORY, UNDETERMINED, OPTIONAL)
-        ),
+        parts=_parts(nodes, far),
         misdeclared=tuple(edge.id for edge in seen if edge.is_misdeclared),
         disagreements=tuple(edge.id for edge, step in zip(seen, steps, strict=True) if far.disagrees(step)),
     )
     return needs, [far.word_of_call(step) for step in steps]
+
+
+def parts_of(edges: Sequence[Edge]) -> tuple[NeedPart, ...]:
+    """Return what a journey needs of all that it calls, by its edges alone: the parts that `needs_of` has, for less."""
+    steps = hand_down([step_of(edge) for edge in edges])
+    nodes = dict.fromkeys(node for edge in edges for node in (edge.caller, edge.callee))
+    return _parts(nodes, reach((), steps))
+
+
+def _parts(nodes: Iterable[Node], far: Reach[Operation]) -> tuple[NeedPart, ...]:
+    by_need: dict[str, list[Node]] = {need: [] for need in (MANDATORY, UNDETERMINED, OPTIONAL)}
+    for node in nodes:
+        by_need[far.word(operation_of(node))].append(node)
+    return tuple(NeedPart(need, tuple(found)) for need, found in by_need.items())

@@ -34,8 +34,12 @@ class TraceReader(Protocol):
     def trace(self, trace_id: str) -> DetailedSpans | None:
         """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
 
-    def summary(self, trace_id: str) -> TraceSummary | None:
-        """Return what was learned from a trace, or None before it was analyzed."""
+    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
+        """Return what was learned from a trace, or None before it was analyzed.
+
+        Args:
+            within: when its spans start, from who has read them; it saves looking for the trace.
+        """
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 

@@ -5,7 +5,7 @@ The verdict is `collector.core.requirement`'s, so that the page and `cpdd graph`
 
 from dataclasses import dataclass
 
-from collector.core.requirement import MIXED, NO_STATUS, UNDETERMINED, as_known, judge
+from collector.core.requirement import MIXED, NO_STATUS, UNDETERMINED, as_known, decide, judge
 from collector.core.said import FALLBACKS
 from collector.observed import declared_of
 from collector.store.values import Edge, Node
@@ -41,6 +41,13 @@ def requirement_of(edge: Edge) -> EdgeRequirement:
     if edge.said.group:
         words += f"; declared: {shown(edge.said.of_group)}"
     return EdgeRequirement(observed, declared, words, badge)
+
+
+def drawn_requirement(edge: Edge) -> str:
+    """Return `requirement_of(edge).drawn` alone: how many more failures would tell is what is dear to work out."""
+    evidence = edge.evidence
+    may_tell = evidence.delivered or (edge.status_known and (edge.failed or evidence.failed.weight))
+    return as_known(decide(evidence) if may_tell else UNDETERMINED, declared_of(edge))
 
 
 def _observed(edge: Edge) -> tuple[str, str]:

@@ -218,11 +218,19 @@ def proposal_of(visit: Visit, rates: Iterable[RateRow]) -> Proposal:
     more = max(0.0, seen * share / 100 - kept)
     cost = ""
     if service and concerned:
-        cost = f"about {_rate(more)} traces a second more, {round(more * LENGTHS[length]):,} in all"
+        cost = cost_of(more, LENGTHS[length])
     elif service:
         cost = "nobody reports how often it is called, so its cost is not known"
     command = _command(words, visit.settings.sampling_http)
     return Proposal(service, operation, share, length, command, cost, visit.query.get("reason", ""))
+
+
+def cost_of(more_per_s: float, length_s: float) -> str:
+    """Return what keeping so many traces a second more costs, in words that follow "it costs"."""
+    in_all = round(more_per_s * length_s)
+    if not in_all:
+        return "nothing: as many are kept already"
+    return f"about {_rate(more_per_s)} traces a second more, {in_all:,} in all"
 
 
 def _command(words: Iterable[str], address: str) -> str:

@@ -13,7 +13,7 @@ from ui.views.address import is_addressable, journey_address, search_address, tr
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
-from ui.views.requirement import requirement_of
+from ui.views.requirement import drawn_requirement
 from ui.views.search_words import AttributesWanted, Intent, NameWanted, TraceWanted, read_words
 from ui.views.time_range import TimeRange
 
@@ -244,7 +244,7 @@ def _calls(visit: Visit, filters: Filters) -> CallsWanted:
         (journey, edge.id)
         for journey, found in visit.reader.calls(visit.range.window, became, filters.journey).items()
         for edge in found
-        if (_is_at(edge.caller, filters) or _is_at(edge.callee, filters)) and requirement_of(edge).drawn == requirement
+        if (_is_at(edge.caller, filters) or _is_at(edge.callee, filters)) and drawn_requirement(edge) == requirement
     )
     if len(edges) > MOST_CALLS:
         raise BadAddress(

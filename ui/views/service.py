@@ -21,10 +21,10 @@ from ui.views.address import (
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
 from ui.views.journey_graph import WITHOUT_SPANS
-from ui.views.journey_need import needs_of
+from ui.views.journey_need import parts_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Visit
 from ui.views.promises import NineRow, nine_row
-from ui.views.requirement import requirement_of
+from ui.views.requirement import drawn_requirement
 from ui.views.source_link import repository_address
 from ui.views.span_panel import OwnerLine, owner_line
 from ui.views.time_range import TimeRange
@@ -135,10 +135,10 @@ def service_view(visit: Visit, service: str) -> ServicePage | Elsewhere:
     )
 
 
-def taken_down(visit: Visit) -> dict[str, tuple[str, ...]]:
+def taken_down(by_journey: Mapping[str, Sequence[Edge]]) -> dict[str, tuple[str, ...]]:
     """Return for each service the journeys that cannot do without it, the ones that begin in it left out."""
     found: dict[str, list[str]] = {}
-    for journey, edges in sorted(visit.reader.calls(visit.range.window).items()):
+    for journey, edges in sorted(by_journey.items()):
         for service, need in _needs(edges).items():
             if need == MANDATORY:
                 found.setdefault(service, []).append(journey)
@@ -155,7 +155,7 @@ def _needs(edges: Sequence[Edge]) -> dict[str, str]:
         return {}
     called = {edge.callee for edge in edges}
     needs: dict[str, str] = {}
-    for part in needs_of(edges, ())[0].parts:  # mandatory ones first
+    for part in parts_of(edges):  # mandatory ones first
         for node in part.nodes:
             if node.kind not in WITHOUT_SPANS:
                 needs.setdefault(node.service, part.need)
@@ -204,7 +204,7 @@ def _neighbours(ends: Iterable[tuple[Node, Edge]], at: Mapping[str, str]) -> tup
     rows = []
     for (name, kind), edges in by_name.items():
         calls = sum(edge.calls for edge in edges)
-        verdicts = {requirement_of(edge).drawn for edge in edges}
+        verdicts = {drawn_requirement(edge) for edge in edges}
         rows.append(
             Neighbour(
                 name=shown(name),

@@ -62,9 +62,11 @@ def services_view(visit: Visit) -> ServicesPage:
     catalog = visit.settings.catalog
     facts = {name: list(states) for name, states in groupby(visit.reader.service_facts(), lambda f: f.service)}
     names = sorted({*visit.reader.services(), *facts})
-    down = taken_down(visit)
+    by_journey = visit.reader.calls(visit.range.window)
+    down = taken_down(by_journey)
     rows = [_row(name, facts.get(name, []), catalog, visit.range, down.get(name, ())) for name in names]
-    seen = [(call.parent, call.child) for call in visit.reader.service_calls(visit.range.window)]
+    ends = {(edge.caller.service, edge.callee.service) for edges in by_journey.values() for edge in edges}
+    seen = sorted((caller, callee) for caller, callee in ends if caller != callee)
     differences = tuple(
         DifferenceRow(shown(d.service), _shown(d.never_seen), _shown(d.never_declared), d.is_seen)
         for d in compare_dependencies(catalog, seen, _seen_in(facts, visit.range))

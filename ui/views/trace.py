@@ -9,7 +9,7 @@ from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
-from collector.store.values import TraceSummary
+from collector.store.values import TraceSummary, Window
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, whole_percent
 from ui.draw.waterfall import Axis
@@ -169,7 +169,7 @@ def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
     sheet = open_sheet(visit, trace_id)
-    return _Build(visit, sheet, visit.reader.summary(trace_id), visit.query.get("of", "") or "request").page()
+    return _Build(visit, sheet, summary_of(visit, trace_id, sheet.spans), visit.query.get("of", "") or "request").page()
 
 
 def open_sheet(visit: Visit, trace_id: str) -> Sheet:
@@ -195,6 +195,12 @@ def stored_spans(visit: Visit, trace_id: str) -> DetailedSpans:
             "/search",
         )
     return spans
+
+
+def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummary | None:
+    """Return what was learned from a trace whose spans were read, None before it was analyzed."""
+    starts = spans.batch.start_time_unix_nano
+    return visit.reader.summary(trace_id, Window(int(starts.min()), int(starts.max()) + 1))
 
 
 def asked_show(visit: Visit) -> str:

@@ -17,7 +17,7 @@ from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.search_words import TraceWanted, read_words
 from ui.views.time_range import around, range_of
-from ui.views.trace import read_trace_id, stored_spans
+from ui.views.trace import read_trace_id, stored_spans, summary_of
 
 TYPICAL, EARLIER, SLOWEST = "typical", "1d", "slowest"
 OTHERS = {TYPICAL: "typical of its hour", EARLIER: "typical a day earlier", SLOWEST: "slowest of its hour"}
@@ -154,7 +154,7 @@ def _read(visit: Visit, trace_id: str) -> _Known:
     spans = stored_spans(visit, trace_id)
     explained = visit.explain(spans, "root")
     assert explained is not None, "every trace has a root"
-    summary = visit.reader.summary(trace_id)
+    summary = summary_of(visit, trace_id, spans)
     failed = _failed(spans, explained)
     side = TraceSide(
         trace_id=trace_id,

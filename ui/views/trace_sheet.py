@@ -256,8 +256,8 @@ def draw_rows(
         )
         for row in rows
     ]
-    steps = [_step(rows, step) for step in line]
-    side = [_step(rows, step) for step in side_line]
+    steps = [_step(rows, step, axis) for step in line]
+    side = [_step(rows, step, axis) for step in side_line]
     name = f"Spans of trace {trace_id}, the critical path as one line through them"
     return {"waterfall": waterfall(bars, steps, side, axis, name), "axis": time_axis(axis)}
 
@@ -268,16 +268,17 @@ def _bar_words(row: TraceRow) -> str:
     return f"{name_of(row.service, row.operation, row.callee)}: {exact_duration(row.duration_ns)}{on_path}{failed}"
 
 
-def _step(rows: Sequence[TraceRow], step: LineStep) -> Step:
+def _step(rows: Sequence[TraceRow], step: LineStep, axis: Axis) -> Step:
+    end_ns = step.offset_ns + step.duration_ns
     words = ""
-    if step.shown:
+    if step.shown and axis.shows(step.offset_ns, end_ns):  # a pointer finds no others
         row = rows[step.row]
         whose = name_of(row.service, row.operation, row.callee)
         words = f"{whose}, {exact_duration(step.duration_ns)}: {reason_words(step.reason)}"
     return Step(
         row=step.row,
         start_ns=step.offset_ns,
-        end_ns=step.offset_ns + step.duration_ns,
+        end_ns=end_ns,
         words=words,
         ambiguous=step.reason == "self-in-flight",
         owns=step.shown,

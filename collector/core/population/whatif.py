@@ -6,8 +6,10 @@ and the bold graph of one trace (docs/decisions/002) stand beside it: where they
 really waits for whom. The interval is for the chance of which traces were seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -179,15 +181,14 @@ class WhatIf:
     def saturation(self, wish: Wish) -> float:
         """Return the share of its time by which what a wish names can shrink before another path takes over."""
         nodes = np.array([wish.matches(part) for part in self.parts], bool)[self._part_of]
-        return _saturation(self._curve(nodes, 1))
+        return _saturation(map(self._saved, map(self._shrunk(nodes, STEPS), range(1, STEPS + 1))))
 
     def _node_weights(self) -> FloatColumn:
         return np.repeat(self.weight, np.diff(self.forest.first))
 
     def _candidate(self, part: int, mean_ns: float, of: int) -> Candidate:
-        nodes = self._part_of == part
-        curve = self._curve(nodes, of)
-        half = self._replay(np.where(nodes, 0.5, 1.0), np.zeros(len(nodes)), of)
+        shrunk = self._shrunk(self._part_of == part, of * STEPS)
+        half = shrunk(STEPS // 2)
         (before,), (after,) = (levels_of(each, self.weight, (0.95,)) for each in (self.duration_ns, half[:, LEARNED]))
         saved = [self._mean(self.duration_ns - half[:, graph]) for graph in range(3)]
         return Candidate(
@@ -196,18 +197,23 @@ class WhatIf:
             halved_ns=saved[LEARNED],
             halved_cautious_ns=saved[CAUTIOUS],
             halved_bold_ns=saved[BOLD],
-            gone_ns=curve[-1],
+            gone_ns=self._saved(shrunk(STEPS)),
             halved_p95_ns=before - after,
-            saturates_at=_saturation(curve),
+            saturates_at=_saturation(map(self._saved, map(shrunk, range(1, STEPS + 1)))),
         )
 
-    def _curve(self, nodes: np.ndarray, of: int) -> list[float]:
-        """What the mean loses when the nodes' work shrinks step by step to nothing."""
-        curve = []
-        for step in range(1, STEPS + 1):
-            after = self._replay(np.where(nodes, 1 - step / STEPS, 1.0), np.zeros(len(nodes)), of * STEPS)
-            curve.append(self._mean(self.duration_ns - after[:, LEARNED]))
-        return curve
+    def _shrunk(self, nodes: np.ndarray, times: int) -> Callable[[int], FloatColumn]:
+        """Durations by how many of `STEPS` steps the nodes' work has shrunk to nothing; each is replayed once."""
+
+        @cache
+        def shrunk(step: int) -> FloatColumn:
+            return self._replay(np.where(nodes, 1 - step / STEPS, 1.0), np.zeros(len(nodes)), times)
+
+        return shrunk
+
+    def _saved(self, after: FloatColumn) -> float:
+        """What the mean loses."""
+        return self._mean(self.duration_ns - after[:, LEARNED])
 
     def _mean(self, values: FloatColumn) -> float:
         return float(self.weight @ values / self.weight.sum())
@@ -292,14 +298,20 @@ def _quantile_changes(before: FloatColumn, after: FloatColumn, weight: FloatColu
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _saturation(saved: Sequence[float]) -> float:
+def _saturation(saved: Iterable[float]) -> float:
     """How far along a curve of savings a step still saves at least half of what the first one did.
+
+    Asks for no more of the curve than it takes to know.
 
     >>> _saturation([10, 20, 30, 31, 31, 31, 31, 31])
     0.375
     """
-    steps = np.diff(np.array([0.0, *saved]))
-    if steps[0] <= 0:
-        return 0.0
-    kept = steps >= SATURATED_BELOW * steps[0]
-    return float(np.argmin(np.append(kept, False)) / len(steps))
+    least = None
+    for step, (before, after) in enumerate(pairwise(chain([0.0], saved))):
+        if least is None:
+            if after <= 0:
+                return 0.0
+            least = SATURATED_BELOW * after
+        elif after - before < least:
+            return step / STEPS
+    return 1.0
