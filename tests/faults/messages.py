@@ -23,6 +23,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import clickhouse_connect
+
 from tests.faults.clock_back import HOUR_S, build
 from tests.faults.disk_trouble import SPANS, Notes, fill, ready_says, remount, send, sent_until, small_disk, waited
 from tests.faults.dying_disk import dying_disk, turn_read_only
@@ -38,9 +40,11 @@ HEAD = """# What people read when something is wrong
 **Command.** `python -m tests.faults.messages --record docs/records/messages.md` (`tests/faults/messages.py`), as root
 with a C compiler.
 
-**How.** Each situation is made; every text below is what was said then, in full, with temporary folders as `/tmp/x`.
+**How.** Each situation is made; every text below is what was said then, in full, with temporary folders as `/tmp/x`,
+the checkout as `/checkout` and Python's packages as `/site-packages`.
 Phrases that matter are asserted, and that nothing shows a traceback."""
 
+CHECKOUT = Path(__file__).parents[2]
 FREE = {f"CPDD_{port.upper().replace('-', '_')}_PORT": "0" for port in PORTS}
 
 
@@ -62,7 +66,8 @@ def main() -> int:
     arguments = parser.parse_args()
     transcript = Transcript()
     with tempfile.TemporaryDirectory() as folder:
-        transcript.hidden[folder] = "/tmp/x"
+        packages = Path(clickhouse_connect.__file__).parents[1]
+        transcript.hidden |= {folder: "/tmp/x", str(packages): "/site-packages", str(CHECKOUT): "/checkout"}
         for situation in (*AT_THE_START, *WHILE_RUNNING):
             own = Path(folder, situation.__name__)
             own.mkdir()
