@@ -212,7 +212,9 @@ def _be_sender(arguments: argparse.Namespace) -> None:
         "others": sent.others,
         "cpu_s": time.process_time(),
     }
-    print(json.dumps(report))
+    # Not by print: where PYTHONUNBUFFERED is set, it loses what a pipe does not take at once.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(json.dumps(report).encode())
 
 
 def _maker(workload: Workload) -> Callable[[int], tuple[bytes, int]]:

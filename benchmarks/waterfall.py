@@ -3,7 +3,7 @@
     python -m benchmarks.waterfall                          10,000 and 100,000 spans
     python -m benchmarks.waterfall --spans 10000 --opened 20
 
-A real `cpdd serve` in a process of its own, a trace of `benchmarks.large_trace` for each size sent over OTLP/JSON, and
+A real `cpdd serve` in a process of its own, a trace of `tests.large_trace` for each size sent over OTLP/JSON, and
 headless Chromium. Opening is measured from the navigation to the frame in which the rows are painted, in a fresh tab
 with an empty cache; the server's part is the time to the last byte of the page, and its CPU for it. Scrolling goes from
 the first row to the last in 40 steps; *longest task* is the longest stretch in which the browser could not answer.
@@ -21,8 +21,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.large_trace import TRACE_ID, lines
 from benchmarks.stock import await_analysis
+from tests.large_trace import TRACE_ID, lines
 from tests.serving import ServerProcess, server_process
 
 CHROMIUM = "/usr/bin/chromium"

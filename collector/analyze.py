@@ -29,6 +29,7 @@ from collector.core.shares import Shares
 from collector.core.spans import SpanBatch, concatenate
 from collector.core.stamps import newer_stamp
 from collector.minutes import MINUTES_SHARE
+from collector.settling import Alone, OneOfSeveral, Settling
 from collector.store.arrivals import Arrivals
 from collector.store.derived import Derived
 from collector.store.engine import Store
@@ -105,7 +106,7 @@ class Analyzer(Background):
         self._journal = Journal(store, owner)
         self._share = share
         self._shares: Shares = share.shares
-        self._is_alone = not owner
+        self._settling: Settling = (OneOfSeveral if owner else Alone)(self._derived, self._journal)
         self._rounds = Rounds("analysis", store)
         self._closing = ClosingPolicy(
             quiet_s=settings.trace_quiet_s,
@@ -153,9 +154,9 @@ class Analyzer(Background):
             self._recompute_minutes()
         if not self._dirty:
             self._save_cursor()
-        if self._is_alone and now >= self._forget_due_ns:
+        if now >= self._forget_due_ns:
             self._forget_due_ns = now + int(FORGET_INTERVAL_S * 1e9)
-            self._derived.forget_arrivals(self._saved, self._arrivals_kept_s)
+            self._settling.forget_arrivals(self._saved, self._arrivals_kept_s)
         self.progress.open_traces = self._open.traces
         self.progress.open_spans = len(self._open)
         return arrived or closing is not None
@@ -202,7 +203,7 @@ class Analyzer(Background):
     def _load(self) -> None:
         """Begin where the last life of the process had everything settled."""
         self._derived.look_again()
-        self._cursor = self._derived.load_cursor() if self._is_alone else self._journal.load_cursor(self._shares)
+        self._cursor = self._settling.load_cursor(self._shares)
         self._saved = dict(self._cursor)
         self._services = self._derived.known_services()
         known = self._derived.known_journeys(FORGOTTEN_AFTER_NS)
@@ -211,8 +212,7 @@ class Analyzer(Background):
         self._seen_before_unix_nano = max(self._clock_ns(), newest) if self._cursor or self._services else 0
         if newest:
             self._open.remember(self._derived.analyzed_since(newest - int(REMEMBERED_S * 1e9)))
-        if self._is_alone:
-            self._dirty.update(one.minute for one in self._journal.outstanding())
+        self._dirty |= self._settling.left_over()
         self._loaded = True
 
     def _has_share(self) -> bool:
@@ -320,12 +320,7 @@ class Analyzer(Background):
         if not self._dirty:
             return
         began = self._steady_ns()
-        if self._is_alone:
-            announced = self._journal.outstanding()
-            self._derived.recompute_minutes(self._dirty)
-            self._journal.done(announced)
-        else:
-            self._journal.announce(self._dirty, self._derived.next_version())
+        self._settling.settle(self._dirty)
         self._dirty.clear()
         took = self._steady_ns() - began
         wait = max(int(MIN_MINUTES_INTERVAL_S * 1e9), int(took / MINUTES_SHARE))
@@ -336,10 +331,7 @@ class Analyzer(Background):
         cursor = self._cursor | {lane: first - 1 for lane, first in self._open.oldest().items()}
         changed = {lane: sequence for lane, sequence in cursor.items() if self._saved.get(lane) != sequence}
         if changed:
-            if self._is_alone:
-                self._derived.save_cursor(changed)
-            else:
-                self._journal.save_cursor(changed, self._shares, self._derived.next_version())
+            self._settling.save_cursor(changed, self._shares)
             self._saved.update(changed)
 
 

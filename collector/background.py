@@ -71,12 +71,35 @@ STANDBY_S = 0.25
 
 
 class Worker(Background):
-    """Works on a store when it is its turn; what it remembers is void when the turn comes anew."""
+    """Works on a store, round by round, when it is its turn; what it remembers is void when the turn comes anew."""
 
-    def __init__(self, name: str, turn: Turn = ALWAYS) -> None:
+    def __init__(self, name: str, work: str, store: Store, turn: Turn = ALWAYS) -> None:
+        """Args:
+        work: what it does, for the log.
+        """
         super().__init__(name)
+        self._rounds = Rounds(work, store)
         self._turn = turn
         self._stands_by = False
+
+    @abstractmethod
+    def _round(self) -> float:
+        """Work once; returns in how many s to work again."""
+
+    @abstractmethod
+    def _failed(self, error: Exception) -> float:
+        """Say that a round failed, from inside the `except`; returns in how many s to try again."""
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if not self._has_turn():
+                continue
+            try:
+                wait_s = self._round()
+                self._rounds.succeeded()
+            except Exception as error:
+                wait_s = self._failed(error)
+            self._stopping.wait(wait_s)
 
     def _has_turn(self) -> bool:
         """Tell whether to work now; else wait a little."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collector.background import ALWAYS, Retry, Rounds, Turn, Worker
+from collector.background import ALWAYS, Retry, Turn, Worker
 from collector.core.formats.otlp_json_export import to_otlp_json
 from collector.core.spans import IdColumn, IntColumn
 from collector.receive.answers import Form
@@ -64,7 +64,7 @@ class Follower(Worker):
         turn: Turn = ALWAYS,
     ) -> None:
         """Raises InvalidStoreAddress: the setting names no table of a server."""
-        super().__init__("cpdd-follow", turn)
+        super().__init__("cpdd-follow", "following", store, turn)
         parse_table(settings.follow)
         self.progress = Following()
         self._store = store
@@ -73,7 +73,7 @@ class Follower(Worker):
         self._overlap_ns = int(settings.follow_overlap_s * 1e9)
         self._clock_ns = clock_ns
         self._steady_s = steady_s
-        self._rounds = Rounds("following", store)
+        self._retry = Retry(POLL_S)
         self._table: ExporterTable | None = None
         self._seen: IdColumn = np.empty(0, np.uint64)
         self._until_ns = 0
@@ -107,33 +107,23 @@ class Follower(Worker):
         super().stop()
         self._begin_anew()
 
-    def _run(self) -> None:
-        retry = Retry(POLL_S)
-        while not self._stopping.is_set():
-            if not self._has_turn():
-                continue
-            try:
-                behind = self.run_once()
-            except Exception as error:
-                self.progress.failures += 1
-                retry_s = retry.failed()
-                self._failed(error, retry_s)
-                self._begin_anew()
-                self._stopping.wait(retry_s)
-            else:
-                retry.succeeded()
-                self.progress.last_failure = ""
-                self._rounds.succeeded()
-                if not behind:
-                    self._stopping.wait(POLL_S)
+    def _round(self) -> float:
+        behind = self.run_once()
+        self._retry.succeeded()
+        self.progress.last_failure = ""
+        return 0.0 if behind else POLL_S
 
-    def _failed(self, error: Exception, retry_s: float) -> None:
+    def _failed(self, error: Exception) -> float:
         """Say why; what says what to do about it, once."""
+        self.progress.failures += 1
+        retry_s = self._retry.failed()
         if not isinstance(error, CpddError):
             self.progress.last_failure = self._rounds.failed(error, retry_s)
         elif self.progress.last_failure != (reason := str(error)):
             log.warning("following waits", extra={"reason": reason})
             self.progress.last_failure = reason
+        self._begin_anew()
+        return retry_s
 
     def _begin_anew(self) -> None:
         if self._table is not None:

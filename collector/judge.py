@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from clickhouse_connect.driver.client import Client
 
-from collector.background import ALWAYS, Rounds, Turn, Worker
+from collector.background import ALWAYS, Turn, Worker
 from collector.core.catalog import Catalog
 from collector.core.findings import find
 from collector.core.findings.model import (
@@ -86,7 +86,7 @@ class Judge(Worker):
         notify: is told of findings that appeared or cleared; must not block.
         catalog: who owns services that do not say so themselves.
         """
-        super().__init__("cpdd-judge", turn)
+        super().__init__("cpdd-judge", "judging", store, turn)
         self.progress = Judging()
         self.journeys: tuple[JourneySeen, ...] = ()
         """As they were seen last; read by the metrics."""
@@ -97,7 +97,6 @@ class Judge(Worker):
         self._notify = notify
         self._clock_ns = clock_ns
         self._steady_ns = steady_ns
-        self._rounds = Rounds("judging", store)
         self._catalog = catalog
         self._tracked: Mapping[str, Tracked] | None = None
         self._begin_anew()
@@ -126,20 +125,15 @@ class Judge(Worker):
         self.progress.open_findings = sum(one.is_open for one in tracked.values())
         self.progress.took_s = time.monotonic() - began_s
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not self._has_turn():
-                continue
-            try:
-                self.run_once()
-                wait_s = max(self._interval_s, self.progress.took_s / SHARE_OF_TIME)
-                self._rounds.succeeded()
-            except Exception as error:
-                self.progress.failures += 1
-                self.progress.last_failure = self._rounds.failed(error, RETRY_S)
-                self._tracked = None
-                wait_s = RETRY_S
-            self._stopping.wait(wait_s)
+    def _round(self) -> float:
+        self.run_once()
+        return max(self._interval_s, self.progress.took_s / SHARE_OF_TIME)
+
+    def _failed(self, error: Exception) -> float:
+        self.progress.failures += 1
+        self.progress.last_failure = self._rounds.failed(error, RETRY_S)
+        self._tracked = None
+        return RETRY_S
 
     def _begin_anew(self) -> None:
         self._judgements = Judgements(self._store)

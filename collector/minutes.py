@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from collector.background import ALWAYS, Retry, Rounds, Turn, Worker
+from collector.background import ALWAYS, Retry, Turn, Worker
 from collector.core.shares import ALL
 from collector.store.derived import Derived
 from collector.store.engine import Store
@@ -34,8 +34,8 @@ class MinuteWriter(Worker):
         steady_s: Callable[[], float] = time.monotonic,
         turn: Turn = ALWAYS,
     ) -> None:
-        super().__init__("cpdd-minutes", turn)
-        self._rounds = Rounds("making minutes", store)
+        super().__init__("cpdd-minutes", "making minutes", store, turn)
+        self._retry = Retry(INTERVAL_S)
         self._derived = Derived(store, clock_ns)
         self._journal = Journal(store)
         self._arrivals_kept_s = settings.arrivals_ttl_hours * 3600
@@ -58,23 +58,20 @@ class MinuteWriter(Worker):
         self._derived.save_cursor({lane: last for lane, last in cursor.items() if last > before.get(lane, 0)})
         self._derived.forget_arrivals(cursor, self._arrivals_kept_s)
 
+    def _round(self) -> float:
+        began_s = self._steady_s()
+        self.run_once()
+        self._retry.succeeded()
+        took_s = self._steady_s() - began_s
+        return max(INTERVAL_S, took_s / MINUTES_SHARE - took_s)
+
+    def _failed(self, error: Exception) -> float:
+        retry_s = self._retry.failed()
+        self._rounds.failed(error, retry_s)
+        return retry_s
+
     def _run(self) -> None:
-        retry = Retry(INTERVAL_S)
-        while not self._stopping.is_set():
-            if not self._has_turn():
-                continue
-            began_s = self._steady_s()
-            try:
-                self.run_once()
-            except Exception as error:
-                retry_s = retry.failed()
-                self._rounds.failed(error, retry_s)
-                self._stopping.wait(retry_s)
-            else:
-                retry.succeeded()
-                self._rounds.succeeded()
-                took_s = self._steady_s() - began_s
-                self._stopping.wait(max(INTERVAL_S, took_s / MINUTES_SHARE - took_s))
+        super()._run()
         if not self._turn.mine:
             return
         try:

@@ -1,16 +1,19 @@
 """Keeps what is interesting, lets go what was released, and keeps the disk below its ceiling. One thread.
 
-    every minute:  pins -> examples of findings -> ceiling        every five minutes, first:  interesting traces
+    every minute:  pins -> examples of findings -> ceiling
+    every five minutes, first:  interesting traces, and those that boosts brought
 
 What it does may be repeated, so that it needs no state but the store's. Started by `serve`.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from collector.background import ALWAYS, Rounds, Turn, Worker
+from collector.background import ALWAYS, Turn, Worker
+from collector.core.sampling.lives import Life
+from collector.store.boosted import Boosted
 from collector.store.ceiling import Ceiling
 from collector.store.engine import Store
 from collector.store.keeping import Keeping
@@ -54,11 +57,16 @@ class Retainer(Worker):
         clock_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = time.monotonic_ns,
         turn: Turn = ALWAYS,
+        boosts: Callable[[], Sequence[Life]] = tuple,
     ) -> None:
-        super().__init__("cpdd-retain", turn)
+        """Args:
+        boosts: those of the last hour.
+        """
+        super().__init__("cpdd-retain", "retention", store, turn)
         self.progress = Retaining(ceiling_bytes=settings.max_disk_bytes)
-        self._rounds = Rounds("retention", store)
         self._keeping = Keeping(store)
+        self._boosted = Boosted(store)
+        self._boosts = boosts
         self._ceiling = Ceiling(store, settings.max_disk_bytes)
         self._kept_s = settings.interesting_days * DAY_S or LONGEST_S
         self._is_longer = not settings.interesting_days or 0 < settings.retention_days < settings.interesting_days
@@ -76,17 +84,14 @@ class Retainer(Worker):
         self._keep()
         self._clean()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not self._has_turn():
-                continue
-            try:
-                self.run_once()
-                self._rounds.succeeded()
-            except Exception as error:
-                self.progress.failures += 1
-                self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
-            self._stopping.wait(INTERVAL_S)
+    def _round(self) -> float:
+        self.run_once()
+        return INTERVAL_S
+
+    def _failed(self, error: Exception) -> float:
+        self.progress.failures += 1
+        self.progress.last_failure = self._rounds.failed(error, INTERVAL_S)
+        return INTERVAL_S
 
     def _begin_anew(self) -> None:
         self._chosen_until = None
@@ -104,6 +109,7 @@ class Retainer(Worker):
         if self._steady_ns() >= self._choose_due_ns:
             until = self._keeping.newest()
             chosen = self._keeping.interesting(self._chosen_until, until)
+            chosen += self._boosted.choose(self._boosts(), self._chosen_until, until)
             progress.kept_traces += self._keeping.keep(chosen, until_s)
             self._chosen_until = until + 1  # rows that were marked just now
             self._choose_due_ns = self._steady_ns() + CHOOSE_NS

@@ -352,7 +352,7 @@ class Collector:
         self._judge = judge
 
     def _start_retainer(self, store: Store, turn: Turn) -> None:
-        self._retainer = Retainer(store, self._settings, turn=turn)
+        self._retainer = Retainer(store, self._settings, turn=turn, boosts=self.control.lives)
         self._start_part(self._retainer)
         watch_retention(self._metrics, self._retainer.progress)
 

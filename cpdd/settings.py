@@ -379,7 +379,7 @@ class Settings:
     interesting_days: int = option(
         30,
         env="CPDD_INTERESTING_DAYS",
-        help="Days that failed, slowest and rare traces and examples of findings are kept; 0: for ever",
+        help="Days that failed, slowest, rare and boosted traces and examples of findings are kept; 0: for ever",
     )
     minutes_days: int = option(
         90, env="CPDD_MINUTES_DAYS", help="Days that sums by minute are kept, of which pages are made; 0: for ever"

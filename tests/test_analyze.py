@@ -1,6 +1,5 @@
 """The analyzer on a real store: what is learned, when, and that repeating it changes nothing."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,11 +68,6 @@ class Life:
     def end(self) -> None:
         self.committer.close()
         self.store.close()
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(time.time_ns())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Spans that the OpenTelemetry Collector's exporter writes are taken over once, however late and however often read."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -80,11 +79,6 @@ class Following:
         self.follower.stop()
         self.committer.close()
         self.store.close()
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(time.time_ns())
 
 
 @pytest.fixture

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from collector.core.sampling.lives import Life
 from collector.retain import CHOOSE_NS, Retainer
 from collector.store.derived import Derived
 from collector.store.engine import open_store, run
+from collector.store.inventory import take_inventory
+from cpdd.sampling.document import parse_policy
 from cpdd.settings import Settings
+from tests.cpdd.sampling.policies import policy
 from tests.store.learned import LearnedTrace, learned
 from tests.store.spans import Span
 from tests.store.test_derived import NOW, FakeClock, commit
@@ -39,6 +43,22 @@ def test_a_round_keeps_what_is_interesting_and_says_what_the_ceiling_deleted(
     assert retainer.progress.over_ceiling
     assert {record.table for record in said} >= {"otel_traces"}  # type: ignore[attr-defined]
     assert "rows of" in retainer.progress.last_dropped
+
+
+def test_traces_that_a_boost_brought_are_kept_beside_the_interesting_ones(tmp_path: Path) -> None:
+    traces = [LearnedTrace(number, duration_ns=number) for number in range(1, 21)]
+    life = Life(parse_policy(policy("inc", 100, service="shop", kind="boost", expires_unix_ms=1)), 0, NOW // 10**6)
+    with open_store("chdb://", tmp_path) as store:
+        commit(store, [Span(trace.trace_id, 1) for trace in traces])
+        Derived(store).write(learned(traces, NOW))
+        clock = FakeClock(NOW + 1)
+        one = Retainer(store, Settings(), clock, clock, boosts=lambda: [life])
+
+        one.run_once()
+
+        kept = dict(take_inventory(store).kept)
+    assert kept == {"boosted": 20, "slow": 3}
+    assert one.progress.kept_traces == 20
 
 
 def test_nothing_is_copied_where_everything_lives_as_long(tmp_path: Path) -> None:

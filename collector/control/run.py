@@ -12,7 +12,9 @@ from collector.control.requests import BoostRequest
 from collector.control.service import Boosted, SamplingService
 from collector.control.state import state_of
 from collector.control.told_keeper import ToldKeeper
+from collector.control.traffic_keeper import TrafficKeeper
 from collector.core.findings.model import JourneySeen
+from collector.core.sampling.lives import Life
 from collector.core.sampling.proposals import Proposal
 from collector.core.sampling.roots import Root
 from collector.core.sampling.told import Told
@@ -25,6 +27,7 @@ from collector.store.offered_traffic import OfferedTraffic
 from collector.store.roots import RootFinder
 from collector.store.sampling_log import SamplingLog
 from collector.store.sampling_told import ToldLog
+from collector.store.sampling_traffic import TrafficLog
 from collector.store.trace_costs import TraceCosts
 from collector.tokens import Tokens
 from cpdd.errors import CpddError
@@ -57,6 +60,7 @@ class Control:
         self._service: SamplingService | None = None
         self._proposer: Proposer | None = None
         self._told_keeper: ToldKeeper | None = None
+        self._traffic_keeper: TrafficKeeper | None = None
         self._manager: SamplingManager | None = None
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="cpdd-sampling")
 
@@ -92,10 +96,15 @@ class Control:
             told=self.told,
             read_rarest=JourneyShares(store).read,
             read_offered=OfferedTraffic(store).read,
+            is_shared=not store.embedded,
         )
         await service.begin()
         self._told_keeper = ToldKeeper(self.told, ToldLog(store), self._workers, is_shared=not store.embedded)
         await self._told_keeper.begin()
+        if not store.embedded:
+            traffic_log = TrafficLog(store)
+            self._traffic_keeper = TrafficKeeper(service.fleet, service.budgets, traffic_log, self._workers)
+            self._traffic_keeper.begin()
         return service
 
     def end_streams(self) -> None:
@@ -110,6 +119,8 @@ class Control:
         self.end_streams()
         if self._manager is not None:
             self._manager.stop()
+        if self._traffic_keeper is not None:
+            self._loop.run(self._traffic_keeper.end())
         if self._told_keeper is not None:
             self._loop.run(self._told_keeper.end())
         self._workers.shutdown()
@@ -153,6 +164,10 @@ class Control:
             raise NotRunning
         return self._service
 
+    def lives(self) -> list[Life]:
+        """Return the boosts of now and of the last hour. Raises NotRunning."""
+        return self._run(self._lives())
+
     def proposals(self) -> list[dict[str, Any]]:
         """Return what is proposed, as `GET /v1/proposals` does. Raises NotRunning."""
         return [proposal_json(proposal) for proposal in self._run(self._proposals())]
@@ -161,6 +176,9 @@ class Control:
         if self._proposer is None:
             raise NotRunning
         return await self._proposer.proposals()
+
+    async def _lives(self) -> list[Life]:
+        return self._running().lives()
 
     async def _strategy(self, service: str) -> Strategy:
         return self._running().tell(service)

@@ -1,7 +1,7 @@
 """The sampling service: policies changed, pushed, reported on. Lives in the loop thread; storing is done elsewhere.
 
-change ----> book ----> every stream whose document is a new one
-               `------> log in the store ----> the answer; where it takes nothing, all of it back
+change ----> ledger --> every stream whose document is a new one
+               `------> the answer, when it is written down
 report ----> fleet ---> shares of budgets ---> likewise
                   `---> leases of boosts ----> the answer, and the instance's stream
 """
@@ -18,10 +18,11 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from collector.control.clock import SteadyClock
+from collector.control.ledger import Ledger, Log
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
 from collector.core.sampling.costs import Costs, traces_per_second
 from collector.core.sampling.fleet import Fleet, Report
-from collector.core.sampling.leases import Lease
+from collector.core.sampling.lives import Life
 from collector.core.sampling.policies import (
     Book,
     Shares,
@@ -35,11 +36,10 @@ from collector.core.sampling.roots import Root
 from collector.core.sampling.strategies import strategies_json
 from collector.core.sampling.told import Told
 from collector.core.sampling.words import DETAIL_WORDS
-from collector.store.sampling_log import RESERVED, Change
+from collector.store.sampling_log import Change
 from cpdd.detail_letters import Detail
 from cpdd.errors import CpddError
-from cpdd.sampling.document import Document, Policy, parse_policy, policy_json
-from cpdd.sampling.fields import PolicyError
+from cpdd.sampling.document import Document, Policy
 from cpdd.sampling.jaeger import Strategy
 from cpdd.sampling.resolution import Resolved
 
@@ -50,16 +50,6 @@ MAX_DOCUMENTS = 2_000
 MAX_TARGETS = 50
 COSTS_S = 10.0
 """How old what is known of the costs of traces, and of their journeys, may be."""
-
-
-class Log(Protocol):
-    """Where changes are kept; `collector.store.sampling_log.SamplingLog` is the real one."""
-
-    def state(self) -> dict[str, Any] | None: ...
-
-    def append(self, change: Change, state: dict[str, Any]) -> None: ...
-
-    def changes(self, limit: int = 100) -> Sequence[Change]: ...
 
 
 class Roots(Protocol):
@@ -137,6 +127,7 @@ class SamplingService:
         told: Told | None = None,
         read_rarest: Callable[[], Mapping[Root, float]] = dict,
         read_offered: Callable[[], Mapping[Root, float]] = dict,
+        is_shared: bool = False,
     ) -> None:
         """Args:
         workers: threads for what the store is asked.
@@ -145,11 +136,11 @@ class SamplingService:
         read_rarest: asks the store what share the rarest journey of a root operation has.
         read_offered: asks the store how many traces of a root operation begin a second, kept or not.
         told: takes note of what clients are told, for whoever weighs their traces.
+        is_shared: whether other collectors may change what is sampled, in the same store.
         """
         self.baseline = baseline
         self.longest_boost_s = longest_boost_s
         self.ending = False
-        self._log = sampling_log
         self._roots = roots
         self._workers = workers
         self._clock = clock
@@ -167,20 +158,24 @@ class SamplingService:
         """By policy: traffic of services whose clients poll, and report nothing."""
         self._fleet = Fleet()
         self._shares: dict[str, dict[str, Shares]] = {}
-        self._leases: dict[str, Lease] = {}
-        self._reserved: dict[str, int] = {}
         self._documents: dict[str, Document] = {}
         self._streams: dict[str, set[Stream]] = {}
-        self._changing = asyncio.Lock()
-        self._reserving: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._book = Book()
-        self._load(sampling_log.state())
+        self._ledger = Ledger(
+            sampling_log, workers, self.now_ms, self._refresh, lambda: self._notify(self._streams), is_shared
+        )
 
     @property
     def book(self) -> Book:
-        return self._book
+        return self._ledger.book
+
+    def budgets(self) -> set[str]:
+        """Return the ids of the policies that depend on traffic."""
+        return {policy.id for policy in self.book.policies.values() if policy.budgets}
+
+    def lives(self) -> list[Life]:
+        """Return the boosts of now and of the last hour."""
+        return self._ledger.lives.all()
 
     @property
     def fleet(self) -> Fleet:
@@ -195,11 +190,13 @@ class SamplingService:
 
     async def begin(self) -> None:
         """Start the ticking."""
+        await self._ledger.begin()
         self._task = asyncio.get_running_loop().create_task(self._tick())
 
     async def end(self) -> None:
         """Let every stream end, and stop ticking."""
         self.ending = True
+        self._ledger.end()
         if self._task is not None:
             self._task.cancel()
         self._notify(self._streams)
@@ -209,7 +206,7 @@ class SamplingService:
         document = self._documents.get(service)
         if document is None:
             shares = {policy_id: shares for policy_id in self._shares if (shares := self._share(policy_id, service))}
-            document = document_for(self._book, service, shares, self.now_ms())
+            document = document_for(self.book, service, shares, self.now_ms())
             if len(self._documents) >= MAX_DOCUMENTS:
                 self._documents.clear()
             self._documents[service] = document
@@ -227,7 +224,7 @@ class SamplingService:
         return resolved_for(self.document(service), service, operation, baseline, self._has_room)
 
     def _has_room(self, lease: str) -> bool:
-        held = self._leases.get(lease)
+        held = self._ledger.leases.get(lease)
         return held is not None and held.used_in_all < held.total
 
     def unweighted(self) -> list[str]:
@@ -242,7 +239,7 @@ class SamplingService:
 
     def strategies(self) -> dict[str, Any]:
         """Return what Jaeger clients are told, as Jaeger's strategies file: services that policies or clients name."""
-        named = {_target(policy).service for policy in self._book.policies.values()} - {""}
+        named = {_target(policy).service for policy in self.book.policies.values()} - {""}
         services = [
             (name, self.strategy(name)) for name in named | {instance.service for instance in self._fleet.instances()}
         ]
@@ -267,13 +264,13 @@ class SamplingService:
     def leases_of(self, service: str, instance: str) -> dict[str, int]:
         """Return how many traces an instance may have added by now under each live boost, topped up."""
         granted = {}
-        for policy in self._book.concerning(service):
-            lease = self._leases.get(policy.lease)  # none before the boost is written down
+        for policy in self.book.concerning(service):
+            lease = self._ledger.leases.get(policy.lease)  # none before the boost is written down
             if policy.max_traces is None or lease is None or not is_live(policy, self.now_ms()):
                 continue
             granted[policy.lease] = lease.top_up(instance, self._fleet.live(service))
         if granted:
-            self._reserve()
+            self._ledger.reserve()
         return granted
 
     async def report(self, report: Report) -> dict[str, int]:
@@ -282,10 +279,10 @@ class SamplingService:
         if sum(rate.kept for rate in report.rates.values()) < sum(rate.seen for rate in report.rates.values()):
             self._told.note_dropping(report.service, self.now_ms() * 1_000_000)
         for name, used in report.leases.items():
-            if name in self._leases:
-                self._leases[name].report(report.instance, used)
+            if name in self._ledger.leases:
+                self._ledger.leases[name].report(report.instance, used)
         changed = False
-        for policy in self._book.concerning(report.service):
+        for policy in self.book.concerning(report.service):
             budget = self._in_traces(policy)
             if budget.traces_per_second is not None:
                 told = self._shares.setdefault(policy.id, {})
@@ -349,7 +346,8 @@ class SamplingService:
         Raises:
             UnknownPolicy: there is no such boost, or it ended more than an hour ago.
         """
-        parts = [p for p in self._book.policies.values() if policy_id in (p.id, p.group) and p.kind == "boost"]
+        await self._ledger.look()
+        parts = [p for p in self.book.policies.values() if policy_id in (p.id, p.group) and p.kind == "boost"]
         if not parts:
             raise UnknownPolicy(policy_id)
         expires_ms = self.now_ms() + round(renewal.duration_s * 1000)
@@ -368,12 +366,12 @@ class SamplingService:
         return self._boosted(policies, version, False)
 
     async def changes(self, limit: int = 100) -> Sequence[Change]:
-        found: Sequence[Change] = await self._outside(lambda: self._log.changes(limit))
-        return found
+        return await self._ledger.changes(limit)
 
     def used(self, lease: str) -> int:
         """Return how many traces a boost has added, as far as is known."""
-        return self._leases[lease].used_in_all if lease in self._leases else 0
+        held = self._ledger.leases.get(lease)
+        return held.used_in_all if held else 0
 
     async def _targets(self, request: BoostRequest) -> tuple[list[Root], bool]:
         """What has to be boosted, and whether the store named it."""
@@ -427,49 +425,12 @@ class SamplingService:
     async def _change(
         self, action: str, policy_id: str, author: str, reason: str, words: str, edit: Callable[[Book], Book]
     ) -> int:
-        """Change the book: in force at once, and answered when it is written to the log.
-
-        Nothing is added under a boost that counts before that. What cannot be written is taken back.
-        """
-        async with self._changing:
-            book = edit(self._book)
-            change = Change(book.version, self.now_ms(), action, policy_id, author, reason, words)
-            reserved = self._first_reserved(book)
-            before, self._book = self._book, book
-            self._refresh()
-            try:
-                await self._outside(lambda: self._log.append(change, self._state(book, reserved)))
-            except BaseException:
-                self._book = before
-                self._refresh()
-                raise
-            self._reserved = reserved
-            self._keep_what_is_left(book.policies.values())
-            if self._leases:
-                self._notify(self._streams)
-            log.info("sampling policies changed", extra={"version": book.version, "change": words})
-            return book.version
-
-    def _first_reserved(self, book: Book) -> dict[str, int]:
-        """What boosts of a book may hand out: what was reserved for those that there were, a first part for others."""
-        totals = {policy.lease: policy.max_traces for policy in book.policies.values() if policy.max_traces is not None}
-        return {name: self._reserved.get(name, Lease(total).next_ceiling) for name, total in totals.items()}
-
-    def _keep_what_is_left(self, policies: Iterable[Policy]) -> None:
-        """Forget shares and leases of policies that are gone; begin those of new ones."""
-        left = {policy.id: policy for policy in policies}
-        self._shares = {policy_id: shares for policy_id, shares in self._shares.items() if policy_id in left}
-        leases = {}
-        for policy in left.values():
-            if policy.max_traces is not None:
-                lease = self._leases.get(policy.lease) or Lease(policy.max_traces)
-                lease.total, lease.ceiling = policy.max_traces, self._reserved.get(policy.lease, 0)
-                leases[policy.lease] = lease
-        self._leases = leases
+        change = Change(0, self.now_ms(), action, policy_id, author, reason, words)
+        return await self._ledger.change(change, edit)
 
     def _share(self, policy_id: str, service: str) -> Shares | None:
         """What a service keeps of a budget; before anything is known all, at the pace of the budget."""
-        said = self._book.policies.get(policy_id)
+        said = self.book.policies.get(policy_id)
         policy = self._in_traces(said) if said else None
         if policy is None or policy.traces_per_second is None:
             return None
@@ -495,18 +456,18 @@ class SamplingService:
             return
         self._offered_due_s = self._clock() + COSTS_S
         offered = await self._outside(self._read_offered)
-        if new := {policy.id for policy in self._book.policies.values() if policy.budgets} - self._shares.keys():
+        if new := self.budgets() - self._shares.keys():
             self._shares |= {policy_id: {} for policy_id in new}  # so that they decide, before their share is known
             self._refresh()
         now_ns = self.now_ms() * 1_000_000
         self._polled = {}
         for root, seen in offered.items():
-            if self._told.asks(root.service, now_ns) and not self._fleet.live(root.service):
+            if self._told.asks(root.service, now_ns) and not self._fleet.is_heard(root.service):
                 rule = self._resolved(root.service, root.operation, self.baseline).rule
                 self._polled.setdefault(rule, {})[root] = seen
         changed = False
         for policy_id, traffic in self._polled.items():
-            said = self._book.policies.get(policy_id)
+            said = self.book.policies.get(policy_id)
             budget = self._in_traces(said) if said else None
             if budget is None or budget.traces_per_second is None:
                 continue
@@ -544,70 +505,24 @@ class SamplingService:
 
     async def _tick(self) -> None:
         """Let boosts end, and instances be forgotten."""
-        live = {policy.id for policy in self._book.live(self.now_ms())}
+        live = {policy.id for policy in self.book.live(self.now_ms())}
         while True:
             await asyncio.sleep(TICK_S)
             try:
-                now = {policy.id for policy in self._book.live(self.now_ms())}
+                now = {policy.id for policy in self.book.live(self.now_ms())}
                 if now != live:
                     live = now
                     self._refresh()
+                self._shares = {name: shares for name, shares in self._shares.items() if name in self.book.policies}
                 self._fleet.look(self._clock())
-                if any(policy.budgets.keys() - {"traces_per_second"} for policy in self._book.policies.values()):
+                if any(policy.budgets.keys() - {"traces_per_second"} for policy in self.book.policies.values()):
                     await self.costs()
-                if any(policy.min_traces_per_minute for policy in self._book.policies.values()):
+                if any(policy.min_traces_per_minute for policy in self.book.policies.values()):
                     await self.learn_journeys()
-                if any(policy.budgets for policy in self._book.policies.values()):
+                if self.budgets():
                     await self.learn_polled()
             except Exception:
                 log.exception("sampling service failed to tick")
-
-    def _reserve(self) -> None:
-        """Write down more of what boosts may hand out, before it is handed out: a server after us starts behind it."""
-        short = {name for name, lease in self._leases.items() if lease.is_short} - self._reserving
-        if short:
-            self._reserving |= short
-            task = asyncio.get_running_loop().create_task(self._reserve_more(short))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _reserve_more(self, names: set[str]) -> None:
-        try:
-            async with self._changing:
-                more = {name: lease.next_ceiling for name, lease in self._leases.items() if name in names}
-                change = Change(self._book.version, self.now_ms(), RESERVED, "", "", "", "")
-                state = self._state(self._book, self._reserved | more)
-                await self._outside(lambda: self._log.append(change, state))
-                self._reserved |= more
-                for name, ceiling in more.items():
-                    self._leases[name].ceiling = ceiling
-            self._notify(self._streams)
-        except Exception:
-            log.exception("cannot note what boosts hand out; they add nothing more")
-        finally:
-            self._reserving -= names
-
-    def _state(self, book: Book, reserved: Mapping[str, int]) -> dict[str, Any]:
-        policies = [policy_json(policy) for policy in book.policies.values()]
-        return {"version": book.version, "policies": policies, "reserved": reserved}
-
-    def _load(self, state: Mapping[str, Any] | None) -> None:
-        if state is None:
-            return
-        policies = []
-        for index, value in enumerate(state["policies"]):
-            try:
-                policies.append(parse_policy(value, f"policies[{index}]"))
-            except PolicyError as error:  # a newer cpdd wrote it; the others go on
-                log.warning("a stored policy is left out: %s", error)
-        self._book = Book(int(state["version"]), {policy.id: policy for policy in policies})
-        self._reserved = {str(name): int(number) for name, number in state["reserved"].items()}
-        self._leases = {
-            policy.lease: Lease(policy.max_traces, before=self._reserved.get(policy.lease, 0))
-            for policy in policies
-            if policy.max_traces is not None
-        }
-        self._keep_what_is_left(policies)
 
     async def _outside(self, work: Callable[[], Any]) -> Any:
         """Do in a worker thread what waits for the store."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
+from collector.store.boosted import BOOSTED
 from collector.store.engine import Store, run
 
 
@@ -30,7 +31,7 @@ class Inventory:
     """Arrival of the oldest span that is left, 0 where there is none; likewise below."""
     newest_unix_s: int
     kept: tuple[tuple[str, int], ...]
-    """Traces that are kept longer, by reason."""
+    """Traces that are kept longer, by reason; those of all boosts together."""
 
     @property
     def bytes(self) -> int:
@@ -45,7 +46,9 @@ def take_inventory(store: Store) -> Inventory:
             "SELECT toUnixTimestamp(min(IngestedAt)), toUnixTimestamp(max(IngestedAt)) FROM otel_traces"
         ).result_rows[0]
         kept = client.query(
-            "SELECT Reason, uniqExact(TraceId) FROM kept_traces WHERE KeptUntil > now() GROUP BY Reason ORDER BY Reason"
+            "SELECT if(startsWith(Reason, {boosted:String}), 'boosted', Reason) AS Why, uniqExact(TraceId) "
+            "FROM kept_traces WHERE KeptUntil > now() GROUP BY Why ORDER BY Why",
+            {"boosted": BOOSTED},
         ).result_rows
         ((version,),) = client.query("SELECT max(Version) FROM schema_version").result_rows
     return Inventory(

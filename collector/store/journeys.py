@@ -4,7 +4,6 @@ Minutes that a window touches count whole. Each minute is read at its latest pub
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,8 +89,14 @@ def _clamped(seconds: int) -> int:
     return min(max(seconds, _FIRST_S), _LAST_S)
 
 
-def journey_summaries(client: Client, minutes: Minutes, journey: str | None = None) -> list[JourneySummary]:
-    """Return the journeys (or the one) with traces in these minutes, most traces first."""
+def journey_summaries(
+    client: Client, minutes: Minutes, paths: Mapping[str | int, Sequence[ServiceTime]], journey: str | None = None
+) -> list[JourneySummary]:
+    """Return the journeys (or the one) with traces in these minutes, most traces first.
+
+    Args:
+        paths: time by service of each journey.
+    """
     table = read_arrow(
         client,
         f"""
@@ -118,7 +123,6 @@ def journey_summaries(client: Client, minutes: Minutes, journey: str | None = No
     )
     if not table.num_rows:
         return []
-    paths = _service_times(client, minutes, journey)
     found = list(_Population(table, minutes).summaries(paths))
     return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
 
@@ -145,7 +149,7 @@ class _Population:
         self._buckets, self._weights = np.asarray(buckets.flatten()), np.asarray(weights.flatten())
         self._points = self._all_points(_numbers(table, "step"))
 
-    def summaries(self, paths: Mapping[str, Sequence[ServiceTime]]) -> Iterator[JourneySummary]:
+    def summaries(self, paths: Mapping[str | int, Sequence[ServiceTime]]) -> Iterator[JourneySummary]:
         count = len(self._journeys)
         whole = merge(self._group, self._offsets, self._buckets, self._weights, count)
         levels = quantiles(*whole, LEVELS)
@@ -177,7 +181,9 @@ class _Population:
         """The point of each row."""
         starts = (self._minutes.first_s + step.astype(np.int64) * self._minutes.step_s) * 1_000_000_000
         levels = quantiles(self._offsets, self._buckets, self._weights, LEVELS[:2])
-        columns = (starts, self._columns["weight"], self._columns["failed"], *np.minimum(levels.T, self._max_ns))
+        weight = self._columns["weight"]
+        mean = np.divide(self._columns["sum_ns"], weight, out=np.zeros(len(weight)), where=weight > 0)
+        columns = (starts, weight, self._columns["failed"], *np.minimum(levels.T, self._max_ns), mean)
         return [Point(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _series(self, points: Sequence[Point]) -> tuple[Point, ...]:
@@ -207,58 +213,51 @@ def path_shares(times: Sequence[ServiceTime], weight: float, sum_ns: float) -> t
     return tuple(sorted(shares, key=lambda share: (-share.mean_ns, share.service, share.operation)))
 
 
-def path_series(client: Client, minutes: Minutes, journey: str) -> tuple[PathPoint, ...]:
-    """Return a journey's path by service, step by step."""
-    parameters = {**minutes.parameters(), "journey": journey, "step": minutes.step_s}
-    step = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32}) AS step"
-    whole = client.query(
-        f"""
-        SELECT {step}, sum(Weight), sum(SumNs) FROM {minutes.rows("journey_minutes")}
-        WHERE {minutes.which} {only(journey)} GROUP BY step
-        """,
-        parameters,
-    ).result_rows
-    rows = client.query(
-        f"""
-        SELECT step, Service, sum(time_ns), sum(with_time)
-        FROM (
-            SELECT {step}, PathId, sum(TimeNs) AS time_ns, sum(ServiceWeight) AS with_time
-            FROM {minutes.rows("path_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY step, PathId
-        ) AS paths
-        INNER JOIN (SELECT Id, any(Service) AS Service FROM call_paths GROUP BY Id) AS names ON names.Id = paths.PathId
-        GROUP BY step, Service
-        """,
-        parameters,
-    ).result_rows
-    times: dict[int, list[ServiceTime]] = defaultdict(list)
-    for at, service, time_ns, with_time in rows:
-        times[int(at)].append((str(service), "", float(time_ns), float(with_time)))
-    sums = {int(at): (float(weight), float(sum_ns)) for at, weight, sum_ns in whole}
+def path_series(summary: JourneySummary, times: Mapping[str | int, Sequence[ServiceTime]]) -> tuple[PathPoint, ...]:
+    """Return a journey's path by service in the steps of its series.
+
+    Args:
+        times: of each step, counted from the first.
+    """
     return tuple(
-        PathPoint(start_s * 1_000_000_000, sum_ns / weight if weight else 0.0, path_shares(times[at], weight, sum_ns))
-        for at, start_s in enumerate(minutes.steps())
-        for weight, sum_ns in [sums.get(at, (0.0, 0.0))]
+        PathPoint(
+            point.start_unix_nano,
+            point.mean_ns,
+            path_shares(times.get(step, ()), point.traces, point.mean_ns * point.traces),
+        )
+        for step, point in enumerate(summary.series)
     )
 
 
-def _service_times(client: Client, minutes: Minutes, journey: str | None) -> Mapping[str, Sequence[ServiceTime]]:
-    """Service, summed time and weight of the traces with any, by journey."""
+def minutes_with_examples(client: Client, journey: str, window: Window, wanted: int) -> list[int]:
+    """Return minutes (Unix time in s) that hold the slowest traces of a journey, the newest, and the newest failed.
+
+    So many of each as are wanted, if there are so many: a trace of these is in a minute whose slowest is one of the
+    slowest, or in one of the last. Minutes that the window cuts are always among them.
+    """
+    minutes = Minutes.of(window)
     rows = client.query(
         f"""
-        SELECT Journey, Service, sum(time_ns), sum(with_time)
-        FROM (
-            SELECT Journey, PathId, sum(TimeNs) AS time_ns, sum(ServiceWeight) AS with_time
-            FROM {minutes.rows("path_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY Journey, PathId
-        ) AS paths
-        INNER JOIN (SELECT Id, any(Service) AS Service FROM call_paths GROUP BY Id) AS names ON names.Id = paths.PathId
-        GROUP BY Journey, Service
+        SELECT toUnixTimestamp(Minute) AS minute, sum(Traces), sum(FailedTraces), max(MaxNs) FROM journey_minutes
+        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}} GROUP BY minute ORDER BY minute DESC
         """,
-        {**minutes.parameters(), "journey": journey or ""},
+        {**minutes.parameters(), "journey": journey},
     ).result_rows
-    found: dict[str, list[ServiceTime]] = defaultdict(list)
-    for name, service, time_ns, with_time in rows:
-        found[str(name)].append((str(service), "", float(time_ns), float(with_time)))
-    return found
+    cut = {minutes.first_s, minutes.last_s - _MINUTE_S}
+    whole = [
+        (int(minute), int(traces), int(failed), int(ns)) for minute, traces, failed, ns in rows if minute not in cut
+    ]
+    slowest = sorted(whole, key=lambda row: -row[3])[:wanted]
+    found = cut | {row[0] for row in slowest}
+    for column in (1, 2):
+        there = 0
+        for row in whole:
+            if there >= wanted:
+                break
+            there += row[column]
+            if row[column]:
+                found.add(row[0])
+    return sorted(found)
 
 
 def only(journey: str | None) -> str:

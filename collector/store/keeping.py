@@ -28,6 +28,8 @@ AT_ONCE = 1_000
 
 PINNED = "pinned"
 EXAMPLE = "example"
+AGAIN = "again"
+"""Kept earlier, for a reason that still stands, and analyzed anew since."""
 
 _COLUMNS = ", ".join(f"`{name}`" for name, _ in native.SPAN_COLUMNS)
 
@@ -217,7 +219,7 @@ SELECT TraceId, Reason, Version FROM (
         ORDER BY cityHash64(TraceId) LIMIT 1 BY Journey, Edge
     ) GROUP BY TraceId
     UNION ALL
-    SELECT TraceId, 'again' AS Reason, Version FROM ({_NEW})
+    SELECT TraceId, '{AGAIN}' AS Reason, Version FROM ({_NEW})
     WHERE KeptUntil = toDateTime(0) AND TraceId IN (SELECT TraceId FROM kept_traces WHERE KeptUntil > now())
 )
 """

@@ -5,7 +5,6 @@ is borrowed for each answer.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,33 +18,41 @@ from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.population.difference import Compared, compare_sums
 from collector.core.population.regressions import CallPathHours
-from collector.core.said import NOTHING_SAID
 from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
 from collector.store.bands import aligned, latency_of, read_wide
-from collector.store.dictionaries import CallPaths, EdgeEnds, Edges, PathStep
+from collector.store.dictionaries import CallPaths, Edges, PathStep
+from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges
 from collector.store.engine import Store
-from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
 from collector.store.hours import read_hours
-from collector.store.journeys import WHICH_MINUTES, Minutes, journey_summaries, only, path_series, path_shares
+from collector.store.journeys import (
+    WHICH_MINUTES,
+    Minutes,
+    journey_summaries,
+    minutes_with_examples,
+    only,
+    path_series,
+    path_shares,
+)
 from collector.store.judgements import read_findings, read_standings
+from collector.store.keeping import AGAIN
 from collector.store.lookup import MAX_SPANS, MINUTE_S, REPAIR_S, find_places, pairs, read_spans
-from collector.store.minutes import EDGE_COUNTS
+from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
-from collector.store.recent import said_of_marks
-from collector.store.replacements import replacements, with_fallbacks
 from collector.store.sessions import tries_of
+from collector.store.side_by_side import Asked
 from collector.store.values import (
     BandDetail,
     CallPath,
     CellExamples,
     Edge,
+    Examples,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
+    KeptLonger,
     Latency,
     PathChange,
-    PathPoint,
     PathShare,
     ServiceCalls,
     ServiceFacts,
@@ -53,7 +60,6 @@ from collector.store.values import (
     TraceQuery,
     TraceSummary,
     Window,
-    mark_of,
 )
 
 MAX_FOUND = 10_000
@@ -64,6 +70,8 @@ AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
+NEWEST_NS = 120 * 1_000_000_000
+"""So much of a window is looked at first by who asks for the newest traces."""
 _BEFORE_NS = 300 * 1_000_000_000
 """How much earlier than its trace a span may start: clocks differ."""
 _BEHIND_NS = 3600 * 1_000_000_000
@@ -152,26 +160,65 @@ class Reader:
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
         """Return the traces that `query` asks for, newest (or slowest) first."""
-        where, parameters = _conditions(query)
+        limit = min(max(query.limit, 0), MAX_FOUND)
         order = "DurationNs DESC, Start DESC" if query.slowest_first else "Start DESC"
+        found: list[TraceSummary] = []
         with self._store.client() as client:
-            # The keys first: their columns are small, while the arrays of all candidates would be read for nothing.
-            return self._summaries(
+            for window in _newest_first(client, query):
+                where, parameters = _conditions(replace(query, window=window))
+                # The keys first: their columns are small, while the arrays of all candidates would be read for nothing.
+                found = self._summaries(
+                    client,
+                    f"""
+                    WHERE (Journey, toStartOfMinute(Start), TraceId) IN (
+                        SELECT Journey, toStartOfMinute(Start), TraceId FROM traces FINAL
+                        WHERE {" AND ".join(where)} ORDER BY {order}, TraceId LIMIT {{limit:UInt32}}
+                    )
+                    ORDER BY {order}, TraceId, Version DESC LIMIT 1 BY TraceId
+                    """,
+                    {**parameters, "limit": limit},
+                )
+                if len(found) >= limit:
+                    break
+        return found
+
+    def examples(self, query: TraceQuery) -> Examples:
+        """Return some of a journey's traces that `query` asks for: the slowest, the newest that failed, the newest.
+
+        Each up to its `limit`; its order does not count. Where only the journey is asked for, the minutes say where
+        to look.
+        """
+        where, parameters = _conditions(query)
+        start, key = "toUnixTimestamp64Nano(Start)", "TraceId, Journey, toStartOfMinute(Start)"
+        limit = min(max(query.limit, 1), MAX_FOUND)
+        with self._store.client() as client:
+            if query == TraceQuery(query.window, query.journey, limit=query.limit):
+                where.append("toStartOfMinute(Start) IN {minutes:Array(DateTime)}")
+                parameters["minutes"] = minutes_with_examples(client, query.journey, query.window, limit)
+            found = self._summaries(
                 client,
                 f"""
-                WHERE (Journey, toStartOfMinute(Start), TraceId) IN (
-                    SELECT Journey, toStartOfMinute(Start), TraceId FROM traces FINAL
-                    WHERE {" AND ".join(where)} ORDER BY {order}, TraceId LIMIT {{limit:UInt32}}
+                WHERE ({key}) IN (
+                    SELECT found.3, found.4, found.5 FROM (
+                        SELECT arrayJoin(arrayConcat(
+                            groupArraySorted({limit})((-DurationNs, -{start}, {key})),
+                            groupArraySortedIf({limit})((-{start}, toInt64(0), {key}), Failed),
+                            groupArraySorted({limit})((-{start}, toInt64(0), {key}))
+                        )) AS found FROM traces FINAL WHERE {" AND ".join(where)}
+                    )
                 )
-                ORDER BY {order}, TraceId, Version DESC LIMIT 1 BY TraceId
+                ORDER BY Start DESC, TraceId, Version DESC LIMIT 1 BY TraceId
                 """,
-                {**parameters, "limit": min(max(query.limit, 0), MAX_FOUND)},
+                parameters,
             )
+        slow_first = sorted(found, key=lambda trace: -trace.duration_ns)
+        failed = [trace for trace in found if trace.failed]
+        return Examples(*(tuple(traces[:limit]) for traces in (slow_first, failed, found)))
 
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
         with self._store.client() as client:
-            return journey_summaries(client, Minutes.of(window, *_oldest_and_newest(client)))
+            return self._journeys(client, Minutes.of(window, *_oldest_and_newest(client)))
 
     def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
@@ -200,17 +247,21 @@ class Reader:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
         Args:
-            chosen: the traces that count, as `choose` finds them; likewise of `latency` and `path_over_time`. What
-                the journey's calls are needed for is judged by all of its traces.
+            chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
+                needed for is judged by all of its traces.
         """
+        edges = Asked(lambda: self._journey_edges(journey, replace(Minutes.of(window), chosen=chosen)))
         with self._store.client() as client:
             minutes = replace(Minutes.of(window, *_oldest_and_newest(client)), chosen=chosen)
-            summaries = journey_summaries(client, minutes, journey)
-            if not summaries:
-                return None
-            (summary,) = summaries
-            call_paths, operations = self._paths(client, summary, minutes)
-            return JourneyDetail(summary, operations, call_paths, self._journey_edges(client, summary, minutes))
+            times = times_of_steps(client, minutes, journey)
+            known = self._call_paths.with_ancestors(client, times.paths)
+            summaries = journey_summaries(client, minutes, times.together(journey).by_service(known), journey)
+        if not summaries:
+            return None
+        (summary,) = summaries
+        call_paths, operations = _paths(summary, times, known)
+        found = edges_of(edges.answer(), summary.mean_ns * summary.weighted_traces)
+        return JourneyDetail(summary, operations, call_paths, found, path_series(summary, times.by_service(known)))
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has in the minutes that the window touches."""
@@ -238,18 +289,11 @@ class Reader:
             wide = read_wide(client, replace(Minutes.of(window, 0), chosen=chosen), journey)
             return latency_of(wide, self._call_paths.with_ancestors(client, wide[2])) if wide else None
 
-    def path_over_time(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
-    ) -> tuple[PathPoint, ...]:
-        """Return a journey's path by service in the steps of its series; a step without traces is empty."""
-        with self._store.client() as client:
-            return path_series(client, replace(Minutes.of(window), chosen=chosen), journey)
-
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
         """Return what became of a journey from one window to another, None where either has no traces of it."""
         with self._store.client() as client:
             sides = [Minutes.of(window, *_oldest_and_newest(client)) for window in (before, after)]
-            summaries = [journey_summaries(client, minutes, journey) for minutes in sides]
+            summaries = [self._journeys(client, minutes, journey) for minutes in sides]
             wide = [read_wide(client, minutes, journey) for minutes in sides]
             if wide[0] is None or wide[1] is None or not all(summaries):
                 return None
@@ -388,6 +432,16 @@ class Reader:
         with self._store.client() as client:
             return _oldest_and_newest(client)[1] or None
 
+    def kept_longer(self, trace_id: str) -> KeptLonger | None:
+        """Return until when a trace stays and why, None where it goes as others do."""
+        with self._store.client() as client:
+            ((until_s, reasons),) = client.query(
+                "SELECT toUnixTimestamp(max(KeptUntil)), arraySort(groupUniqArray(Reason)) FROM kept_traces "
+                "WHERE TraceId = {trace:String} AND KeptUntil > now() AND Reason != {again:String}",
+                {"trace": trace_id, "again": AGAIN},
+            ).result_rows
+        return KeptLonger(int(until_s) * 1_000_000_000, tuple(map(str, reasons))) if reasons else None
+
     def info(self) -> StoreInfo:
         """Return how much is stored; copies of spans that are not dropped yet count."""
         with self._store.client() as client:
@@ -412,34 +466,14 @@ class Reader:
         services = self._call_paths.services(client, {number for row in found for number in row["PathIds"]})
         return [_summary(row, services) for row in found]
 
-    def _paths(
-        self, client: Client, summary: JourneySummary, minutes: Minutes
-    ) -> tuple[tuple[CallPath, ...], tuple[PathShare, ...]]:
-        """Time on the path by call path and by operation."""
-        rows = client.query(
-            f"""
-            SELECT PathId, sum(TimeNs), sum(Weight), sum(OperationWeight) FROM {minutes.rows("path_minutes")}
-            WHERE {minutes.which} AND Journey = {{journey:String}} GROUP BY PathId
-            """,
-            {**minutes.parameters(), "journey": summary.journey},
-        ).result_rows
-        times = {int(number): (float(time), float(weight), float(first)) for number, time, weight, first in rows}
-        weight = summary.weighted_traces
-        known = self._call_paths.with_ancestors(client, times)
-        call_paths = []
-        operations: dict[tuple[str, str], tuple[float, float]] = {}
-        for number, path in known.items():
-            time_ns, with_time, first = times.get(number, (0.0, 0.0, 0.0))
-            call_paths.append(CallPath(number, *path, mean_ns=time_ns / weight, participation=with_time / weight))
-            key = (path.service, path.operation)
-            before_ns, before = operations.get(key, (0.0, 0.0))
-            operations[key] = (before_ns + time_ns, before + first)
-        shares = path_shares(
-            [(*names, time_ns, first) for names, (time_ns, first) in operations.items() if time_ns > 0],
-            weight,
-            summary.mean_ns * weight,
-        )
-        return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
+    def _journeys(self, client: Client, minutes: Minutes, journey: str | None = None) -> list[JourneySummary]:
+        times = times_of_journeys(client, minutes, journey)
+        known = self._call_paths.known(client, times.paths)
+        return journey_summaries(client, minutes, times.by_service(known), journey)
+
+    def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
+        with self._store.client() as client:
+            return read_journey_edges(client, self._edges, minutes, journey)
 
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys, or of the one, in the window's minutes.
@@ -450,38 +484,16 @@ class Reader:
             became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
         """
         with self._store.client() as client:
-            return self._edges_where(client, Minutes.of(window), {}, journey or None, _BECAME[became])
+            return read_edges(client, self._edges, Minutes.of(window), {}, journey or None, became)
 
-    def edges(
-        self, minutes: Minutes, durations_ns: Mapping[str, float], journey: str | None = None
-    ) -> dict[str, tuple[Edge, ...]]:
-        """Return the edges of all journeys, or of the one.
+    def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
+        """Return the edges of all journeys.
 
         Args:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
         with self._store.client() as client:
-            return self._edges_where(client, minutes, durations_ns, journey)
-
-    def _edges_where(
-        self,
-        client: Client,
-        minutes: Minutes,
-        durations_ns: Mapping[str, float],
-        journey: str | None,
-        condition: str = "1",
-    ) -> dict[str, tuple[Edge, ...]]:
-        rows = _edge_rows(client, minutes, journey, condition)
-        ids = {int(row[1]) for row in rows}
-        evidence = evidence_of_journeys(client, minutes.last_s, journey, ids)
-        ends = self._edges.known(client, ids)
-        found: dict[str, list[Edge]] = defaultdict(list)
-        for row in rows:
-            of, number = str(row[0]), int(row[1])
-            if number in ends:
-                known = evidence.get(of, {}).get(number, NOTHING_SEEN)
-                found[of].append(_edge(row, ends[number], durations_ns.get(of, 0.0), known))
-        return {journey: tuple(edges) for journey, edges in found.items()}
+            return read_edges(client, self._edges, minutes, durations_ns)
 
     def findings(self) -> list[Tracked]:
         """Return every finding that is open, and those that cleared lately."""
@@ -493,45 +505,27 @@ class Reader:
         with self._store.client() as client:
             return read_standings(client)
 
-    def _journey_edges(self, client: Client, summary: JourneySummary, minutes: Minutes) -> tuple[Edge, ...]:
-        rows = _edge_rows(client, minutes, summary.journey)
-        evidence = evidence_of_journeys(client, minutes.last_s, summary.journey).get(summary.journey, {})
-        replaced = replacements(client, summary.journey, minutes)
-        ends = self._edges.known(client, {int(row[1]) for row in rows} | {called for _, called in replaced})
-        duration_ns = summary.mean_ns * summary.weighted_traces
-        edges = [
-            _edge(row, ends[int(row[1])], duration_ns, evidence.get(int(row[1]), NOTHING_SEEN))
-            for row in rows
-            if int(row[1]) in ends
-        ]
-        edges = _with_said(client, with_fallbacks(edges, replaced, ends), minutes.last_s)
-        return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
 
-
-def _with_said(client: Client, edges: Sequence[Edge], last_s: int) -> list[Edge]:
-    """Add what the spans around calls said of them lately."""
-    marks = {mark for edge in edges if (mark := mark_of(edge))}
-    said = said_of_marks(client, marks, last_s - SAID_S, last_s)
-    return [replace(edge, said=said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge for edge in edges]
-
-
-_BECAME = {"": "1", "failed": "sum(Failed) > 0", "on-path": "sum(PathNs) > 0"}
-
-
-def _edge_rows(
-    client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1"
-) -> Sequence[Sequence[Any]]:
-    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
-    return client.query(
-        f"""
-        SELECT
-            Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
-            {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
-        FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
-        GROUP BY Journey, EdgeId HAVING {condition}
-        """,
-        {**minutes.parameters(), "journey": journey or ""},
-    ).result_rows
+def _paths(
+    summary: JourneySummary, times: PathTimes, known: Mapping[int, PathStep]
+) -> tuple[tuple[CallPath, ...], tuple[PathShare, ...]]:
+    """Time on the path by call path and by operation."""
+    weight = summary.weighted_traces
+    by_path = times.by_path()
+    call_paths = []
+    operations: dict[tuple[str, str], tuple[float, float]] = {}
+    for number, step in known.items():
+        time_ns, with_time, first = by_path.get(number, (0.0, 0.0, 0.0))
+        call_paths.append(CallPath(number, *step, mean_ns=time_ns / weight, participation=with_time / weight))
+        key = (step.service, step.operation)
+        before_ns, before = operations.get(key, (0.0, 0.0))
+        operations[key] = (before_ns + time_ns, before + first)
+    shares = path_shares(
+        [(*names, time_ns, first) for names, (time_ns, first) in operations.items() if time_ns > 0],
+        weight,
+        summary.mean_ns * weight,
+    )
+    return tuple(sorted(call_paths, key=lambda path: (-path.mean_ns, path.id))), shares
 
 
 def _path_change(number: int, known: Mapping[int, PathStep], figures: Compared) -> PathChange:
@@ -663,39 +657,15 @@ def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummar
     )
 
 
-def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
-    sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
-    return Edge(
-        id=int(row[1]),
-        journey=str(row[0]),
-        caller=ends.caller,
-        callee=ends.callee,
-        kind=ends.kind,
-        traces=int(row[2]),
-        calls=sums["Calls"],
-        failed=sums["Failed"],
-        survived=sums["Survived"],
-        waited=sums["Waited"],
-        declared_mandatory=sums["DeclaredMandatory"],
-        declared_optional=sums["DeclaredOptional"],
-        status_known=bool(row[3]),
-        critical_share=sums["PathNs"] / duration_ns if duration_ns else 0.0,
-        mean_ns=sums["DurationNs"] / sums["Calls"] if sums["Calls"] else 0.0,
-        attempts=sums["Attempts"],
-        journey_survived=sums["JourneySurvived"],
-        confounded=sums["Confounded"],
-        confounded_survived=sums["ConfoundedSurvived"],
-        delivered=sums["Delivered"],
-        wait_ns=sums["WaitNs"] / sums["Delivered"] if sums["Delivered"] else 0.0,
-        evidence=replace(found.evidence, delivered=ends.caller.kind == "queue" and not sums["Waited"]),
-        journey_evidence=found.journey,
-        basis=found.basis,
-        weighted_traces=float(row[4]),
-        own_failed=sums["OwnFailed"],
-        blamed=sums["Blamed"],
-        injected=sums["Injected"],
-        blamed_injected=sums["BlamedInjected"],
-    )
+def _newest_first(client: Client, query: TraceQuery) -> list[Window]:
+    """The windows to look into, one after the other until there is enough: mostly the newest of many traces are asked
+    for, and need not be looked for among all."""
+    window = query.window
+    if query.slowest_first or query.operation or query.attributes or query.error:
+        return [window]
+    newest = min(window.end_unix_nano, _oldest_and_newest(client)[1])
+    begin = newest - NEWEST_NS
+    return [replace(window, start_unix_nano=begin), window] if begin > window.start_unix_nano else [window]
 
 
 def _oldest_and_newest(client: Client) -> tuple[int, int]:

@@ -470,6 +470,10 @@ ORDER BY (Version, At)
 SETTINGS {_DURABLE}
 """
 """Created by `sampling_log`, which alone reads and writes it, and not by a migration: older stores get it as well."""
+SAMPLING_LOG_WRITERS = (
+    "ALTER TABLE sampling_log ADD COLUMN IF NOT EXISTS Writer String, ADD COLUMN IF NOT EXISTS Number UInt32"
+)
+"""A writer is a process, its rows have numbers; those from before there were several have none."""
 
 SAMPLING_TOLD = f"""
 CREATE TABLE IF NOT EXISTS sampling_told (
@@ -483,6 +487,17 @@ TTL toDateTime(intDiv(AtNs, 1000000000)) + INTERVAL 2 HOUR
 SETTINGS {_DURABLE}
 """
 """Created by `sampling_told`, which alone reads and writes it."""
+
+SAMPLING_TRAFFIC = """
+CREATE TABLE IF NOT EXISTS sampling_traffic (
+    Writer String,
+    At DateTime64(6) DEFAULT now64(6),
+    Traffic String
+) ENGINE = ReplacingMergeTree(At)
+ORDER BY Writer
+TTL toDateTime(At) + INTERVAL 1 HOUR
+"""
+"""Created by `sampling_traffic`, which alone reads and writes it, and on a server alone."""
 
 PINS = f"""
 CREATE TABLE IF NOT EXISTS pins (

@@ -5,6 +5,7 @@ traces or calls they rest on (`int`).
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from collector.core.facts import Facts
 from collector.core.population.difference import Compared
@@ -54,6 +55,8 @@ class Point:
     failed: float
     p50_ns: float
     p95_ns: float
+    mean_ns: float = 0.0
+    """0 where there were no traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +155,30 @@ class Edge:
     """Of the failed traces that this call has the blame for, those in which somebody made it fail."""
 
 
-def mark_of(edge: Edge) -> Mark | None:
+class Call(Protocol):
+    """What every way of saying an edge has."""
+
+    @property
+    def callee(self) -> Node: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+def mark_of(call: Call) -> Mark | None:
     """Return the span around a call that an edge leads to, None of other edges."""
-    return (edge.callee.service, edge.callee.operation) if edge.kind == "internal" else None
+    return (call.callee.service, call.callee.operation) if call.kind == "internal" else None
+
+
+@dataclass(frozen=True, slots=True)
+class PathPoint:
+    """One step of a journey's path over time."""
+
+    start_unix_nano: int
+    mean_ns: float
+    """Of the traces' durations; 0 where there were none."""
+    path: tuple[PathShare, ...]
+    """By service, largest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +188,8 @@ class JourneyDetail:
     """By operation, largest first."""
     call_paths: tuple[CallPath, ...]
     edges: tuple[Edge, ...]
+    over_time: tuple[PathPoint, ...] = ()
+    """The path in the steps of the summary's series; a step without traces is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +227,6 @@ class Latency:
     """Fastest first; those without traces are left out."""
     bars: tuple[LatencyBar, ...]
     """Fastest first, without the empty ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathPoint:
-    """One step of a journey's path over time."""
-
-    start_unix_nano: int
-    mean_ns: float
-    """Of the traces' durations; 0 where there were none."""
-    path: tuple[PathShare, ...]
-    """By service, largest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +272,18 @@ class TraceSummary:
     settled: bool
     path: tuple[PathShare, ...]
     """By service, largest first; `participation` is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Some traces of many."""
+
+    slowest: tuple[TraceSummary, ...]
+    """First."""
+    failed: tuple[TraceSummary, ...]
+    """Newest first."""
+    newest: tuple[TraceSummary, ...]
+    """First."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +345,15 @@ class ServiceFacts(Facts):
     first_seen_unix_nano: int
     """To the hour or so; likewise the last."""
     last_seen_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLonger:
+    """A trace that stays when others of its age are dropped."""
+
+    until_unix_nano: int
+    reasons: tuple[str, ...]
+    """As in `kept_traces`: failed, slow, path, example, pinned, or boost and its id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -12,6 +13,7 @@ from typing import Any
 
 from collector.control.api import BODY_S, ControlApp
 from collector.control.guard import Guard
+from collector.control.ledger import Log
 from collector.control.proposals import Proposer
 from collector.control.service import SamplingService
 from collector.core.findings.model import JourneySeen
@@ -26,16 +28,23 @@ from collector.tokens import Tokens
 
 
 class MemoryLog:
-    """Keeps changes; outlives the servers that write it."""
+    """Keeps changes; outlives the servers that write it, of which several may at once."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[Change, dict[str, Any]]] = []
+        self.writers: list[str] = []
+        """Of each row."""
 
-    def state(self) -> dict[str, Any] | None:
-        return json.loads(json.dumps(self.rows[-1][1])) if self.rows else None
+    def written(self) -> Mapping[str, int]:
+        return Counter(self.writers)
 
-    def append(self, change: Change, state: dict[str, Any]) -> None:
-        self.rows.append((change, state))
+    def states(self, writers: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        last = dict(zip(self.writers, self.rows, strict=True))
+        return [json.loads(json.dumps(last[writer][1])) for writer in writers]
+
+    def append(self, writer: str, change: Change, state: Mapping[str, Any]) -> None:
+        self.rows.append((change, dict(state)))
+        self.writers.append(writer)
 
     def changes(self, limit: int = 100) -> Sequence[Change]:
         return [change for change, _ in reversed(self.rows) if change.action != RESERVED][:limit]
@@ -49,12 +58,12 @@ class SlowLog(MemoryLog):
         self.asked, self.may_go_on = threading.Event(), threading.Event()
         self.fails = False
 
-    def append(self, change: Change, state: dict[str, Any]) -> None:
+    def append(self, writer: str, change: Change, state: Mapping[str, Any]) -> None:
         self.asked.set()
         assert self.may_go_on.wait(60)
         if self.fails:
             raise OSError("no space left on device")
-        super().append(change, state)
+        super().append(writer, change, state)
 
 
 class KnownRoots:
@@ -103,7 +112,7 @@ class ControlServer:
 
 @contextmanager
 def control_server(
-    log: MemoryLog | None = None,
+    log: Log | None = None,
     roots: KnownRoots | None = None,
     token: str = "",
     ingest_tokens: str = "",
@@ -115,6 +124,7 @@ def control_server(
     clock: Callable[[], float] = time.monotonic,
     wall_clock: Callable[[], float] = time.time,
     body_s: float = BODY_S,
+    is_shared: bool = False,
 ) -> Iterator[ControlServer]:
     """Serve while the context lasts; `seen` and `costs` are what the judge and the store would say."""
     loop, workers = LoopThread(), ThreadPoolExecutor(1)
@@ -129,6 +139,7 @@ def control_server(
             wall_clock=wall_clock,
             read_costs=lambda: costs or {},
             read_offered=lambda: offered or {},
+            is_shared=is_shared,
         )
         await service.begin()
         return service

@@ -231,7 +231,7 @@ def test_leases_never_exceed_what_a_boost_may_add_though_servers_come_and_go():
                 lease = server.ask("POST", "/v1/status", status(instance))[1]["leases"]["inc"]
                 server.ask("POST", "/v1/status", status(instance, leases={"inc": lease}))
             if turn == 3:
-                granted = sum(server.service._leases["inc"].granted.values())
+                granted = sum(server.service._ledger.leases["inc"].granted.values())
                 break
     with control_server(log) as server:
         for _ in range(20):

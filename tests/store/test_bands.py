@@ -124,8 +124,10 @@ def test_the_histogram_holds_every_trace_and_each_bar_is_in_one_band(filled: Sto
 
 
 def test_the_path_over_time_is_that_of_each_minute(filled: Store) -> None:
-    points = Reader(filled).path_over_time("check out", HOUR)
+    detail = Reader(filled).journey("check out", HOUR)
 
+    assert detail is not None
+    points = detail.over_time
     assert [point.start_unix_nano for point in points] == [NOON + i * MINUTE_NS for i in range(60)]
     for i in (0, 3):
         there = [
@@ -224,7 +226,6 @@ def test_all_traces_chosen_one_by_one_are_what_the_minute_tables_say(filled: Sto
 
     assert_alike(reader.journey("check out", HOUR, everyone), reader.journey("check out", HOUR))
     assert_alike(reader.latency("check out", HOUR, everyone), reader.latency("check out", HOUR))
-    assert_alike(reader.path_over_time("check out", HOUR, everyone), reader.path_over_time("check out", HOUR))
 
 
 def assert_alike(one: object, other: object) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -289,6 +290,45 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
     found = [(query, found_ids(reader.find(query))) for query, _ in FINDS]
 
     assert found == FINDS
+
+
+@pytest.mark.parametrize(
+    "query",
+    [ask(), ask(limit=2), ask(journey="pay", limit=1), ask(attributes=(("zone", "b"),), limit=2), ask(journey="none")],
+)
+def test_examples_are_the_first_of_each_order(reader: Reader, five: list[LearnedTrace], query: TraceQuery) -> None:
+    found = reader.examples(query)
+
+    assert found_ids(found.slowest) == found_ids(reader.find(replace(query, slowest_first=True)))
+    assert found_ids(found.failed) == found_ids(reader.find(replace(query, failed_only=True)))
+    assert found_ids(found.newest) == found_ids(reader.find(query))
+
+
+def test_examples_and_the_newest_are_found_among_many_minutes(store: Store, reader: Reader) -> None:
+    chance = random.Random(5)
+    traces = [
+        LearnedTrace(
+            n,
+            start=NOON + chance.randrange(30 * MINUTE_NS),
+            duration_ns=chance.choice([100, 200, 10_000]) + n,
+            journey=chance.choice(["pay", "browse"]),
+            failed=chance.random() < 0.1,
+        )
+        for n in range(1, 120)
+    ]
+    learn(store, traces)
+
+    for begin, end in ((0, 30), (3.5, 20.25), (29.9, 30)):
+        window = Window(NOON + int(begin * MINUTE_NS), NOON + int(end * MINUTE_NS))
+        there = [t for t in traces if t.journey == "pay" and window.start_unix_nano <= t.start < window.end_unix_nano]
+        newest = sorted(there, key=lambda t: -t.start)
+        for limit in (1, 5, 50):
+            query = TraceQuery(window, "pay", limit=limit)
+            found = reader.examples(query)
+            assert found_ids(found.newest) == found_ids(reader.find(query)) == [t.trace_id for t in newest[:limit]]
+            assert found_ids(found.failed) == [t.trace_id for t in newest if t.failed][:limit]
+            slowest = sorted(newest, key=lambda t: -t.duration_ns)
+            assert found_ids(found.slowest) == [t.trace_id for t in slowest[:limit]]
 
 
 def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader, five: list[LearnedTrace]) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -27,9 +27,11 @@ from collector.store.values import (
     CallsWanted,
     CellExamples,
     Edge,
+    Examples,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
+    KeptLonger,
     Latency,
     Node,
     PathChange,
@@ -66,6 +68,8 @@ class MemoryReader:
         self._edges: dict[int, Edge] = {}
         self.judged: list[Tracked] = []
         self.promises: dict[str, tuple[Standing, ...]] = {}
+        self.kept: dict[str, KeptLonger] = {}
+        """By trace id."""
         for spans in traces:
             self.add(spans)
 
@@ -127,6 +131,10 @@ class MemoryReader:
         found.sort(key=lambda s: -s.duration_ns if query.slowest_first else -s.start_unix_nano)
         return found[: query.limit]
 
+    def examples(self, query: TraceQuery) -> Examples:
+        kinds = (replace(query, slowest_first=True), replace(query, failed_only=True), query)
+        return Examples(*(tuple(self.find(each)) for each in kinds))
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]
@@ -148,6 +156,19 @@ class MemoryReader:
             operations=self._shares(times, durations, by_operation=True),
             call_paths=self._flame(times),
             edges=self._journey_edges(journey, traces),
+            over_time=self._over_time(traces, window),
+        )
+
+    def _over_time(self, traces: Sequence[_Trace], window: Window) -> tuple[PathPoint, ...]:
+        return tuple(
+            PathPoint(
+                start,
+                sum(t.summary.duration_ns for t in found) / len(found) if found else 0.0,
+                self._shares([t.path for t in found], [t.summary.duration_ns for t in found], by_operation=False)
+                if found
+                else (),
+            )
+            for start, found in _in_steps(traces, window)
         )
 
     def traces_of(self, journey: str, window: Window) -> int:
@@ -161,20 +182,6 @@ class MemoryReader:
     def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         wide = self._wide(self._of(journey, window, chosen))
         return latency_of(wide, self._steps()) if wide else None
-
-    def path_over_time(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
-    ) -> tuple[PathPoint, ...]:
-        return tuple(
-            PathPoint(
-                start,
-                sum(t.summary.duration_ns for t in found) / len(found) if found else 0.0,
-                self._shares([t.path for t in found], [t.summary.duration_ns for t in found], by_operation=False)
-                if found
-                else (),
-            )
-            for start, found in _in_steps(self._of(journey, window, chosen), window)
-        )
 
     def band_examples(
         self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
@@ -293,6 +300,9 @@ class MemoryReader:
 
     def standings(self) -> dict[str, tuple[Standing, ...]]:
         return dict(self.promises)
+
+    def kept_longer(self, trace_id: str) -> KeptLonger | None:
+        return self.kept.get(trace_id)
 
     def newest_trace_unix_nano(self) -> int | None:
         return max((trace.summary.start_unix_nano for trace in self._traces), default=None)

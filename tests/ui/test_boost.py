@@ -11,6 +11,7 @@ from collector.control.service import Boosted
 from collector.control.state import state_of
 from collector.core.sampling.roots import Root
 from collector.store.pins import Pin
+from collector.store.values import KeptLonger
 from collector.tokens import Tokens
 from tests.control.control_server import ControlServer, KnownRoots, control_server
 from tests.ui.conftest import SETTINGS
@@ -221,6 +222,18 @@ def test_a_trace_is_kept_with_who_and_why_and_let_go_again(server):
     pages.post(f"{trace}/kept", data=form(pages, trace, f"{trace}/kept"))
 
     assert twin(pages, trace)["kept"] is None
+
+
+def test_a_trace_says_until_when_it_stays_by_itself_and_why():
+    reader = MemoryReader(shop_traces())
+    pages = create_app(reader, SETTINGS, lambda: NOW_NS).test_client()
+    trace = twin(pages, "/search")["traces"][0]["address"]
+    until = NOW_NS + 30 * 86_400 * 10**9
+    reader.kept[trace.rpartition("/")[2]] = KeptLonger(until, ("boost inc<42>", "failed", "pinned"))
+
+    because = ["it began while the boost inc<42> was live", "it failed"]
+    assert twin(pages, trace)["stays"] == {"until_unix_nano": until, "because": because}
+    assert all(words in page(pages, trace).text for words in ("It stays until", *because))
 
 
 def test_keeping_a_trace_needs_a_page_of_ours(server):

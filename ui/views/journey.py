@@ -1,14 +1,16 @@
 """One journey: what it waits for, what it needs, and traces that show it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
 from collector.observed import availability_of, nines_of
+from collector.store.side_by_side import Asked
 from collector.store.values import (
     BandDetail,
     CallPath,
     Edge,
+    Examples,
     JourneyDetail,
     JourneySummary,
     Latency,
@@ -79,7 +81,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class ExampleGroup:
     title: str
     address: str
     """More of them."""
@@ -126,7 +128,7 @@ class JourneyPage:
     """Mandatory dependencies against one nine more than is promised, worst first."""
     findings: tuple[FindingRow, ...]
     """Open ones, worst first."""
-    examples: tuple[Examples, ...]
+    examples: tuple[ExampleGroup, ...]
     boost: str
     """Address of the page that asks whether to keep more of its traces; empty where it is not known how they begin."""
     focus: str
@@ -181,6 +183,9 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         return Elsewhere(journeys_address(visit.range.parameters))
     where = where_of(visit, journey)
     chosen = chosen_by(where)
+    asked_latency = Asked(lambda: visit.reader.latency(journey, visit.range.window, chosen))
+    asked_examples = Asked(lambda: _examples(visit, journey, where))
+    asked_findings = Asked(lambda: _findings(visit, journey))
     detail = _detail_where(visit, journey, where) if where else detail_of(visit, journey)
     edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
@@ -198,11 +203,11 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     need = {NEED.name: MANDATORY} if only_mandatory else {}
     kept = {**need, **({FOCUS.name: focus} if focus else {})}
     at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
-    latency = visit.reader.latency(journey, visit.range.window, chosen) or NO_LATENCY
+    latency = asked_latency.answer() or NO_LATENCY
     band = band_named(latency, visit.query.get(BAND.name, ""))
     is_chosen = band is not latency.whole
     names = list(services_of(latency.whole.call_paths))
-    examples = _examples(visit, journey, where)
+    examples = _example_groups(asked_examples.answer(), visit, journey, where)
     return JourneyPage(
         range=visit.range,
         journey=journey,
@@ -221,7 +226,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         band_path=band_bar(band, names),
         contributions=contributions(journey, band, at),
         band_call_paths=band.call_paths if is_chosen else (),
-        over_time=steps_of(visit.reader.path_over_time(journey, visit.range.window, chosen), names),
+        over_time=steps_of(detail.over_time, names),
         edges=tuple(row for row in rows if row.need == MANDATORY) if only_mandatory else rows,
         needs=needs,
         only_mandatory=only_mandatory,
@@ -229,7 +234,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         promises=tuple(promise_row(standing, visit.now_unix_nano) for standing in standings),
         availability=availability_of_journey(detail),
         nines=nines_of_journey(detail, said.availability if said else None),
-        findings=_findings(visit, journey),
+        findings=asked_findings.answer(),
         examples=examples,
         boost=_boost(journey, examples),
         focus=focus,
@@ -355,21 +360,25 @@ def _deaths(edge: Edge) -> float:
     return edge.failed - edge.survived
 
 
-def _examples(visit: Visit, journey: str, where: Where | None) -> tuple[Examples, ...]:
-    query = TraceQuery(visit.range.window, journey, attributes=where.attributes if where else (), limit=EXAMPLES)
+def _examples(visit: Visit, journey: str, where: Where | None) -> Examples:
+    attributes = where.attributes if where else ()
+    return visit.reader.examples(TraceQuery(visit.range.window, journey, attributes=attributes, limit=EXAMPLES))
+
+
+def _example_groups(found: Examples, visit: Visit, journey: str, where: Where | None) -> tuple[ExampleGroup, ...]:
     tag = {"tag": where.text} if where else {}
-    kinds: tuple[tuple[str, dict[str, str], TraceQuery], ...] = (
-        ("Slowest", {"sort": "slowest", **tag}, replace(query, slowest_first=True)),
-        ("Failed", {"failed": "1", **tag}, replace(query, failed_only=True)),
-        ("Newest", tag, query),
+    kinds: tuple[tuple[str, dict[str, str], tuple[TraceSummary, ...]], ...] = (
+        ("Slowest", {"sort": "slowest", **tag}, found.slowest),
+        ("Failed", {"failed": "1", **tag}, found.failed),
+        ("Newest", tag, found.newest),
     )
     return tuple(
-        Examples(
+        ExampleGroup(
             title,
             search_address({"journey": journey, **more, **visit.range.parameters}),
-            tuple(example_of(trace) for trace in visit.reader.find(query)),
+            tuple(example_of(trace) for trace in traces),
         )
-        for title, more, query in kinds
+        for title, more, traces in kinds
     )
 
 
@@ -381,7 +390,7 @@ def edge_boost(edge: Edge) -> str:
     return boost_address(edge.callee.service, edge.callee.operation, caller, f"journey {edge.journey}")
 
 
-def _boost(journey: str, examples: tuple[Examples, ...]) -> str:
+def _boost(journey: str, examples: tuple[ExampleGroup, ...]) -> str:
     """A journey is boosted where its traces begin, which any of them says."""
     trace = next((each.trace for group in examples for each in group.traces), None)
     return boost_address(trace.root_service, trace.root_operation, reason=f"journey {journey}") if trace else ""

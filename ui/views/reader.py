@@ -13,11 +13,12 @@ from collector.store.values import (
     BandDetail,
     CellExamples,
     Edge,
+    Examples,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
+    KeptLonger,
     Latency,
-    PathPoint,
     ServiceCalls,
     ServiceFacts,
     StoreInfo,
@@ -38,6 +39,9 @@ class TraceReader(Protocol):
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
+    def examples(self, query: TraceQuery) -> Examples:
+        """Return some of the traces that are asked for, each kind up to the limit."""
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
@@ -55,11 +59,6 @@ class TraceReader(Protocol):
 
     def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
-
-    def path_over_time(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None
-    ) -> tuple[PathPoint, ...]:
-        """Return a journey's path by service in the steps of its series."""
 
     def band_examples(
         self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
@@ -96,6 +95,9 @@ class TraceReader(Protocol):
 
     def standings(self) -> dict[str, tuple[Standing, ...]]:
         """Return how the promises of journeys stood when they were judged last."""
+
+    def kept_longer(self, trace_id: str) -> KeptLonger | None:
+        """Return until when a trace stays and why, None where it goes as others do."""
 
     def newest_trace_unix_nano(self) -> int | None:
         """Return the start of the newest analyzed trace, None for an empty store."""

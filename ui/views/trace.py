@@ -7,6 +7,8 @@ import numpy as np
 
 from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
+from collector.store.boosted import BOOSTED
+from collector.store.keeping import PINNED
 from collector.store.values import TraceSummary
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, whole_percent
@@ -26,6 +28,13 @@ LISTED = 1_000
 """Sections, shares and fragments in the value of a page; `cpdd path --json` has all."""
 WORTH_SAYING = 0.05
 """A smaller share of the path is not put into the sentence."""
+BECAUSE = {
+    "failed": "it failed",
+    "slow": "it is one of the slowest of its journey",
+    "path": "it has a call that few of its journey have",
+    "example": "it shows a finding",
+}
+"""Words for why a trace is kept, by the reason in the store."""
 OF = {"request": "root", "trace": "trace"}
 """Words of the address for `explain`'s targets; anything else is a span's id."""
 
@@ -76,6 +85,14 @@ class Kept:
     author: str
     note: str
     at_unix_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """A trace that outlives others of its age by itself."""
+
+    until_unix_nano: int
+    because: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +158,7 @@ class TracePage:
     next_section: str
     kept: Kept | None
     """Who keeps this trace and why; None where it goes as others do."""
+    stays: Stays | None
     can_keep: bool
     needs_token: bool
     downloads: tuple[tuple[str, str], ...]
@@ -279,6 +297,7 @@ class _Build:
             previous_section=before,
             next_section=after,
             kept=self._kept(),
+            stays=self._stays(),
             can_keep=self.visit.boosts is not None,
             needs_token=self.visit.boosts.needs_token if self.visit.boosts else False,
             downloads=(
@@ -314,6 +333,12 @@ class _Build:
     def _kept(self) -> Kept | None:
         pin = next((pin for pin in self.visit.pinned() if pin.trace_id == self.explained.trace_id), None)
         return Kept(pin.author, pin.note, pin.at_unix_nano) if pin else None
+
+    def _stays(self) -> Stays | None:
+        """What keeps it beside a person."""
+        found = self.visit.reader.kept_longer(self.explained.trace_id)
+        reasons = [reason for reason in found.reasons if reason != PINNED] if found else []
+        return Stays(found.until_unix_nano, tuple(map(_because, reasons))) if found and reasons else None
 
     def _of_words(self) -> str:
         if self.of in OF:
@@ -421,6 +446,12 @@ class _Build:
             at = max(children[at], key=lambda i: self.nodes[i].end_unix_nano)
         node = self.nodes[at]
         return f" and failed at {name_of(node.service, node.operation, self.callees[at])}"
+
+
+def _because(reason: str) -> str:
+    if reason.startswith(BOOSTED):
+        return f"it began while the boost {reason.removeprefix(BOOSTED)} was live"
+    return BECAUSE.get(reason, reason)
 
 
 def pictures(page: TracePage) -> Pictures:

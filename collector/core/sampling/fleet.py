@@ -1,7 +1,7 @@
 """Who samples, by what, and how much: the reports of instances, added up. The caller owns the clock."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collector.core.sampling.budget import fair_shares, follow, is_worth_telling, share_for
@@ -50,6 +50,19 @@ class Report:
     """That its queue or its connection lost: what is counted lacks them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the instances that report to one server decide on, and how many they are."""
+
+    seen: Mapping[tuple[str, str], Mapping[str, float]] = field(default_factory=dict)
+    """Decisions per second by service and rule, then operation."""
+    live: Mapping[str, int] = field(default_factory=dict)
+    """Instances by service."""
+
+
+NO_TRAFFIC = Traffic()
+
+
 @dataclass(slots=True)
 class Instance:
     """An instance that was heard of."""
@@ -78,6 +91,8 @@ class Fleet:
         self._sums: dict[tuple[str, str], dict[str, Rate]] = {}
         """Rates of all fresh reports by service and rule, then operation."""
         self._live: dict[str, set[str]] = {}
+        self._elsewhere: Sequence[Traffic] = ()
+        """What reports to other servers."""
         self._traffic: dict[tuple[str, str, str], float] = {}
         """Estimates of decisions per second by policy, scope and operation."""
 
@@ -146,6 +161,23 @@ class Fleet:
         names = {name for (of, _), sums in self._sums.items() if of == service for name in sums}
         return {name for name in names if not name.startswith("(")}
 
+    def traffic(self, rules: Collection[str]) -> Traffic:
+        """Return what is decided by these rules now, for other servers to know."""
+        seen = {
+            (service, rule): {operation: rate.seen for operation, rate in sums.items()}
+            for (service, rule), sums in self._sums.items()
+            if rule in rules
+        }
+        return Traffic(seen, {service: len(names) for service, names in self._live.items() if names})
+
+    def hear(self, others: Sequence[Traffic]) -> None:
+        """Count what reports to other servers from now on, in place of what was heard before."""
+        self._elsewhere = tuple(others)
+
+    def is_heard(self, service: str) -> bool:
+        """Return whether instances of a service report, here or elsewhere."""
+        return bool(self.live(service)) or any(service in other.live for other in self._elsewhere)
+
     def shares(
         self,
         policy: Policy,
@@ -164,14 +196,16 @@ class Fleet:
         assert policy.traces_per_second is not None
         scope = "" if policy.scope == "fleet" else report.service
         offered: dict[str, float] = {}
-        for (service, rule), sums in self._sums.items():
+        everywhere = (self.traffic((policy.id,)), *self._elsewhere)
+        for (service, rule), rates in (item for traffic in everywhere for item in traffic.seen.items()):
             if rule == policy.id and scope in ("", service):
-                for operation, rate in sums.items():
-                    offered[operation] = offered.get(operation, 0.0) + rate.seen
+                for operation, seen in rates.items():
+                    offered[operation] = offered.get(operation, 0.0) + seen
         for root, seen in polled.items():
             if scope in ("", root.service):
                 offered[root.operation] = offered.get(root.operation, 0.0) + seen
-        instances = sum(len(names) for service, names in self._live.items() if scope in ("", service))
+        live = (item for traffic in everywhere for item in traffic.live.items())
+        instances = sum(number for service, number in live if scope in ("", service))
         local = policy.traces_per_second / max(1, instances)
         before = told.get(scope, Shares())
         if policy.kind == "budget":

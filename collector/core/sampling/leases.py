@@ -2,57 +2,80 @@
 
 What was handed out counts as used, for ever: an instance that is gone may have used it. So N is never overdrawn, and
 what a lost instance leaves unused is lost.
+
+Of several servers each sets a part of N aside for itself, writes that down, and *then* looks what others have set
+aside: of two at once, the one that looks last sees the other. Of what it has set aside it hands out no more than the
+others leave of N. So all together never hand out more than N.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 PARTS = 4
+LEAST_PARTS = 16
 
 
 @dataclass
 class Lease:
-    """The traces of one boost."""
+    """The traces of one boost, as one server has them."""
 
     total: int
     granted: dict[str, int] = field(default_factory=dict)
     """By instance, in all since the boost began."""
     used: dict[str, int] = field(default_factory=dict)
-    before: int = 0
-    """Handed out by a server before this one, to whom nobody knows."""
-    ceiling: int = 0
-    """What may be handed out in all, as far as it is written down: parts of `total`, one after the other."""
+    claimed: int = 0
+    """Set aside for this server, in all: written down, and others were looked at since."""
+    allowed: int = 0
+    """What of it may be handed out: what others had left by then. What they set aside later takes nothing of it."""
+    elsewhere: int = 0
+    """Set aside for others, those before this one included, who handed it out to whom nobody here knows."""
+    moved: int = 0
+    """Of `elsewhere`, what came to us with the instances that have it."""
 
     @property
     def handed_out(self) -> int:
-        return self.before + sum(self.granted.values())
+        """Of what is this server's."""
+        return sum(self.granted.values()) - min(self.moved, self.elsewhere)
 
     @property
     def left(self) -> int:
         """What may still be handed out now."""
-        return max(0, min(self.total, self.ceiling) - self.handed_out)
+        return max(0, self.allowed - self.handed_out)
 
     @property
     def is_short(self) -> bool:
-        """Whether more of the total has to be written down."""
-        return self.ceiling < self.total and self.ceiling - self.handed_out < max(1, self.total // PARTS // 2)
+        """Whether more has to be set aside, and there is more."""
+        return self.next_claim > self.claimed and self.left < max(1, self._part // 2)
 
     @property
-    def next_ceiling(self) -> int:
-        """The ceiling when one more part is written down."""
-        return min(self.total, max(self.ceiling, self.handed_out) + -(-self.total // PARTS))
+    def next_claim(self) -> int:
+        """What is set aside when one more part is."""
+        return max(self.claimed, min(self.total - self.elsewhere, max(self.claimed, self.handed_out) + self._part))
+
+    @property
+    def _part(self) -> int:
+        """A quarter of what nobody has set aside, so that each of many servers gets some; not ever smaller ones."""
+        free = self.total - self.elsewhere - self.claimed
+        return max(-(-free // PARTS), -(-self.total // LEAST_PARTS))
 
     @property
     def used_in_all(self) -> int:
-        return self.before + sum(self.used.values())
+        """What has been added, as far as is known; what others have set aside may have been."""
+        return max(0, self.elsewhere - self.moved) + sum(self.used.values())
+
+    def settle(self, total: int, claimed: int, elsewhere: int) -> None:
+        """Take note of what is set aside, by a look at the others behind the last claim that was written down."""
+        before = self.allowed if total >= self.total else 0
+        self.total, self.claimed, self.elsewhere = total, claimed, elsewhere
+        self.allowed = max(before, min(claimed, total - elsewhere))
 
     def report(self, instance: str, used: int) -> None:
-        """Take note of what an instance has used; one that used more than we know of had it from an earlier server."""
+        """Take note of what an instance has used; one that used more than we know of had it from another server."""
         self.used[instance] = max(used, self.used.get(instance, 0))
         known = self.granted.get(instance, 0)
         if used > known:
             self.granted[instance] = used
-            self.before = max(0, self.before - (used - known))
+            self.moved = min(self.moved + used - known, self.elsewhere)
 
     def top_up(self, instance: str, live: Collection[str]) -> int:
         """Return what an instance may have used in all: more than before when it runs low.

@@ -120,8 +120,8 @@ class Book:
 
     @cached_property
     def telling(self) -> list[Policy]:
-        """Boosts that carry detail, ended ones included."""
-        return [policy for policy in self.policies.values() if policy.detail]
+        """Boosts that carry detail, by id, ended ones included."""
+        return sorted((policy for policy in self.policies.values() if policy.detail), key=lambda policy: policy.id)
 
     def live(self, now_ms: int) -> list[Policy]:
         """Return the policies in force."""

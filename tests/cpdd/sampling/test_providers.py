@@ -32,8 +32,8 @@ from cpdd.sampling.saved import SavedPolicy
 from cpdd.testing import FakeClock
 from tests.control.control_server import control_server
 from tests.cpdd.conftest import Run
+from tests.cpdd.sampling.following import following
 from tests.cpdd.sampling.policies import policy
-from tests.cpdd.sampling.test_push import following
 
 HIGH, LOW = 0xFF << 48, 1
 ALL = json.dumps({"version": 1, "policies": [policy("all", 100)]}).encode()

@@ -3,7 +3,7 @@
 A batch job calls workers one after the other, eight of them at a time; each does a few steps in a row, some of which
 fail, one in a hundred with another call below it. No random numbers: the same size is the same trace.
 
-    python -m benchmarks.large_trace 100000 > trace.jsonl && cpdd send --shift-to-now trace.jsonl
+    python -m tests.large_trace 100000 > trace.jsonl && cpdd send --shift-to-now trace.jsonl
 """
 
 import json

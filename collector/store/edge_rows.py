@@ -1,0 +1,135 @@
+"""Edges of journeys, summed over the minutes: how often they were called, what came of it, and what is known of it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from clickhouse_connect.driver.client import Client
+
+from collector.core.said import NOTHING_SAID, Mark, Said
+from collector.store.dictionaries import EdgeEnds, Edges
+from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
+from collector.store.journeys import Minutes, only
+from collector.store.minutes import EDGE_COUNTS
+from collector.store.recent import said_of_marks
+from collector.store.replacements import Replaced, replacements, with_fallbacks
+from collector.store.values import Edge, mark_of
+
+SAID_S = 300
+"""What marks say stands in the code: the last minutes of a window say it all."""
+_BECAME = {"": "1", "failed": "sum(Failed) > 0", "on-path": "sum(PathNs) > 0"}
+
+_Row = Sequence[Any]
+
+
+class JourneyEdges(NamedTuple):
+    """What was read about the edges of one journey; `edges_of` makes them of it."""
+
+    rows: Sequence[_Row]
+    ends: Mapping[int, EdgeEnds]
+    evidence: Mapping[int, EdgeEvidence]
+    replaced: Replaced
+    said: Mapping[Mark, Said]
+
+
+def read_edges(
+    client: Client,
+    known: Edges,
+    minutes: Minutes,
+    durations_ns: Mapping[str, float],
+    journey: str | None = None,
+    became: str = "",
+) -> dict[str, tuple[Edge, ...]]:
+    """Return the edges of all journeys, or of the one, with their evidence; not what was called in their place.
+
+    Args:
+        durations_ns: of each journey, the durations of its traces, weighted and summed.
+        became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+    """
+    rows = _read_rows(client, minutes, journey, _BECAME[became])
+    ids = {int(row[1]) for row in rows}
+    evidence = evidence_of_journeys(client, minutes.last_s, journey, ids)
+    ends = known.known(client, ids)
+    found: dict[str, list[Edge]] = defaultdict(list)
+    for row in rows:
+        of, number = str(row[0]), int(row[1])
+        if number in ends:
+            seen = evidence.get(of, {}).get(number, NOTHING_SEEN)
+            found[of].append(_edge(row, ends[number], durations_ns.get(of, 0.0), seen))
+    return {name: tuple(edges) for name, edges in found.items()}
+
+
+def read_journey_edges(client: Client, known: Edges, minutes: Minutes, journey: str) -> JourneyEdges:
+    """Return all that is known of the edges of one journey."""
+    rows = _read_rows(client, minutes, journey)
+    evidence = evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
+    replaced = replacements(client, journey, minutes)
+    ends = known.known(client, {int(row[1]) for row in rows} | {called for _, called in replaced})
+    marks = {mark for each in ends.values() if (mark := mark_of(each))}
+    return JourneyEdges(
+        rows, ends, evidence, replaced, said_of_marks(client, marks, minutes.last_s - SAID_S, minutes.last_s)
+    )
+
+
+def edges_of(seen: JourneyEdges, duration_ns: float) -> tuple[Edge, ...]:
+    """Return the edges of a journey whose traces took so long together, weighted; largest share of the path first."""
+    edges = [
+        _edge(row, seen.ends[int(row[1])], duration_ns, seen.evidence.get(int(row[1]), NOTHING_SEEN))
+        for row in seen.rows
+        if int(row[1]) in seen.ends
+    ]
+    edges = [
+        replace(edge, said=seen.said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge
+        for edge in with_fallbacks(edges, seen.replaced, seen.ends)
+    ]
+    return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
+
+
+def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1") -> Sequence[_Row]:
+    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
+    return client.query(
+        f"""
+        SELECT
+            Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
+            {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
+        FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
+        GROUP BY Journey, EdgeId HAVING {condition}
+        """,
+        {**minutes.parameters(), "journey": journey or ""},
+    ).result_rows
+
+
+def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
+    sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
+    return Edge(
+        id=int(row[1]),
+        journey=str(row[0]),
+        caller=ends.caller,
+        callee=ends.callee,
+        kind=ends.kind,
+        traces=int(row[2]),
+        calls=sums["Calls"],
+        failed=sums["Failed"],
+        survived=sums["Survived"],
+        waited=sums["Waited"],
+        declared_mandatory=sums["DeclaredMandatory"],
+        declared_optional=sums["DeclaredOptional"],
+        status_known=bool(row[3]),
+        critical_share=sums["PathNs"] / duration_ns if duration_ns else 0.0,
+        mean_ns=sums["DurationNs"] / sums["Calls"] if sums["Calls"] else 0.0,
+        attempts=sums["Attempts"],
+        journey_survived=sums["JourneySurvived"],
+        confounded=sums["Confounded"],
+        confounded_survived=sums["ConfoundedSurvived"],
+        delivered=sums["Delivered"],
+        wait_ns=sums["WaitNs"] / sums["Delivered"] if sums["Delivered"] else 0.0,
+        evidence=replace(found.evidence, delivered=ends.caller.kind == "queue" and not sums["Waited"]),
+        journey_evidence=found.journey,
+        basis=found.basis,
+        weighted_traces=float(row[4]),
+        own_failed=sums["OwnFailed"],
+        blamed=sums["Blamed"],
+        injected=sums["Injected"],
+        blamed_injected=sums["BlamedInjected"],
+    )

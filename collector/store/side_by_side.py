@@ -1,0 +1,27 @@
+"""Questions that threads answer side by side: a page has more of them than one thread answers in time."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+
+THREADS = 4
+"""For all pages together."""
+_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="cpdd-read")
+"""None of its threads is started before the first question."""
+
+
+class Asked(Generic[Answer]):
+    """A question that a thread may already work on."""
+
+    def __init__(self, question: Callable[[], Answer]) -> None:
+        self._question = question
+        self._future = _POOL.submit(question)
+
+    def answer(self) -> Answer:
+        """Return the answer, or raise what the question raised.
+
+        Where no thread has begun it is answered here: threads that ask never wait for each other in a circle.
+        """
+        return self._question() if self._future.cancel() else self._future.result()
