@@ -197,8 +197,8 @@ class Analyzer(Background):
         try:
             self._recompute_minutes()
             self._save_cursor()
-        except Exception:
-            log.exception("the last minutes were not recomputed; the next start does it")
+        except Exception as error:
+            self._rounds.left("the last minutes were not recomputed; the next start does it", error)
 
     def _load(self) -> None:
         """Begin where the last life of the process had everything settled."""

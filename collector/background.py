@@ -154,6 +154,11 @@ class Rounds:
         self._trouble = reason
         return reason
 
+    def left(self, event: str, error: Exception) -> None:
+        """Say that the end of the process leaves something undone, from inside the `except`."""
+        reason = explain(error, self._store.address.shown)
+        log.warning(event, extra={"reason": reason}, exc_info=not is_trouble(error))
+
     def succeeded(self) -> None:
         """Say that the trouble is over, where there was any."""
         if self._trouble:

@@ -53,3 +53,15 @@ def test_one_failure_after_another_is_waited_for_longer_until_a_round_succeeds()
 
     assert waits == [1, 2, 4, 8, 16, MAX_RETRY_S, MAX_RETRY_S]
     assert retry.failed() == 1
+
+
+def test_what_the_end_leaves_undone_is_told_in_a_line(rounds: Rounds, caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise REFUSED
+    except OperationalError as error:
+        rounds.left("the last minutes were not recomputed", error)
+
+    (record,) = caplog.records
+    assert record.getMessage() == "the last minutes were not recomputed"
+    assert not record.exc_info
+    assert record.reason.endswith("clickhouse://db:8123/cpdd: " + str(REFUSED))  # type: ignore[attr-defined]

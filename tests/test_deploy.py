@@ -13,6 +13,8 @@ from cpdd.cli.serve import command
 from tests.serving import server_process
 
 UNIT = Path(__file__).parents[1] / "deploy" / "cpdd.service"
+MOST_EXPOSED = 15
+"""Of 100; what is left is the network, which it is for, and memory that is written and run, which Numba needs."""
 
 
 @pytest.fixture
@@ -32,6 +34,16 @@ def test_systemd_understands_every_line(tmp_path: Path, unit: RawConfigParser) -
     said = subprocess.run(["systemd-analyze", "verify", "--man=no", str(here)], capture_output=True, text=True)
 
     assert [line for line in said.stderr.splitlines() if "cpdd.service" in line] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_the_service_may_do_little(tmp_path: Path) -> None:
+    audit = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSED}", str(UNIT)]
+
+    said = subprocess.run(audit, capture_output=True, text=True)
+
+    assert "exposure level for cpdd.service" in said.stdout
+    assert said.returncode == 0, said.stdout
 
 
 def test_the_command_knows_every_flag_of_it(unit: RawConfigParser) -> None:

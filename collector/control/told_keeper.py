@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Protocol, TypeVar
 
 from collector.core.sampling.told import KEPT_NS, Answer, Told
+from collector.store.trouble import is_trouble, reason
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +78,14 @@ class ToldKeeper:
         try:
             await self._outside(lambda: self._log.append(answers))
             self._is_failing = False
-        except Exception:
+        except Exception as error:
             self._told.put_back(answers)
             if not self._is_failing:
-                log.exception("cannot note what clients were told, trying again")
+                _warn("cannot note what clients were told, trying again", error)
             self._is_failing = True
 
     async def _go_on(self) -> None:
-        read_s = 0.0
+        read_s, is_blind = 0.0, False
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             await self.write()
@@ -93,8 +94,16 @@ class ToldKeeper:
                 read_s = 0.0
                 try:
                     await self.read(LATE_NS + round(READ_EVERY_S * 1e9))
+                    is_blind = False
                 except Exception as error:
-                    log.warning("cannot read what clients of other collectors were told: %s", error)
+                    if not is_blind:
+                        _warn("cannot read what clients of other collectors were told, trying again", error)
+                    is_blind = True
 
     async def _outside(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _warn(event: str, error: Exception) -> None:
+    """Say it in a line where the store is at fault, with a traceback where we are."""
+    log.warning(event, extra={"reason": reason(error, "the store")}, exc_info=not is_trouble(error))

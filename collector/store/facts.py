@@ -21,6 +21,7 @@ from collector.core.detail import ResourceDetail
 from collector.core.facts import Facts, facts_of
 from collector.core.spans import SpanBatch
 from collector.store.engine import Store
+from collector.store.trouble import explain
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ class FactsKeeper:
             self.write()
         except Exception as error:  # the top of a thread
             if not failing:
-                log.warning("facts about services not written, trying again", extra={"reason": str(error)})
+                why = explain(error, self._store.address.shown)
+                log.warning("facts about services not written, trying again", extra={"reason": why})
             return True
         return False
 

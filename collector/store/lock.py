@@ -7,6 +7,7 @@ the pid inside the file is for people.
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cpdd.errors import CpddError
@@ -73,7 +74,8 @@ class DirectoryLock:
     def release(self) -> None:
         """Let the next process in. The file stays: removing it would race with who is opening it."""
         if self._file >= 0:
-            os.ftruncate(self._file, 0)
+            with suppress(OSError):  # the disk has turned read-only
+                os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = -1
 

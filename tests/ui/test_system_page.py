@@ -99,13 +99,20 @@ def test_pages_without_a_collector_say_what_is_stored(client):
     assert value["storage"][0]["name"] == "spans"
 
 
+AWAY = OperationalError("HTTPConnectionPool(host='db', port=8123): Max retries ([Errno 111] Connection refused)")
+
+
 class ReaderWithoutStore(MemoryReader):
     """Every read fails as it does on a server that is away."""
 
     def __getattribute__(self, name: str):
         if name.startswith("_"):
             return super().__getattribute__(name)
-        raise OperationalError("HTTPConnectionPool(host='db', port=8123): Max retries ([Errno 111] Connection refused)")
+
+        def read(*parts: object, **named: object) -> None:
+            raise AWAY
+
+        return read
 
 
 @pytest.fixture
@@ -115,7 +122,11 @@ def without_store():
     def read() -> System:
         return system_of(FACTS, "ready", (), metrics.registry)
 
-    return create_app(ReaderWithoutStore([]), SETTINGS, lambda: NOW_NS, read_system=read).test_client()
+    def read_sampling() -> None:
+        raise AWAY
+
+    reader = ReaderWithoutStore([])
+    return create_app(reader, SETTINGS, lambda: NOW_NS, read_sampling, read_system=read).test_client()
 
 
 def test_while_the_store_is_away_the_page_still_says_how_the_collector_fares(without_store):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from collector.store.values import StoreInfo
 from collector.system import Receiver, System
@@ -10,12 +11,12 @@ from ui.draw.units import count, duration, rate, size
 from ui.views.clients import Senders, senders_of
 from ui.views.errors import StoreTrouble, is_store_trouble
 from ui.views.page import Page, Visit
-from ui.views.reader import TraceReader
 
 ReadSystem = Callable[[], System | None]
 LATE_S = 10.0
 """An analyzer that is so far behind is said in the first sentence."""
 _SECOND_NS = 1_000_000_000
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def system_view(visit: Visit) -> SystemPage:
 
     This page opens when the store does not answer, and says so: it is where people look then.
     """
-    system, (stored, trouble) = visit.system(), _stored(visit.reader)
+    system, (stored, trouble) = visit.system(), _unless_away(visit.reader.info)
     if system is None:
         return SystemPage(
             answer="These pages are served without a collector: only what is stored is known.",
@@ -76,7 +77,8 @@ def system_view(visit: Visit) -> SystemPage:
             storage=_storage(stored, visit.now_unix_nano, {}), values={},
         )  # fmt: skip
     system = replace(system, problems=(*system.problems, *trouble))
-    clients = senders_of(visit.sampling())
+    sampling, _ = _unless_away(visit.sampling)  # what changed lately is in the store
+    clients = senders_of(sampling)
     return SystemPage(
         answer=_answer(system, clients),
         is_known=True,
@@ -95,10 +97,10 @@ def system_view(visit: Visit) -> SystemPage:
     )
 
 
-def _stored(reader: TraceReader) -> tuple[StoreInfo | None, tuple[str, ...]]:
-    """What is stored, or why that is not known."""
+def _unless_away(read: Callable[[], _T]) -> tuple[_T | None, tuple[str, ...]]:
+    """What is read, or why it cannot be."""
     try:
-        return reader.info(), ()
+        return read(), ()
     except Exception as error:
         if not is_store_trouble(error):
             raise
