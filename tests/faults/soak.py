@@ -9,7 +9,8 @@ the tables (folders on disk), bytes on disk for each span, how long answers took
 
 The rule: the first third of the samples warms up. Of the two others each column's medians are compared; it is *flat*
 when the last third's is no more than FLAT of the middle's above it, or than what nobody would notice (NOTICED), or than
-the middle third's own upper quartile: what varies so much has not grown by as little. Disk counts by span. Pages have more to read as spans accumulate, so that theirs are shown and not judged.
+the middle third's own upper quartile: what varies so much has not grown by as little. Disk counts by span.
+Pages have more to read as spans accumulate, so that theirs are shown and not judged.
 """
 
 import argparse
