@@ -26,11 +26,18 @@ def test_what_grows_by_more_than_a_tenth_is_not_flat(column: str) -> None:
 
     found = verdicts([EVEN] * 4 + [grown] * 2)
 
-    assert [name for name, (_, _, flat) in found.items() if not flat] == [column]
+    assert [name for name, verdict in found.items() if not verdict.is_flat] == [column]
 
 
 def test_one_slow_stretch_is_no_growth() -> None:
     assert is_flat([EVEN] * 6 + [EVEN, replace(EVEN, answer_p99_ms=5_000.0), EVEN])
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_what_varies_is_flat_unless_it_grows(grows: bool) -> None:
+    parts = [400 + 317 * n % 600 + 40 * n * grows for n in range(30)]
+
+    assert is_flat([replace(EVEN, parts=number) for number in parts]) is not grows
 
 
 def test_two_samples_show_nothing() -> None:
