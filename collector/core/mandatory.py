@@ -104,8 +104,13 @@ class Reach(Generic[Place]):
 
 
 def reach(roots: Iterable[Place], steps: Sequence[Step[Place]]) -> Reach[Place]:
-    """Return how far the mandatory edges of a journey lead from its roots, and from what lost its caller."""
-    begin = beginnings([(step.caller, step.callee) for step in steps if not step.is_delivery], roots)
+    """Return how far the mandatory edges of a journey lead from its roots, and from what lost its caller.
+
+    A consumer lost its caller where nobody is seen to send: the journey began with its message.
+    """
+    called = {step.callee for step in steps}
+    calls = [(step.caller, step.callee) for step in steps if not step.is_delivery or step.caller in called]
+    begin = beginnings(calls, roots)
     return Reach(
         needed=frozenset(reached(begin, _ways(steps, (MANDATORY,)))),
         possible=frozenset(reached(begin, _ways(steps, (MANDATORY, MIXED, UNDETERMINED)))),

@@ -105,6 +105,18 @@ def test_what_a_queue_delivers_is_no_disagreement():
     assert mandatory_subgraph(replace(mail, edges=(queue,), roots=()), "buy").disagreements == ()
 
 
+def test_a_consumer_is_no_beginning_where_somebody_sends_and_one_where_nobody_does():
+    lines = "shop -> orders optional kind=messaging", "orders -> mail optional kind=messaging", "mail -> smtp mandatory"
+    sent, delivered, below = graph(*lines).edges
+    queue = GraphNode("orders", "", "queue")
+    delivered = replace(delivered, caller=queue)
+    whole = replace(graph(*lines), edges=(replace(sent, callee=queue), delivered, below), roots=())
+    alone = replace(whole, edges=(delivered, below))
+
+    assert mandatory_subgraph(whole, "buy").mandatory == ("shop",)
+    assert mandatory_subgraph(alone, "buy").mandatory == ("mail", "smtp")
+
+
 def test_only_what_journeys_need_is_left_of_a_graph():
     left = only_mandatory(graph("shop -> pay mandatory", "shop -> tips optional", "tips -> pay mandatory"))
 
