@@ -9,7 +9,8 @@ from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
-from collector.store.values import TraceSummary, Window
+from collector.store.side_by_side import Asked
+from collector.store.values import KeptLonger, TraceSummary, Window
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, whole_percent
 from ui.draw.waterfall import Axis
@@ -168,8 +169,10 @@ class TracePage:
 def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
+    summary = Asked(lambda: visit.reader.summary(trace_id))  # beside the spans, which take as long
+    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))
     sheet = open_sheet(visit, trace_id)
-    return _Build(visit, sheet, summary_of(visit, trace_id, sheet.spans), visit.query.get("of", "") or "request").page()
+    return _Build(visit, sheet, summary.answer(), kept_longer.answer()).page()
 
 
 def open_sheet(visit: Visit, trace_id: str) -> Sheet:
@@ -227,13 +230,16 @@ def read_trace_id(text: str) -> str:
 class _Build:
     """The steps from an explanation to a page; holds what they share."""
 
-    def __init__(self, visit: Visit, sheet: Sheet, summary: TraceSummary | None, of: str) -> None:
+    def __init__(
+        self, visit: Visit, sheet: Sheet, summary: TraceSummary | None, kept_longer: KeptLonger | None
+    ) -> None:
         self.visit = visit
-        self.of = of
+        self.of = visit.query.get("of", "") or "request"
         self.sheet = sheet
         self.spans = sheet.spans
         self.explained = sheet.explained
         self.summary = summary
+        self.kept_longer = kept_longer
         self.nodes = sheet.nodes
         self.begin, self.end = sheet.begin, sheet.end
         self.on_path, self.failed, self.callees = sheet.on_path, sheet.failed, sheet.callees
@@ -342,7 +348,7 @@ class _Build:
 
     def _stays(self) -> Stays | None:
         """What keeps it beside a person."""
-        found = self.visit.reader.kept_longer(self.explained.trace_id)
+        found = self.kept_longer
         reasons = [reason for reason in found.reasons if reason != PINNED] if found else []
         return Stays(found.until_unix_nano, tuple(map(_because, reasons))) if found and reasons else None
 
