@@ -72,7 +72,7 @@ def why_slow(page: Page, site: Site) -> None:
     assert "is slow" in first, first
     said = walk.click("the journey that is slow", page.locator("tr[data-row] a").first.click, ".lead .answer")
     assert "since" in said, said
-    assert "CartService" in said, said
+    assert "from frontend to cartservice" in said, said
     walk.answered("the call from frontend to the cart service, on the way there")
     changed = page.get_by_role("link", name="What changed, call by call")
     walk.click("the proof, if wanted: what changed", changed.click, ".answer")
