@@ -93,9 +93,7 @@ def _read(client: Client, minutes: Minutes, group: str, journey: str | None) -> 
     )
     groups = table.column("part").combine_chunks().dictionary_encode()
     return PathTimes(
-        groups=tuple(
-            each.decode(errors="replace") if isinstance(each, bytes) else each for each in groups.dictionary.to_pylist()
-        ),
+        groups=tuple(map(_name, groups.dictionary.to_pylist())),
         group=groups.indices.to_numpy().astype(np.int64),
         path=table.column("path").to_numpy(),
         time_ns=table.column("time_ns").to_numpy(),

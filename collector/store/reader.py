@@ -69,8 +69,6 @@ MAX_NAMES = 1_000
 MAX_CHOSEN = 10_000
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
-SAID_S = 300
-"""What marks say stands in the code: the last minutes of a window say it all."""
 NEWEST_NS = 120 * 1_000_000_000
 """So much of a window is looked at first by who asks for the newest traces."""
 _BEFORE_NS = 300 * 1_000_000_000
