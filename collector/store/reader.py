@@ -40,6 +40,7 @@ from collector.store.keeping import AGAIN
 from collector.store.lookup import MAX_SPANS, REPAIR_S, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
+from collector.store.search_conditions import conditions, span_conditions
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
 from collector.store.values import (
@@ -71,10 +72,6 @@ AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
 NEWEST_NS = 120 * 1_000_000_000
 """So much of a window is looked at first by who asks for the newest traces."""
-_BEFORE_NS = 300 * 1_000_000_000
-"""How much earlier than its trace a span may start: clocks differ."""
-_BEHIND_NS = 3600 * 1_000_000_000
-"""How much later than its trace a span may start, to be found by operation or attribute."""
 _INT64 = 2**63 - 1
 _SECOND_NS = 1_000_000_000
 
@@ -171,7 +168,7 @@ class Reader:
         found: list[TraceSummary] = []
         with self._store.client() as client:
             for window in _newest_first(client, query):
-                where, parameters = _conditions(replace(query, window=window))
+                where, parameters = conditions(replace(query, window=window))
                 # The keys first: their columns are small, while the arrays of all candidates would be read for nothing.
                 found = self._summaries(
                     client,
@@ -194,7 +191,7 @@ class Reader:
         Each up to its `limit`; its order does not count. Where only the journey is asked for, the minutes say where
         to look.
         """
-        where, parameters = _conditions(query)
+        where, parameters = conditions(query)
         start, key = "toUnixTimestamp64Nano(Start)", "TraceId, Journey, toStartOfMinute(Start)"
         limit = min(max(query.limit, 1), MAX_FOUND)
         with self._store.client() as client:
@@ -234,9 +231,9 @@ class Reader:
         """
         minutes = Minutes.of(window)
         whole = Window(minutes.first_s * 1_000_000_000, minutes.last_s * 1_000_000_000)
-        where, parameters = _conditions(TraceQuery(whole, journey=journey))
+        where, parameters = conditions(TraceQuery(whole, journey=journey))
         for number, attribute in enumerate(attributes):
-            spans, own = _span_conditions(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
+            spans, own = span_conditions(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
             where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
             parameters |= own
         with self._store.client() as client:
@@ -541,104 +538,6 @@ def _path_change(number: int, known: Mapping[int, PathStep], figures: Compared) 
     step = known.get(number, PathStep(0, "", "", ""))
     above = known.get(step.parent)
     return PathChange(number, above.service if above else "", step.service, step.operation, step.kind, figures)
-
-
-_HAS_ATTRIBUTE = (
-    "((mapContains(SpanAttributes, {0}) AND SpanAttributes[{0}] = {1})"
-    " OR (mapContains(ResourceAttributes, {0}) AND ResourceAttributes[{0}] = {1}))"
-)
-"""A key that is missing reads as ""; {0} and {1} are the names of parameters."""
-
-
-_ON_PATH = """
-    hasAny(
-        arrayFilter((id, time) -> time > 0, Path.Id, Path.TimeNs),
-        (
-            SELECT groupArray(Id) FROM call_paths
-            WHERE {path_service:String} IN ('', Service) AND {path_operation:String} IN ('', Operation)
-        )
-    )
-"""
-_HAS_CALL = """
-    arrayExists(
-        (id, found) -> found > 0
-            AND (Journey, id) IN arrayZip({{call_journeys:Array(String)}}, {{call_ids:Array(UInt64)}}),
-        Edge.Id, {}
-    )
-"""
-_SAYS_ERROR = """
-    (positionCaseInsensitiveUTF8(StatusMessage, {error:String}) > 0 OR arrayExists(
-        said -> positionCaseInsensitiveUTF8(said['exception.message'], {error:String}) > 0
-            OR positionCaseInsensitiveUTF8(said['exception.type'], {error:String}) > 0,
-        Events.Attributes
-    ))
-"""
-
-
-def _conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
-    """The WHERE clauses of a query on `traces`, and their parameters."""
-    parameters: dict[str, object] = {
-        "start": max(query.window.start_unix_nano, 0),
-        "end": min(max(query.window.end_unix_nano, 0), _INT64),
-    }
-    where = [
-        "Start >= fromUnixTimestamp64Nano({start:Int64})",
-        "Start < fromUnixTimestamp64Nano({end:Int64})",
-    ]
-    for condition, name, value in (
-        ("Journey = {journey:String}", "journey", query.journey),
-        ("has(ServiceList, {service:String})", "service", query.service),
-        ("DurationNs >= {min_ns:Int64}", "min_ns", query.min_duration_ns),
-        ("DurationNs <= {max_ns:Int64}", "max_ns", query.max_duration_ns),
-    ):
-        if value:
-            where.append(condition)
-            parameters[name] = value
-    if query.failed_only:
-        where.append("Failed")
-    if query.calls is not None:
-        where.append(_HAS_CALL.format("Edge.Failed" if query.calls.failed else "Edge.PathNs"))
-        journeys, ids = zip(*query.calls.edges, strict=True) if query.calls.edges else ((), ())
-        parameters |= {"call_journeys": list(journeys), "call_ids": list(ids)}
-    if query.on_path and (query.service or query.operation):
-        where.append(_ON_PATH)
-        parameters |= {"path_service": query.service, "path_operation": query.operation}
-    if (query.operation and not query.on_path) or query.attributes or query.error:
-        spans, span_parameters = _span_conditions(query)
-        where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
-        parameters |= span_parameters
-    return where, parameters
-
-
-def _span_conditions(query: TraceQuery, prefix: str = "") -> tuple[list[str], dict[str, object]]:
-    """What one span of the trace has to fulfil, all of it.
-
-    Args:
-        prefix: of the names of attributes' parameters.
-    """
-    start, end = max(query.window.start_unix_nano, 0), min(max(query.window.end_unix_nano, 0), _INT64)
-    parameters: dict[str, object] = {
-        "span_start": max(start - _BEFORE_NS, 0),
-        "span_end": min(end + _BEHIND_NS, _INT64),
-        "service": query.service,
-        "operation": query.operation,
-    }
-    where = [
-        "Timestamp >= fromUnixTimestamp64Nano({span_start:Int64})",
-        "Timestamp < fromUnixTimestamp64Nano({span_end:Int64})",
-    ]
-    if query.service:
-        where.append("ServiceName = {service:String}")
-    if query.operation:
-        where.append("SpanName = {operation:String}")
-    if query.error:
-        where.append(_SAYS_ERROR)
-        parameters["error"] = query.error
-    for number, (key, value) in enumerate(query.attributes):
-        names = f"{prefix}key_{number}", f"{prefix}value_{number}"
-        where.append(_HAS_ATTRIBUTE.format(*(f"{{{name}:String}}" for name in names)))
-        parameters |= dict(zip(names, (key, value), strict=True))
-    return where, parameters
 
 
 def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummary:
