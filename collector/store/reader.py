@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
@@ -37,12 +36,13 @@ from collector.store.journeys import (
 )
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import AGAIN
-from collector.store.lookup import MAX_SPANS, REPAIR_S, Place, find_places, read_batch, read_spans
+from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
 from collector.store.search_conditions import conditions, span_conditions
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
+from collector.store.trace_summaries import oldest_and_newest, read_summaries, summary_of
 from collector.store.values import (
     BandDetail,
     CallPath,
@@ -74,27 +74,6 @@ NEWEST_NS = 120 * 1_000_000_000
 """So much of a window is looked at first by who asks for the newest traces."""
 _INT64 = 2**63 - 1
 _SECOND_NS = 1_000_000_000
-
-_SUMMARY_COLUMNS = (
-    "TraceId",
-    "toUnixTimestamp64Nano(Start) AS StartNs",
-    *("DurationNs", "Journey", "RootService", "RootOperation", "Failed", "StatusKnown", "Spans", "Errors"),
-    *(
-        "Completeness",
-        "Ambiguity",
-        "SettlesAt <= toUnixTimestamp64Nano(now64(9)) AS Settled",
-        "ServiceList",
-        "`Path.Id` AS PathIds",
-        "`Path.TimeNs` AS PathTimes",
-        "Deleted",
-    ),
-)
-_NEWEST_SUMMARY = """
-WHERE TraceId = {id:String}
-    AND Start >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Start < fromUnixTimestamp64Nano({last_ns:Int64})
-ORDER BY Version DESC, Deleted LIMIT 1
-"""
-"""Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
 
 
 class Reader:
@@ -153,13 +132,7 @@ class Reader:
             within = within or next(map(_starts_of, find_places(client, [trace_id])), None)
             if within is None:
                 return None
-            parameters = {
-                "id": trace_id,
-                "first_ns": max(within.start_unix_nano - REPAIR_S * _SECOND_NS, 0),
-                "last_ns": min(within.end_unix_nano + REPAIR_S * _SECOND_NS, _INT64),
-            }
-            found = self._summaries(client, _NEWEST_SUMMARY, parameters, "traces")
-        return found[0] if found else None
+            return summary_of(client, self._call_paths, trace_id, within)
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
         """Return the traces that `query` asks for, newest (or slowest) first."""
@@ -170,8 +143,9 @@ class Reader:
             for window in _newest_first(client, query):
                 where, parameters = conditions(replace(query, window=window))
                 # The keys first: their columns are small, while the arrays of all candidates would be read for nothing.
-                found = self._summaries(
+                found = read_summaries(
                     client,
+                    self._call_paths,
                     f"""
                     WHERE (Journey, toStartOfMinute(Start), TraceId) IN (
                         SELECT Journey, toStartOfMinute(Start), TraceId FROM traces FINAL
@@ -198,8 +172,9 @@ class Reader:
             if query == TraceQuery(query.window, query.journey, limit=query.limit):
                 where.append("toStartOfMinute(Start) IN {minutes:Array(DateTime)}")
                 parameters["minutes"] = minutes_with_examples(client, query.journey, query.window, limit)
-            found = self._summaries(
+            found = read_summaries(
                 client,
+                self._call_paths,
                 f"""
                 WHERE ({key}) IN (
                     SELECT found.3, found.4, found.5 FROM (
@@ -221,7 +196,7 @@ class Reader:
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
         with self._store.client() as client:
-            return self._journeys(client, Minutes.of(window, *_oldest_and_newest(client)))
+            return self._journeys(client, Minutes.of(window, *oldest_and_newest(client)))
 
     def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
@@ -255,7 +230,7 @@ class Reader:
         """
         edges = Asked(lambda: self._journey_edges(journey, replace(Minutes.of(window), chosen=chosen)))
         with self._store.client() as client:
-            minutes = replace(Minutes.of(window, *_oldest_and_newest(client)), chosen=chosen)
+            minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
             times = times_of_steps(client, minutes, journey)
             known = self._call_paths.with_ancestors(client, times.paths)
             summaries = journey_summaries(client, minutes, times.together(journey).by_service(known), journey)
@@ -295,7 +270,7 @@ class Reader:
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
         """Return what became of a journey from one window to another, None where either has no traces of it."""
         with self._store.client() as client:
-            sides = [Minutes.of(window, *_oldest_and_newest(client)) for window in (before, after)]
+            sides = [Minutes.of(window, *oldest_and_newest(client)) for window in (before, after)]
             summaries = [self._journeys(client, minutes, journey) for minutes in sides]
             wide = [read_wide(client, minutes, journey) for minutes in sides]
             if wide[0] is None or wide[1] is None or not all(summaries):
@@ -343,7 +318,7 @@ class Reader:
             ).result_rows
             nearest = f"ORDER BY abs({time_there} - {{median:Int64}}), TraceId LIMIT 1"
             found = [
-                self._summaries(client, rest, {**parameters, "median": int(median or 0)})
+                read_summaries(client, self._call_paths, rest, {**parameters, "median": int(median or 0)})
                 for rest in (f"{where} {slow_first}", f"{where} {nearest}", f"{where} AND Failed {slow_first}")
             ]
         return CellExamples(*(each[0] if each else None for each in found))
@@ -433,7 +408,7 @@ class Reader:
     def newest_trace_unix_nano(self) -> int | None:
         """Return the start of the newest analyzed trace, None for an empty store."""
         with self._store.client() as client:
-            return _oldest_and_newest(client)[1] or None
+            return oldest_and_newest(client)[1] or None
 
     def kept_longer(self, trace_id: str) -> KeptLonger | None:
         """Return until when a trace stays and why, None where it goes as others do."""
@@ -460,16 +435,6 @@ class Reader:
             ).result_rows
         none = not spans
         return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
-
-    def _summaries(
-        self, client: Client, rest: str, parameters: Mapping[str, object], source: str = "traces FINAL"
-    ) -> list[TraceSummary]:
-        rows = client.query(
-            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM {source} {rest}", dict(parameters)
-        ).named_results()
-        found = [row for row in rows if not row["Deleted"]]
-        services = self._call_paths.services(client, {number for row in found for number in row["PathIds"]})
-        return [_summary(row, services) for row in found]
 
     def _journeys(self, client: Client, minutes: Minutes, journey: str | None = None) -> list[JourneySummary]:
         times = times_of_journeys(client, minutes, journey)
@@ -540,48 +505,15 @@ def _path_change(number: int, known: Mapping[int, PathStep], figures: Compared) 
     return PathChange(number, above.service if above else "", step.service, step.operation, step.kind, figures)
 
 
-def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummary:
-    times: dict[str, int] = {}
-    for number, time_ns in zip(row["PathIds"], row["PathTimes"], strict=True):
-        if time_ns and number in services:
-            times[services[number]] = times.get(services[number], 0) + int(time_ns)
-    duration_ns = int(row["DurationNs"])
-    return TraceSummary(
-        trace_id=row["TraceId"],
-        start_unix_nano=int(row["StartNs"]),
-        duration_ns=duration_ns,
-        journey=row["Journey"],
-        root_service=row["RootService"],
-        root_operation=row["RootOperation"],
-        failed=bool(row["Failed"]),
-        status_known=bool(row["StatusKnown"]),
-        spans=int(row["Spans"]),
-        errors=int(row["Errors"]),
-        services=tuple(row["ServiceList"]),
-        completeness=float(row["Completeness"]),
-        ambiguity=float(row["Ambiguity"]),
-        settled=bool(row["Settled"]),
-        path=path_shares([(service, "", float(time), 1.0) for service, time in times.items()], 1.0, duration_ns),
-    )
-
-
 def _newest_first(client: Client, query: TraceQuery) -> list[Window]:
     """The windows to look into, one after the other until there is enough: mostly the newest of many traces are asked
     for, and need not be looked for among all."""
     window = query.window
     if query.slowest_first or query.operation or query.attributes or query.error:
         return [window]
-    newest = min(window.end_unix_nano, _oldest_and_newest(client)[1])
+    newest = min(window.end_unix_nano, oldest_and_newest(client)[1])
     begin = newest - NEWEST_NS
     return [replace(window, start_unix_nano=begin), window] if begin > window.start_unix_nano else [window]
-
-
-def _oldest_and_newest(client: Client) -> tuple[int, int]:
-    """Return the first and the last start of a trace, zeros where there is none."""
-    ((oldest, newest),) = client.query(
-        "SELECT toUnixTimestamp64Nano(min(Start)), toUnixTimestamp64Nano(max(Start)) FROM traces"
-    ).result_rows
-    return int(oldest), int(newest)
 
 
 def _starts_of(place: Place) -> Window:
