@@ -3,7 +3,7 @@
 Text only; every value that a person or a span brought is a parameter of its own.
 """
 
-from collector.store.values import TraceQuery
+from collector.store.values import TraceQuery, Window
 
 _BEFORE_NS = 300 * 1_000_000_000
 """How much earlier than its trace a span may start: clocks differ."""
@@ -41,12 +41,15 @@ _SAYS_ERROR = """
 """
 
 
+def bounds(window: Window) -> tuple[int, int]:
+    """Return the start and the end of a window, as far as an Int64 of the engine holds them."""
+    return max(window.start_unix_nano, 0), min(max(window.end_unix_nano, 0), _INT64)
+
+
 def conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
     """Return the WHERE clauses of a query on `traces`, and their parameters."""
-    parameters: dict[str, object] = {
-        "start": max(query.window.start_unix_nano, 0),
-        "end": min(max(query.window.end_unix_nano, 0), _INT64),
-    }
+    start, end = bounds(query.window)
+    parameters: dict[str, object] = {"start": start, "end": end}
     where = [
         "Start >= fromUnixTimestamp64Nano({start:Int64})",
         "Start < fromUnixTimestamp64Nano({end:Int64})",
@@ -70,19 +73,19 @@ def conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
         where.append(_ON_PATH)
         parameters |= {"path_service": query.service, "path_operation": query.operation}
     if (query.operation and not query.on_path) or query.attributes or query.error:
-        spans, span_parameters = span_conditions(query)
-        where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
+        spans, span_parameters = span_condition(query)
+        where.append(spans)
         parameters |= span_parameters
     return where, parameters
 
 
-def span_conditions(query: TraceQuery, prefix: str = "") -> tuple[list[str], dict[str, object]]:
-    """Return what one span of the trace has to fulfil, all of it, likewise.
+def span_condition(query: TraceQuery, prefix: str = "") -> tuple[str, dict[str, object]]:
+    """Return the condition on `traces` that one span fulfils all that is asked of spans, and its parameters.
 
     Args:
         prefix: of the names of attributes' parameters.
     """
-    start, end = max(query.window.start_unix_nano, 0), min(max(query.window.end_unix_nano, 0), _INT64)
+    start, end = bounds(query.window)
     parameters: dict[str, object] = {
         "span_start": max(start - _BEFORE_NS, 0),
         "span_end": min(end + _BEHIND_NS, _INT64),
@@ -104,4 +107,4 @@ def span_conditions(query: TraceQuery, prefix: str = "") -> tuple[list[str], dic
         names = f"{prefix}key_{number}", f"{prefix}value_{number}"
         where.append(_HAS_ATTRIBUTE.format(*(f"{{{name}:String}}" for name in names)))
         parameters |= dict(zip(names, (key, value), strict=True))
-    return where, parameters
+    return f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(where)})", parameters

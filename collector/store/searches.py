@@ -1,4 +1,4 @@
-"""Traces that somebody looks for: by what a search asks for, as examples of a journey, of a cell of its bands."""
+"""Traces that somebody looks for: by what a search asks, as examples of a journey or of a cell of its bands."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.store.dictionaries import CallPaths
 from collector.store.journeys import Minutes, minutes_with_examples
-from collector.store.search_conditions import conditions, span_conditions
+from collector.store.search_conditions import bounds, conditions, span_condition
 from collector.store.trace_summaries import oldest_and_newest, read_summaries
 from collector.store.values import BandDetail, CellExamples, Examples, TraceQuery, TraceSummary, Window
 
@@ -14,8 +14,6 @@ MAX_FOUND = 10_000
 MAX_CHOSEN = 10_000
 NEWEST_NS = 120 * 1_000_000_000
 """So much of a window is looked at first by who asks for the newest traces."""
-
-_INT64 = 2**63 - 1
 
 
 def find_traces(client: Client, known: CallPaths, query: TraceQuery) -> list[TraceSummary]:
@@ -94,10 +92,10 @@ def find_band_examples(
             AND arrayExists((id, time) -> id = {{path:UInt64}} AND time > 0, Path.Id, Path.TimeNs)
             {among}
     """
+    start, end = bounds(window)
     parameters = {
         "journey": journey, "path": path_id, "from_ns": band.from_ns, "to_ns": band.to_ns,
-        "start": max(window.start_unix_nano, 0), "end": min(window.end_unix_nano, _INT64),
-        "chosen": list(chosen or ()),
+        "start": start, "end": end, "chosen": list(chosen or ()),
     }  # fmt: skip
     slow_first = "ORDER BY DurationNs DESC, TraceId LIMIT 1"
     time_there = "Path.TimeNs[indexOf(Path.Id, {path:UInt64})]"
@@ -118,8 +116,8 @@ def choose_traces(
     whole = Window(minutes.first_s * 1_000_000_000, minutes.last_s * 1_000_000_000)
     where, parameters = conditions(TraceQuery(whole, journey=journey))
     for number, attribute in enumerate(attributes):
-        spans, own = span_conditions(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
-        where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
+        spans, own = span_condition(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
+        where.append(spans)
         parameters |= own
     rows = client.query(
         f"""
