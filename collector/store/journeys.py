@@ -39,6 +39,8 @@ WHICH_MINUTES = """
     )
 """
 """The rows that count, in any minute table; `Minutes.parameters` goes with it."""
+STEP = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32})"
+"""The step of a series that a minute is in, counted from the first; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Minutes:
         return cls(first, last, math.ceil(minutes / POINTS) * _MINUTE_S, max(over_s - begin_s, 1.0))
 
     def parameters(self) -> dict[str, object]:
-        return {"first": self.first_s, "last": self.last_s, "chosen": list(self.chosen or ())}
+        return {"first": self.first_s, "last": self.last_s, "step": self.step_s, "chosen": list(self.chosen or ())}
 
     def rows(self, table: str) -> str:
         """Return what stands behind FROM for a minute table, and `which` behind its WHERE."""
@@ -102,7 +104,7 @@ def journey_summaries(
         f"""
         SELECT
             Journey AS journey,
-            intDiv(toUnixTimestamp(Minute) - {{first:UInt32}}, {{step:UInt32}}) AS step,
+            {STEP} AS step,
             sum(Traces) AS traces,
             sum(Weight) AS weight,
             sum(Squares) AS squares,
@@ -119,7 +121,7 @@ def journey_summaries(
         WHERE {minutes.which} {only(journey)}
         GROUP BY journey, step ORDER BY journey, step
         """,
-        {**minutes.parameters(), "step": minutes.step_s, "journey": journey or ""},
+        {**minutes.parameters(), "journey": journey or ""},
     )
     if not table.num_rows:
         return []
