@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from collector.control.clock import SteadyClock
 from collector.control.ledger import Ledger, Log
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
+from collector.control.store_work import outside
 from collector.core.sampling.costs import Costs, traces_per_second
 from collector.core.sampling.fleet import Fleet, Report
 from collector.core.sampling.lives import Life
@@ -378,7 +379,9 @@ class SamplingService:
         asked = Root(request.service, request.operation)
         if request.here:
             return [asked], False
-        roots = await self._outside(lambda: self._roots.find(request.service, request.operation, request.caller))
+        roots = await outside(
+            self._workers, lambda: self._roots.find(request.service, request.operation, request.caller)
+        )
         own = [root for root in roots if root.service == request.service and request.operation in ("", root.operation)]
         if not request.caller and (own or not roots):
             # it begins traces itself, or nobody has seen it yet: the sampler of that service decides
@@ -399,7 +402,8 @@ class SamplingService:
         service, operation = request.service, request.operation
         if not operation or operation in self._fleet.operations(service):
             return ""
-        known = {*self._fleet.operations(service), *await self._outside(lambda: self._roots.operations(service))}
+        known = set(self._fleet.operations(service))
+        known.update(await outside(self._workers, lambda: self._roots.operations(service)))
         if not known or operation in known:
             return ""
         near = get_close_matches(operation, sorted(known), n=3, cutoff=0.4) or sorted(known)[:3]
@@ -448,14 +452,14 @@ class SamplingService:
         """Take note of how rare journeys are, which adaptive policies keep some of."""
         if self._clock() >= self._rarest_due_s:
             self._rarest_due_s = self._clock() + COSTS_S
-            self._rarest = await self._outside(self._read_rarest)
+            self._rarest = await outside(self._workers, self._read_rarest)
 
     async def learn_polled(self) -> None:
         """Take note of the traffic of services whose clients poll, by their spans, and share budgets accordingly."""
         if self._clock() < self._offered_due_s:
             return
         self._offered_due_s = self._clock() + COSTS_S
-        offered = await self._outside(self._read_offered)
+        offered = await outside(self._workers, self._read_offered)
         if new := self.budgets() - self._shares.keys():
             self._shares |= {policy_id: {} for policy_id in new}  # so that they decide, before their share is known
             self._refresh()
@@ -486,7 +490,7 @@ class SamplingService:
         """Return what traces have cost lately."""
         if self._clock() >= self._costs_due_s:
             self._costs_due_s = self._clock() + COSTS_S
-            self._costs = await self._outside(self._read_costs)
+            self._costs = await outside(self._workers, self._read_costs)
         return self._costs
 
     def _refresh(self) -> None:
@@ -523,10 +527,6 @@ class SamplingService:
                     await self.learn_polled()
             except Exception:
                 log.exception("sampling service failed to tick")
-
-    async def _outside(self, work: Callable[[], Any]) -> Any:
-        """Do in a worker thread what waits for the store."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
 
 def _target(policy: Policy) -> Root:
