@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
 from collector.control.clock import SteadyClock
 from collector.control.ledger import Ledger, Log
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
 from collector.control.store_work import outside
+from collector.control.targets import Roots, Targets
 from collector.core.sampling.costs import Costs, traces_per_second
 from collector.core.sampling.fleet import Fleet, Report
 from collector.core.sampling.lives import Life
@@ -39,7 +39,6 @@ from collector.core.sampling.told import Told
 from collector.core.sampling.words import DETAIL_WORDS
 from collector.store.sampling_log import Change
 from cpdd.detail_letters import Detail
-from cpdd.errors import CpddError
 from cpdd.sampling.document import Document, Policy
 from cpdd.sampling.jaeger import Strategy
 from cpdd.sampling.resolution import Resolved
@@ -48,38 +47,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 MAX_DOCUMENTS = 2_000
-MAX_TARGETS = 50
 COSTS_S = 10.0
 """How old what is known of the costs of traces, and of their journeys, may be."""
-
-
-class Roots(Protocol):
-    """Who knows which root operations reach another; `collector.store.roots.RootFinder` is the real one."""
-
-    def find(self, service: str, operation: str = "", below: str = "") -> list[Root]: ...
-
-    def operations(self, service: str) -> list[str]: ...
-
-
-class NoRoots(CpddError):
-    """Nobody knows what would have to be boosted."""
-
-    def __init__(self, what: str, doubt: str = "") -> None:
-        """Args: doubt: what may be wrong with the name."""
-        self.what = what
-        hint = doubt or "traces of it must have been collected; name a root operation, or boost from here down"
-        super().__init__(f"no root operation is known that reaches {what}\nhint: {hint}")
-
-
-class TooManyRoots(CpddError):
-    """An operation that so much leads to that a boost of it is a boost of everything."""
-
-    def __init__(self, what: str, found: int) -> None:
-        self.found = found
-        super().__init__(
-            f"{found} root operations reach {what}, over the limit of {MAX_TARGETS}\n"
-            "hint: name the root operation that you look at, or boost from here down"
-        )
 
 
 @dataclass(eq=False)
@@ -142,7 +111,6 @@ class SamplingService:
         self.baseline = baseline
         self.longest_boost_s = longest_boost_s
         self.ending = False
-        self._roots = roots
         self._workers = workers
         self._clock = clock
         self._wall_clock = SteadyClock(wall_clock, clock)
@@ -158,6 +126,7 @@ class SamplingService:
         self._polled: dict[str, dict[Root, float]] = {}
         """By policy: traffic of services whose clients poll, and report nothing."""
         self._fleet = Fleet()
+        self._targets = Targets(roots, self._fleet, workers)
         self._shares: dict[str, dict[str, Shares]] = {}
         self._documents: dict[str, Document] = {}
         self._streams: dict[str, set[Stream]] = {}
@@ -321,7 +290,7 @@ class SamplingService:
 
     async def boost(self, request: BoostRequest, roots: Sequence[Root] = ()) -> Boosted:
         """Keep more of something for a while; of `roots`, where they are known. Raises NoRoots, TooManyRoots."""
-        targets, found = (list(roots), True) if roots else await self._targets(request)
+        targets, found = (list(roots), True) if roots else await self._targets.of(request)
         expires_ms = self.now_ms() + round(request.duration_s * 1000)
         policies = boosts_of(request, targets, expires_ms)
         what = ", ".join(f"{target.service} {target.operation or '(all)'}" for target in targets[:5])
@@ -339,7 +308,11 @@ class SamplingService:
 
     async def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         """Return what a boost would be of, and whether that was found as the roots of it. Raises as `boost` does."""
-        return await self._targets(request)
+        return await self._targets.of(request)
+
+    async def doubt(self, request: BoostRequest) -> str:
+        """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
+        return await self._targets.doubt(request)
 
     async def renew(self, policy_id: str, renewal: Renewal, repeat: bool) -> Boosted:
         """Let a boost last `duration_s` from now on. One that is repeated may add its traces anew.
@@ -373,42 +346,6 @@ class SamplingService:
         """Return how many traces a boost has added, as far as is known."""
         held = self._ledger.leases.get(lease)
         return held.used_in_all if held else 0
-
-    async def _targets(self, request: BoostRequest) -> tuple[list[Root], bool]:
-        """What has to be boosted, and whether the store named it."""
-        asked = Root(request.service, request.operation)
-        if request.here:
-            return [asked], False
-        roots = await outside(
-            self._workers, lambda: self._roots.find(request.service, request.operation, request.caller)
-        )
-        own = [root for root in roots if root.service == request.service and request.operation in ("", root.operation)]
-        if not request.caller and (own or not roots):
-            # it begins traces itself, or nobody has seen it yet: the sampler of that service decides
-            others = [root for root in roots if root not in own] if request.operation else []
-            targets = [asked, *others]
-        else:
-            targets = roots
-        what = " ".join(part for part in (request.service, request.operation) if part)
-        what += f" from {request.caller}" if request.caller else ""
-        if not targets:
-            raise NoRoots(what, await self.doubt(request))
-        if len(targets) > MAX_TARGETS:
-            raise TooManyRoots(what, len(targets))
-        return targets, targets != [asked]
-
-    async def doubt(self, request: BoostRequest) -> str:
-        """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
-        service, operation = request.service, request.operation
-        if not operation or operation in self._fleet.operations(service):
-            return ""
-        known = set(self._fleet.operations(service))
-        known.update(await outside(self._workers, lambda: self._roots.operations(service)))
-        if not known or operation in known:
-            return ""
-        near = get_close_matches(operation, sorted(known), n=3, cutoff=0.4) or sorted(known)[:3]
-        more = " and others" if len(known) > len(near) else ""
-        return f"{service} has not been seen to have {operation!r}; it has {', '.join(map(repr, near))}{more}"
 
     def _boosted(self, policies: Sequence[Policy], version: int, found: bool) -> Boosted:
         services = {str(policy.matchers[0].text) for policy in policies}
