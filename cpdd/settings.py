@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from cpdd.errors import CpddError
 
-OTHER_TABLES = ("journey",)
+OTHER_TABLES = ("journey", "queue")
 """Tables of `cpdd.toml` that hold no settings; who needs them reads them (docs/reference/cpdd-toml.md)."""
 
 _T = TypeVar("_T")
