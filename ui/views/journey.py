@@ -53,7 +53,7 @@ from ui.views.latency import (
 )
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
-from ui.views.requirement import requirement_of
+from ui.views.requirement import requirements_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
@@ -190,8 +190,8 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     rows = tuple(
-        EdgeRow(edge, requirement_of(edge), callee_traces(edge, visit.range), edge_boost(edge), need)
-        for edge, need in zip(edges, words, strict=True)
+        EdgeRow(edge, requirement, callee_traces(edge, visit.range), edge_boost(edge), need)
+        for edge, requirement, need in zip(edges, requirements_of(edges), words, strict=True)
     )
     only_mandatory = visit.query.get(NEED.name) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
