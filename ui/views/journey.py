@@ -318,8 +318,11 @@ def _answer(
     summary = detail.summary
     sentences = []
     if health.needs_you:
-        culprit = _culprit(edges) if health.word != "slow" else ""
-        sentences.append(_sentence(f"{health.because}{culprit}"))
+        culprit = _culprit(edges, summary.failed) if health.word != "slow" else ""
+        sentences.append(_sentence(f"{health.because}, {culprit}" if culprit else health.because))
+    if health.doubt:
+        culprit = _culprit(edges, summary.failed, "are ")
+        sentences += [f"It may be failing: {health.doubt}.", *([_sentence(culprit)] if culprit else [])]
     if slower and health.word not in ("failing", "burning"):
         since = _sentence(since_words(slower.since, now_unix_nano))
         return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
@@ -337,8 +340,13 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _culprit(edges: tuple[EdgeRow, ...]) -> str:
-    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below."""
+def _culprit(edges: tuple[EdgeRow, ...], failed: float, verb: str = "") -> str:
+    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below.
+
+    Args:
+        failed: traces that failed, weighted; one may have several failed calls.
+        verb: makes a sentence of it.
+    """
     deadly = [row.edge for row in edges if row.edge.status_known and _deaths(row.edge) > 0]
     if not deadly:
         return ""
@@ -350,9 +358,15 @@ def _culprit(edges: tuple[EdgeRow, ...]) -> str:
             need = next(row.need for row in edges if row.edge is at)
             known = ", which it cannot do without" if need == MANDATORY else ""
             call = f"{shown(at.caller.service)} → {callee_name(at)}"
-            return f", {count(_deaths(at))} of the failures with the call {call}{known}"
+            return f"{_part_of(_deaths(at), failed)} {verb}with the call {call}{known}"
         at = max(below, key=_deaths)
         seen.add(at.id)
+
+
+def _part_of(deaths: float, failed: float) -> str:
+    if failed < 1.5:
+        return "its one failure"
+    return f"{'all' if deaths > failed - 0.5 else f'{count(deaths)} of the'} {count(failed)} failures"
 
 
 def _deaths(edge: Edge) -> float:
