@@ -56,6 +56,7 @@ from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability
 from ui.views.requirement import requirements_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
 EXAMPLES = 5
@@ -187,11 +188,17 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     asked_examples = Asked(lambda: _examples(visit, journey, where))
     asked_findings = Asked(lambda: _findings(visit, journey))
     detail = _detail_where(visit, journey, where) if where else detail_of(visit, journey)
-    edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
+    edges = sorted(detail.edges, key=lambda edge: (-edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
+    on_ways = way_shares(edges, detail.call_paths)
     rows = tuple(
-        EdgeRow(edge, requirement, callee_traces(edge, visit.range), edge_boost(edge), need)
-        for edge, requirement, need in zip(edges, requirements_of(edges), words, strict=True)
+        sorted(
+            (
+                EdgeRow(edge, said, callee_traces(edge, visit.range), edge_boost(edge), need, on_ways.get(edge.id, 0.0))
+                for edge, said, need in zip(edges, requirements_of(edges), words, strict=True)
+            ),
+            key=lambda row: -row.path_share,
+        )
     )
     only_mandatory = visit.query.get(NEED.name) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
