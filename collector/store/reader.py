@@ -67,7 +67,6 @@ MAX_NAMES = 1_000
 """Operations that are looked for by a part of their name."""
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
-_SECOND_NS = 1_000_000_000
 
 
 class Reader:
@@ -83,12 +82,24 @@ class Reader:
         """The traces that are to stay, of the same store."""
         return Pins(self._store)
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
-        """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
+    def place(self, trace_id: str) -> Place | None:
+        """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
         if not _is_trace_id(trace_id):
             return None
         with self._store.client() as client:
-            return read_spans(client, [trace_id.lower()])
+            return next(iter(find_places(client, [trace_id.lower()])), None)
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
+        """Return the spans of a trace, without exact copies, or None where there is none.
+
+        Args:
+            place: where it lies, from who has looked.
+        """
+        place = place or self.place(trace_id)
+        if place is None:
+            return None
+        with self._store.client() as client:
+            return read_spans(client, [place.trace_id], [place])
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         """Yield the spans of these traces, those of several at a time, of whichever are stored.
@@ -119,14 +130,13 @@ class Reader:
         Args:
             within: when its spans start, from who has read them; it saves looking for the trace.
         """
-        if not _is_trace_id(trace_id):
-            return None
-        trace_id = trace_id.lower()
-        with self._store.client() as client:
-            within = within or next(map(_starts_of, find_places(client, [trace_id])), None)
-            if within is None:
+        if within is None:
+            place = self.place(trace_id)
+            if place is None:
                 return None
-            return summary_of(client, self._call_paths, trace_id, within)
+            within = place.window
+        with self._store.client() as client:
+            return summary_of(client, self._call_paths, trace_id.lower(), within)
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
         """Return the traces that `query` asks for, newest (or slowest) first."""
@@ -415,10 +425,6 @@ def _path_change(number: int, known: Mapping[int, PathStep], figures: Compared) 
     step = known.get(number, PathStep(0, "", "", ""))
     above = known.get(step.parent)
     return PathChange(number, above.service if above else "", step.service, step.operation, step.kind, figures)
-
-
-def _starts_of(place: Place) -> Window:
-    return Window(place.first_s * _SECOND_NS, (place.last_s + 1) * _SECOND_NS)
 
 
 def _is_trace_id(text: str) -> bool:

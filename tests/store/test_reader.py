@@ -169,6 +169,18 @@ def test_the_end_of_a_span_is_read_as_it_was_sent(store: Store, reader: Reader, 
     assert found.batch.end_time_unix_nano.tolist() == [end]
 
 
+def test_a_trace_past_the_largest_is_cut_to_its_first_spans(
+    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store, [Span(trace_id=7, span_id=n, start=NOON + 100 - n) for n in range(1, 6)])
+    monkeypatch.setattr("collector.store.lookup.MAX_SPANS", 3)
+
+    found = reader.trace(f"{7:032x}")
+
+    assert found is not None
+    assert found.batch.span_id.tolist() == [5, 4, 3]
+
+
 def test_many_traces_are_read_together_and_those_too_large_for_that_one_by_one(
     store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from collector.core.spans import SpanBatch, concatenate
 from collector.store.bands import Wide, aligned, latency_of
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import bucket_of, wide_buckets
+from collector.store.lookup import Place
 from collector.store.values import (
     BandDetail,
     CallPath,
@@ -120,7 +121,13 @@ class MemoryReader:
 
     # What the pages ask
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
+    def place(self, trace_id: str) -> Place | None:
+        found = self.summary(trace_id)
+        if found is None:
+            return None
+        return Place(trace_id, found.start_unix_nano // 1_000_000_000, found.start_unix_nano // 1_000_000_000)
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:

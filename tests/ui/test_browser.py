@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,62 @@ def test_keys_reach_everything(browser, site, trace):
         expect(page.locator("#span h2")).to_have_text("cart")
         page.keyboard.press("p")
         expect(page.get_by_role("link", name="Path only")).to_have_attribute("aria-current", "true")
+
+
+def test_keys_walk_the_whole_path_and_every_failed_span(browser, site, trace, shop):
+    with opened(browser, site + trace) as page:
+        seen = []
+        for _ in range(8):
+            before = page.url
+            page.keyboard.press("]")
+            page.wait_for_url(lambda url, before=before: url != before)
+            seen.append(page.locator("#span header p").first.inner_text())
+        page.keyboard.press("[")
+        expect(page.locator("#span header p").first).to_have_text(seen[-2])
+
+        page.goto(f"{site}{trace}?show=path")
+        failed = set()
+        for _ in range(page.locator(".rows .bad").count() + 1):
+            before = page.url
+            page.keyboard.press("e")
+            page.wait_for_url(lambda url, before=before: url != before)
+            failed.add(page.locator("#span .id").first.inner_text())
+        page.keyboard.press("b")
+        page.wait_for_url("**/sampling/boost?service=**")
+
+    assert seen == [
+        "POST /checkout",
+        "GET",
+        "GET /cart/{id}",
+        "HGETALL",
+        "GET /cart/{id}",
+        "price items",
+        "GET /cart/{id}",
+        "GET",
+    ]
+    assert len(failed) > 1
+
+
+def test_rows_that_are_folded_up_are_no_stop_for_keys(browser):
+    notice = replace(BURNING, urgency="notice")
+    reader = MemoryReader(shop_traces(40))
+    reader.judged = [tracked(notice)]
+    with serving(reader) as site, opened(browser, f"{site}/journeys/check%20out") as page:
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+
+        assert page.evaluate("document.activeElement.closest('.examples') !== null")
+
+
+def test_on_a_phone_a_span_comes_into_sight_and_its_row_again_when_it_is_closed(browser, site, trace):
+    with opened(browser, site + trace, viewport=PHONE) as page:
+        page.locator(".rows .who").nth(3).click()
+        expect(page.locator("#span h2")).to_be_in_viewport()
+        expect(page.locator("#span")).to_be_focused()
+        page.get_by_role("link", name="close").click()
+
+        expect(page.locator(".rows a").nth(3)).to_be_focused()
+        expect(page.locator(".rows a").nth(3)).to_be_in_viewport()
 
 
 @pytest.fixture(scope="module")
@@ -533,7 +590,7 @@ def test_the_graph_grows_shrinks_is_dragged_about_and_finds_boxes(browser, site)
 
 SCRIPTS = {
     "graph": "scaled, kept, matching",
-    "keys": "step, nextWanted",
+    "keys": "step, nextWanted, isCommand",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
     "live": "offer, count",
@@ -550,6 +607,17 @@ SCRIPTS = {
             "keys",
             "[nextWanted(-1, [false, true, true]), nextWanted(2, [true, false, true]), nextWanted(0, [false])]",
             [1, 0, -1],
+        ),
+        (
+            "keys",
+            "[['j', {}], ['j', {altKey: true}], ['[', {altKey: true}], ['[', {metaKey: true}], ['k', {ctrlKey: true}]]"
+            ".map(([key, held]) => isCommand({ctrlKey: false, altKey: false, key, ...held}, false))",
+            [False, True, False, True, True],
+        ),
+        (
+            "keys",
+            "isCommand({key: ']', ctrlKey: true, altKey: true}, true)",  # AltGr + 9 of a German keyboard on Windows
+            False,
         ),
         ("trace", "[staysHere('/t/1?span=2', 'http://x/t/1'), staysHere('/t/2', 'http://x/t/1')]", [True, False]),
         ("trace", "rowsOf('http://x/t/1?span=1') === rowsOf('http://x/t/1?span=2')", True),

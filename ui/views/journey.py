@@ -53,9 +53,10 @@ from ui.views.latency import (
 )
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
-from ui.views.requirement import requirement_of
+from ui.views.requirement import requirements_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
 EXAMPLES = 5
@@ -187,11 +188,17 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     asked_examples = Asked(lambda: _examples(visit, journey, where))
     asked_findings = Asked(lambda: _findings(visit, journey))
     detail = _detail_where(visit, journey, where) if where else detail_of(visit, journey)
-    edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
+    edges = sorted(detail.edges, key=lambda edge: (-edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
+    on_ways = way_shares(edges, detail.call_paths)
     rows = tuple(
-        EdgeRow(edge, requirement_of(edge), callee_traces(edge, visit.range), edge_boost(edge), need)
-        for edge, need in zip(edges, words, strict=True)
+        sorted(
+            (
+                EdgeRow(edge, said, callee_traces(edge, visit.range), edge_boost(edge), need, on_ways.get(edge.id, 0.0))
+                for edge, said, need in zip(edges, requirements_of(edges), words, strict=True)
+            ),
+            key=lambda row: -row.path_share,
+        )
     )
     only_mandatory = visit.query.get(NEED.name) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
@@ -318,8 +325,11 @@ def _answer(
     summary = detail.summary
     sentences = []
     if health.needs_you:
-        culprit = _culprit(edges) if health.word != "slow" else ""
-        sentences.append(_sentence(f"{health.because}{culprit}"))
+        culprit = _culprit(edges, summary.failed) if health.word != "slow" else ""
+        sentences.append(_sentence(f"{health.because}, {culprit}" if culprit else health.because))
+    if health.doubt:
+        culprit = _culprit(edges, summary.failed, "are ")
+        sentences += [f"It may be failing: {health.doubt}.", *([_sentence(culprit)] if culprit else [])]
     if slower and health.word not in ("failing", "burning"):
         since = _sentence(since_words(slower.since, now_unix_nano))
         return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
@@ -337,8 +347,13 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _culprit(edges: tuple[EdgeRow, ...]) -> str:
-    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below."""
+def _culprit(edges: tuple[EdgeRow, ...], failed: float, verb: str = "") -> str:
+    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below.
+
+    Args:
+        failed: traces that failed, weighted; one may have several failed calls.
+        verb: makes a sentence of it.
+    """
     deadly = [row.edge for row in edges if row.edge.status_known and _deaths(row.edge) > 0]
     if not deadly:
         return ""
@@ -350,9 +365,15 @@ def _culprit(edges: tuple[EdgeRow, ...]) -> str:
             need = next(row.need for row in edges if row.edge is at)
             known = ", which it cannot do without" if need == MANDATORY else ""
             call = f"{shown(at.caller.service)} → {callee_name(at)}"
-            return f", {count(_deaths(at))} of the failures with the call {call}{known}"
+            return f"{_part_of(_deaths(at), failed)} {verb}with the call {call}{known}"
         at = max(below, key=_deaths)
         seen.add(at.id)
+
+
+def _part_of(deaths: float, failed: float) -> str:
+    if failed < 1.5:
+        return "its one failure"
+    return f"{'all' if deaths > failed - 0.5 else f'{count(deaths)} of the'} {count(failed)} failures"
 
 
 def _deaths(edge: Edge) -> float:

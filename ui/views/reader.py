@@ -9,6 +9,7 @@ from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.sessions import Whole
 from collector.core.spans import SpanBatch
+from collector.store.lookup import Place
 from collector.store.values import (
     BandDetail,
     CellExamples,
@@ -31,14 +32,21 @@ from collector.store.values import (
 class TraceReader(Protocol):
     """Answers about stored and analyzed traces. Thread-safe."""
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
-        """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
+    def place(self, trace_id: str) -> Place | None:
+        """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
+        """Return the spans of a trace, without exact copies, or None where there is none.
+
+        Args:
+            place: where it lies, from who has looked.
+        """
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
         """Return what was learned from a trace, or None before it was analyzed.
 
         Args:
-            within: when its spans start, from who has read them; it saves looking for the trace.
+            within: when its spans start, from who knows; it saves looking for the trace.
         """
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
