@@ -21,11 +21,8 @@ _SPELL_SLACK_S = 60
 
 def read_ranges(client: Client, lanes: Sequence[int], begins: Sequence[int], limit: int) -> Arrivals:
     """Return (begin, begin + limit] of each lane."""
-    ranges = " OR ".join(
-        f"(Lane = {int(lane)} AND Sequence > {int(begin)} AND Sequence <= {int(begin) + limit})"
-        for lane, begin in zip(lanes, begins, strict=True)
-    )
-    return _select(client, f"WHERE {ranges or 'false'} ORDER BY Lane, Sequence", {})
+    ends = {lane: begin + limit for lane, begin in zip(lanes, begins, strict=True)}
+    return _select(client, f"WHERE {_within(lanes, begins, ends)} ORDER BY Lane, Sequence", {})
 
 
 def read_shares(client: Client, lanes: Sequence[int], begins: Sequence[int], limit: int, shares: Shares) -> Arrivals:
@@ -34,28 +31,30 @@ def read_shares(client: Client, lanes: Sequence[int], begins: Sequence[int], lim
     if not ends:
         begins = next_begins(client, lanes, begins)
         ends, newest_ms = _ends(client, lanes, begins, limit)
-    ranges = " OR ".join(
-        f"(Lane = {int(lane)} AND Sequence > {int(begin)} AND Sequence <= {ends[lane]})"
-        for lane, begin in zip(lanes, begins, strict=True)
-        if lane in ends
-    )
     found = _select(
         client,
-        f"WHERE ({ranges or 'false'}) AND {_SHARE} IN {{shares:Array(UInt8)}} ORDER BY Lane, Sequence",
+        f"WHERE ({_within(lanes, begins, ends)}) AND {_SHARE} IN {{shares:Array(UInt8)}} ORDER BY Lane, Sequence",
         {"shares": sorted(shares)},
     )
     return replace(found, ends=ends, ends_unix_nano=newest_ms * 1_000_000)
 
 
+def _within(lanes: Sequence[int], begins: Sequence[int], ends: Mapping[int, int]) -> str:
+    """The condition for (begin, end] of each lane that has an end."""
+    ranges = [
+        f"(Lane = {int(lane)} AND Sequence > {int(begin)} AND Sequence <= {int(ends[lane])})"
+        for lane, begin in zip(lanes, begins, strict=True)
+        if lane in ends
+    ]
+    return " OR ".join(ranges) or "false"
+
+
 def _ends(client: Client, lanes: Sequence[int], begins: Sequence[int], limit: int) -> tuple[dict[int, int], int]:
     """The last sequence of each lane within `limit`, whoever's, and when the newest of them arrived, in ms."""
-    ranges = " OR ".join(
-        f"(Lane = {int(lane)} AND Sequence > {int(begin)} AND Sequence <= {int(begin) + limit})"
-        for lane, begin in zip(lanes, begins, strict=True)
-    )
+    limits = {lane: begin + limit for lane, begin in zip(lanes, begins, strict=True)}
     rows = client.query(
         "SELECT Lane, max(Sequence), toUnixTimestamp64Milli(max(ArrivedAt)) FROM span_arrivals "
-        f"WHERE {ranges or 'false'} GROUP BY Lane"
+        f"WHERE {_within(lanes, begins, limits)} GROUP BY Lane"
     ).result_rows
     return {int(lane): int(last) for lane, last, _ in rows}, max((int(ms) for _, _, ms in rows), default=0)
 
