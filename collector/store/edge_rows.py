@@ -29,7 +29,6 @@ class JourneyEdges(NamedTuple):
     journey: str
     rows: Sequence[_Row]
     ends: Mapping[int, EdgeEnds]
-    evidence: Mapping[int, EdgeEvidence]
     replaced: Replaced
     said: Mapping[Mark, Said]
 
@@ -58,19 +57,18 @@ def read_edges(
 
 
 def read_journey_edges(client: Client, known: Edges, minutes: Minutes, journey: str) -> JourneyEdges:
-    """Return all that is known of the edges of one journey."""
+    """Return all that is known of the edges of one journey but the evidence."""
     rows = _read_rows(client, minutes, journey)
-    evidence = evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
     replaced = replacements(client, journey, minutes)
     ends = known.known(client, {int(row[1]) for row in rows} | {called for _, called in replaced})
     marks = {mark for each in ends.values() if (mark := mark_of(each))}
     said = said_of_marks(client, marks, minutes.last_s - SAID_S, minutes.last_s)
-    return JourneyEdges(journey, rows, ends, evidence, replaced, said)
+    return JourneyEdges(journey, rows, ends, replaced, said)
 
 
-def edges_of(seen: JourneyEdges, duration_ns: float) -> tuple[Edge, ...]:
+def edges_of(seen: JourneyEdges, evidence: Mapping[int, EdgeEvidence], duration_ns: float) -> tuple[Edge, ...]:
     """Return the edges of a journey whose traces took so long together, weighted; largest share of the path first."""
-    found = _by_journey(seen.rows, seen.ends, {seen.journey: seen.evidence}, {seen.journey: duration_ns})
+    found = _by_journey(seen.rows, seen.ends, {seen.journey: evidence}, {seen.journey: duration_ns})
     edges = [
         replace(edge, said=seen.said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge
         for edge in with_fallbacks(found.get(seen.journey, []), seen.replaced, seen.ends)

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from clickhouse_connect.driver.client import Client
-
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey
@@ -19,12 +17,13 @@ from collector.core.population.difference import Compared, compare_sums
 from collector.core.population.regressions import CallPathHours
 from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
-from collector.store.bands import aligned, latency_of, read_wide
+from collector.store.bands import Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges
 from collector.store.engine import Store
-from collector.store.evidence import OF_FAILED
+from collector.store.evidence import OF_FAILED, EdgeEvidence, evidence_of_journeys
 from collector.store.hours import read_hours
+from collector.store.journey_rows import JourneyRows, read_journey
 from collector.store.journeys import (
     WHICH_MINUTES,
     Minutes,
@@ -143,19 +142,13 @@ class Reader:
         with self._store.client() as client:
             return find_traces(client, self._call_paths, query)
 
-    def examples(self, query: TraceQuery) -> Examples:
-        """Return some of a journey's traces that `query` asks for: the slowest, the newest that failed, the newest.
-
-        Each up to its `limit`; its order does not count. Where only the journey is asked for, the minutes say where
-        to look.
-        """
-        with self._store.client() as client:
-            return find_examples(client, self._call_paths, query)
-
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
         with self._store.client() as client:
-            return self._journeys(client, Minutes.of(window, *oldest_and_newest(client)))
+            minutes = Minutes.of(window, *oldest_and_newest(client))
+            times = times_of_journeys(client, minutes)
+            known = self._call_paths.known(client, times.paths)
+            return journey_summaries(client, minutes, times.by_service(known))
 
     def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
@@ -166,25 +159,39 @@ class Reader:
         with self._store.client() as client:
             return choose_traces(client, journey, window, attributes)
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
         Args:
             chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
                 needed for is judged by all of its traces.
+            examples: so many of the slowest traces, of the newest that failed, and of the newest.
         """
-        edges = Asked(lambda: self._journey_edges(journey, replace(Minutes.of(window), chosen=chosen)))
+        minutes = replace(Minutes.of(window), chosen=chosen)
+        edges = Asked(lambda: self._journey_edges(journey, minutes))
+        evidence = Asked(lambda: self._evidence(journey, minutes))
         with self._store.client() as client:
             minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
+            rows = read_journey(client, minutes, journey)
+            if rows is None:
+                return None
+            found = Asked(lambda: self._examples(journey, window, rows, examples, chosen))
+            wide = Asked(lambda: self._wide(journey, minutes, rows))
             times = times_of_steps(client, minutes, journey)
             known = self._call_paths.with_ancestors(client, times.paths)
-            summaries = journey_summaries(client, minutes, times.together(journey).by_service(known), journey)
-        if not summaries:
-            return None
-        (summary,) = summaries
+        summary = rows.summary(times.together(journey).by_service(known))
         call_paths, operations = _paths(summary, times, known)
-        found = edges_of(edges.answer(), summary.mean_ns * summary.weighted_traces)
-        return JourneyDetail(summary, operations, call_paths, found, path_series(summary, times.by_service(known)))
+        return JourneyDetail(
+            summary,
+            operations,
+            call_paths,
+            edges_of(edges.answer(), evidence.answer(), summary.mean_ns * summary.weighted_traces),
+            path_series(summary, times.by_service(known)),
+            latency_of(wide.answer(), known),
+            found.answer(),
+        )
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has in the minutes that the window touches."""
@@ -208,25 +215,31 @@ class Reader:
 
         Reads a row a minute and call path, whatever the number of traces.
         """
+        minutes = replace(Minutes.of(window), chosen=chosen)
         with self._store.client() as client:
-            wide = read_wide(client, replace(Minutes.of(window, 0), chosen=chosen), journey)
-            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2])) if wide else None
+            rows = read_journey(client, minutes, journey)
+            if rows is None:
+                return None
+            wide = read_wide(client, minutes, rows, journey)
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
 
     def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
         """Return what became of a journey from one window to another, None where either has no traces of it."""
         with self._store.client() as client:
             sides = [Minutes.of(window, *oldest_and_newest(client)) for window in (before, after)]
-            summaries = [self._journeys(client, minutes, journey) for minutes in sides]
-            wide = [read_wide(client, minutes, journey) for minutes in sides]
-            if wide[0] is None or wide[1] is None or not all(summaries):
+            rows = [found for minutes in sides if (found := read_journey(client, minutes, journey)) is not None]
+            if len(rows) < len(sides):
                 return None
-            ids = sorted({number for _, _, seen in (wide[0], wide[1]) for number in seen})
+            wide = [read_wide(client, minutes, found, journey) for minutes, found in zip(sides, rows, strict=True)]
+            times = [times_of_journeys(client, minutes, journey) for minutes in sides]
+            ids = sorted({number for _, _, seen in wide for number in seen})
             known = self._call_paths.with_ancestors(client, ids)
-        a, b = (aligned(sums.merged(), seen, ids) for _, sums, seen in (wide[0], wide[1]))
+        was, is_now = (found.summary(each.by_service(known)) for found, each in zip(rows, times, strict=True))
+        a, b = (aligned(sums.merged(), seen, ids) for _, sums, seen in wide)
         whole, figures = compare_sums(a, b)
         changes = [_path_change(number, known, each) for number, each in zip(ids, figures, strict=True)]
         changes.sort(key=lambda change: (-abs(change.figures.delta_ns), change.id))
-        return JourneyDifference(summaries[0][0], summaries[1][0], whole, tuple(changes))
+        return JourneyDifference(was, is_now, whole, tuple(changes))
 
     def call_paths(self, ids: Sequence[int]) -> dict[int, PathStep]:
         """Return what call paths are, and all above them, by id."""
@@ -358,10 +371,22 @@ class Reader:
         none = not spans
         return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
 
-    def _journeys(self, client: Client, minutes: Minutes, journey: str | None = None) -> list[JourneySummary]:
-        times = times_of_journeys(client, minutes, journey)
-        known = self._call_paths.known(client, times.paths)
-        return journey_summaries(client, minutes, times.by_service(known), journey)
+    def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows) -> Wide:
+        with self._store.client() as client:
+            return read_wide(client, minutes, rows, journey)
+
+    def _examples(
+        self, journey: str, window: Window, rows: JourneyRows, wanted: int, chosen: tuple[str, ...] | None
+    ) -> Examples:
+        if not wanted:
+            return Examples((), (), ())
+        among = rows.minutes_with_examples(wanted)
+        with self._store.client() as client:
+            return find_examples(client, self._call_paths, journey, window, wanted, among, chosen)
+
+    def _evidence(self, journey: str, minutes: Minutes) -> Mapping[int, EdgeEvidence]:
+        with self._store.client() as client:
+            return evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
 
     def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
         with self._store.client() as client:

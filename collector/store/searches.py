@@ -1,17 +1,19 @@
 """Traces that somebody looks for: by what a search asks, as examples of a journey or of a cell of its bands."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from clickhouse_connect.driver.client import Client
 
 from collector.store.dictionaries import CallPaths
-from collector.store.journeys import Minutes, minutes_with_examples
+from collector.store.journeys import Minutes
 from collector.store.search_conditions import bounds, conditions, span_condition
 from collector.store.trace_summaries import oldest_and_newest, read_summaries
 from collector.store.values import BandDetail, CellExamples, Examples, TraceQuery, TraceSummary, Window
 
 MAX_FOUND = 10_000
 MAX_CHOSEN = 10_000
+AMONG_CHOSEN = "TraceId IN {chosen:Array(String)}"
 NEWEST_NS = 120 * 1_000_000_000
 """So much of a window is looked at first by who asks for the newest traces."""
 
@@ -41,17 +43,28 @@ def find_traces(client: Client, known: CallPaths, query: TraceQuery) -> list[Tra
     return found
 
 
-def find_examples(client: Client, known: CallPaths, query: TraceQuery) -> Examples:
-    """Return some of a journey's traces that `query` asks for, each up to its `limit`.
+def find_examples(
+    client: Client,
+    known: CallPaths,
+    journey: str,
+    window: Window,
+    limit: int,
+    minutes: Sequence[int],
+    chosen: tuple[str, ...] | None = None,
+) -> Examples:
+    """Return the slowest traces of a journey, the newest that failed, and the newest, each up to `limit`.
 
-    Where only the journey is asked for, the minutes say where to look.
+    Args:
+        minutes: in which they can be, Unix time in s.
+        chosen: the traces that count, None for all.
     """
-    where, parameters = conditions(query)
+    where, parameters = conditions(TraceQuery(window, journey))
+    where.append("toStartOfMinute(Start) IN {minutes:Array(DateTime)}")
+    parameters["minutes"] = list(minutes)
+    if chosen is not None:
+        where.append(AMONG_CHOSEN)
+        parameters["chosen"] = list(chosen)
     start, key = "toUnixTimestamp64Nano(Start)", "TraceId, Journey, toStartOfMinute(Start)"
-    limit = min(max(query.limit, 1), MAX_FOUND)
-    if query == TraceQuery(query.window, query.journey, limit=query.limit):
-        where.append("toStartOfMinute(Start) IN {minutes:Array(DateTime)}")
-        parameters["minutes"] = minutes_with_examples(client, query.journey, query.window, limit)
     found = read_summaries(
         client,
         known,
@@ -84,7 +97,7 @@ def find_band_examples(
     chosen: tuple[str, ...] | None,
 ) -> CellExamples:
     """Return traces of a band that have time in a call path. Reads the rows of the band's traces."""
-    among = "" if chosen is None else "AND TraceId IN {chosen:Array(String)}"
+    among = "" if chosen is None else f"AND {AMONG_CHOSEN}"
     where = f"""
         WHERE Journey = {{journey:String}} AND DurationNs > {{from_ns:Float64}} AND DurationNs <= {{to_ns:Float64}}
             AND Start >= fromUnixTimestamp64Nano({{start:Int64}})

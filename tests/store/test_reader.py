@@ -18,6 +18,7 @@ from collector.store.values import (
     CallPath,
     CallsWanted,
     Edge,
+    Examples,
     JourneySummary,
     Node,
     ServiceCalls,
@@ -335,16 +336,31 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
     assert found == FINDS
 
 
-@pytest.mark.parametrize(
-    "query",
-    [ask(), ask(limit=2), ask(journey="pay", limit=1), ask(attributes=(("zone", "b"),), limit=2), ask(journey="none")],
-)
-def test_examples_are_the_first_of_each_order(reader: Reader, five: list[LearnedTrace], query: TraceQuery) -> None:
-    found = reader.examples(query)
+@pytest.mark.parametrize(("journey", "limit"), [("pay", 50), ("pay", 1), ("browse", 2)])
+def test_examples_are_the_first_of_each_order(
+    reader: Reader, five: list[LearnedTrace], journey: str, limit: int
+) -> None:
+    found, query = examples(reader, journey, limit), ask(journey=journey, limit=limit)
 
     assert found_ids(found.slowest) == found_ids(reader.find(replace(query, slowest_first=True)))
     assert found_ids(found.failed) == found_ids(reader.find(replace(query, failed_only=True)))
     assert found_ids(found.newest) == found_ids(reader.find(query))
+
+
+def test_examples_of_chosen_traces_are_among_them(reader: Reader, five: list[LearnedTrace]) -> None:
+    all_of_it = examples(reader, "pay", 50)
+    chosen = (all_of_it.newest[-1].trace_id,)
+
+    found = examples(reader, "pay", 50, chosen)
+
+    assert [trace.trace_id for trace in found.newest] == list(chosen) == [trace.trace_id for trace in found.slowest]
+    assert len(all_of_it.newest) > 1
+
+
+def examples(reader: Reader, journey: str, limit: int, chosen: tuple[str, ...] | None = None) -> Examples:
+    detail = reader.journey(journey, HOUR, chosen, limit)
+    assert detail is not None
+    return detail.examples
 
 
 def test_examples_and_the_newest_are_found_among_many_minutes(store: Store, reader: Reader) -> None:
@@ -367,7 +383,9 @@ def test_examples_and_the_newest_are_found_among_many_minutes(store: Store, read
         newest = sorted(there, key=lambda t: -t.start)
         for limit in (1, 5, 50):
             query = TraceQuery(window, "pay", limit=limit)
-            found = reader.examples(query)
+            detail = reader.journey("pay", window, examples=limit)
+            assert detail is not None
+            found = detail.examples
             assert found_ids(found.newest) == found_ids(reader.find(query)) == [t.trace_id for t in newest[:limit]]
             assert found_ids(found.failed) == [t.trace_id for t in newest if t.failed][:limit]
             slowest = sorted(newest, key=lambda t: -t.duration_ns)

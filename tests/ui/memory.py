@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -138,10 +138,6 @@ class MemoryReader:
         found.sort(key=lambda s: -s.duration_ns if query.slowest_first else -s.start_unix_nano)
         return found[: query.limit]
 
-    def examples(self, query: TraceQuery) -> Examples:
-        kinds = (replace(query, slowest_first=True), replace(query, failed_only=True), query)
-        return Examples(*(tuple(self.find(each)) for each in kinds))
-
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]
@@ -153,10 +149,16 @@ class MemoryReader:
             if all(_matches(self, trace, TraceQuery(window, attributes=(attribute,))) for attribute in attributes)
         )
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
         traces = self._of(journey, window, chosen)
-        if not traces:
+        latency = self.latency(journey, window, chosen)
+        if latency is None:
             return None
+        newest = sorted((t.summary for t in traces), key=lambda summary: -summary.start_unix_nano)
+        slowest = sorted(newest, key=lambda summary: -summary.duration_ns)
+        failed = [summary for summary in newest if summary.failed]
         times, durations = [t.path for t in traces], [t.summary.duration_ns for t in traces]
         return JourneyDetail(
             summary=self._summary(journey, window, chosen),
@@ -164,6 +166,8 @@ class MemoryReader:
             call_paths=self._flame(times),
             edges=self._journey_edges(journey, traces),
             over_time=self._over_time(traces, window),
+            latency=latency,
+            examples=Examples(*(tuple(some[:examples]) for some in (slowest, failed, newest))),
         )
 
     def _over_time(self, traces: Sequence[_Trace], window: Window) -> tuple[PathPoint, ...]:

@@ -7,13 +7,11 @@ from collector.core.requirement import MANDATORY
 from collector.observed import availability_of, nines_of
 from collector.store.side_by_side import Asked
 from collector.store.values import (
-    BandDetail,
     CallPath,
     Edge,
     Examples,
     JourneyDetail,
     JourneySummary,
-    Latency,
     LatencyBar,
     PathShare,
     TraceQuery,
@@ -71,7 +69,6 @@ LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 BAND = Parameter("band", f"traces between two quantiles of latency: {', '.join(BANDS)}")
 NEED = Parameter("need", "mandatory: calls and graph leave out what the journey can do without")
 FOCUS = Parameter("focus", "a service: the graph shows what leads to it and what it calls")
-NO_LATENCY = Latency(BandDetail("all", 0.0, 0.0, 0, 0.0, 0.0, ()), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +180,8 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     if not journey:
         return Elsewhere(journeys_address(visit.range.parameters))
     where = where_of(visit, journey)
-    chosen = chosen_by(where)
-    asked_latency = Asked(lambda: visit.reader.latency(journey, visit.range.window, chosen))
-    asked_examples = Asked(lambda: _examples(visit, journey, where))
     asked_findings = Asked(lambda: _findings(visit, journey))
-    detail = _detail_where(visit, journey, where) if where else detail_of(visit, journey)
+    detail = detail_of(visit, journey, where, EXAMPLES)
     edges = sorted(detail.edges, key=lambda edge: (-edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     on_ways = way_shares(edges, detail.call_paths)
@@ -210,11 +204,11 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     need = {NEED.name: MANDATORY} if only_mandatory else {}
     kept = {**need, **({FOCUS.name: focus} if focus else {})}
     at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
-    latency = asked_latency.answer() or NO_LATENCY
+    latency = detail.latency
     band = band_named(latency, visit.query.get(BAND.name, ""))
     is_chosen = band is not latency.whole
     names = list(services_of(latency.whole.call_paths))
-    examples = _example_groups(asked_examples.answer(), visit, journey, where)
+    examples = _example_groups(detail.examples, visit, journey, where)
     return JourneyPage(
         range=visit.range,
         journey=journey,
@@ -252,20 +246,16 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     )
 
 
-def detail_of(visit: Visit, journey: str) -> JourneyDetail:
-    """Return what a journey did in the range of the page; raises NothingThere, with where its last trace is."""
-    detail = visit.reader.journey(journey, visit.range.window)
-    if detail is None:
-        raise _no_trace(visit, journey)
-    return detail
+def detail_of(visit: Visit, journey: str, where: Where | None = None, examples: int = 0) -> JourneyDetail:
+    """Return what a journey did in the range of the page, with so many examples of each kind.
 
-
-def _detail_where(visit: Visit, journey: str, where: Where) -> JourneyDetail:
-    """Return what the traces that meet the condition did; raises NothingThere where there are none, or no others."""
-    detail = visit.reader.journey(journey, visit.range.window, where.trace_ids)
+    Raises:
+        NothingThere: it had no trace, with where its last one is, or none that meets the condition.
+    """
+    detail = visit.reader.journey(journey, visit.range.window, chosen_by(where), examples)
     if detail is not None:
         return detail
-    if not visit.reader.traces_of(journey, visit.range.window):
+    if where is None or not visit.reader.traces_of(journey, visit.range.window):
         raise _no_trace(visit, journey)
     raise NothingThere(
         f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
@@ -379,11 +369,6 @@ def _part_of(deaths: float, failed: float) -> str:
 def _deaths(edge: Edge) -> float:
     """Failed calls that took their caller with them."""
     return edge.failed - edge.survived
-
-
-def _examples(visit: Visit, journey: str, where: Where | None) -> Examples:
-    attributes = where.attributes if where else ()
-    return visit.reader.examples(TraceQuery(visit.range.window, journey, attributes=attributes, limit=EXAMPLES))
 
 
 def _example_groups(found: Examples, visit: Visit, journey: str, where: Where | None) -> tuple[ExampleGroup, ...]:

@@ -14,7 +14,6 @@ from collector.store.values import (
     BandDetail,
     CellExamples,
     Edge,
-    Examples,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
@@ -51,17 +50,20 @@ class TraceReader(Protocol):
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
-    def examples(self, query: TraceQuery) -> Examples:
-        """Return some of the traces that are asked for, each kind up to the limit."""
-
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
     def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
-        """Return one journey, None where it has no traces; of those that were chosen, where any are named."""
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
+        """Return one journey, with so many examples of each kind, None where it has no traces.
+
+        Args:
+            chosen: the traces that count; None for all.
+        """
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has."""
