@@ -355,6 +355,46 @@ def test_a_large_trace_is_paged_without_script(browser, large_site):
         expect(page.get_by_text("op600", exact=True)).to_be_visible()
 
 
+RANGED = {
+    "attributes": ("/search?service=payment&tag=http.route%3D%2Fpay&tag=server.address%3Dpayment.shop", "tag="),
+    "open services": ("/journeys/check%20out?open=payment&open=cart&band=p50-90", "open="),
+    "wishes": ("/what-if?journey=check%20out&set=cart%3Dx0.5&set=payment%3D-1ms", "set="),
+}
+
+
+@pytest.mark.parametrize(("address", "repeated"), RANGED.values(), ids=RANGED)
+def test_another_range_keeps_what_was_chosen(browser, site, address, repeated):
+    with opened(browser, site + address) as page:
+        for choose in ("menu", "last", "from"):
+            page.goto(site + address)
+            page.keyboard.press("t")
+            if choose == "menu":
+                page.get_by_role("link", name="last 24 h").click()
+                page.wait_for_url("**last=24h**")
+            elif choose == "last":
+                page.get_by_label("Last", exact=True).fill("90m")
+                page.keyboard.press("Enter")
+                page.wait_for_url("**last=90m**")
+                expect(page.locator("[data-key=t] summary")).to_have_text("last 90\u00a0min")
+            else:
+                page.get_by_label("To", exact=True).focus()
+                page.keyboard.press("Enter")
+                page.wait_for_url("**end=**")
+            assert page.url.count(repeated) == 2, choose
+
+
+def test_another_range_keeps_a_name_that_no_path_can_carry(browser):
+    recorder = Recorder(trace=7, start_ns=NOW_NS - 10**9)
+    recorder.span("shop", "GET /a", 0, 5, journey="..")
+    with serving(MemoryReader([recorder.finish()])) as site, opened(browser, f"{site}/journeys/?name=..") as page:
+        page.keyboard.press("t")
+        page.get_by_label("Last", exact=True).fill("3h")
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**last=3h**")
+        expect(page.locator("h1")).to_contain_text("..")
+
+
 def test_an_area_of_the_plot_becomes_the_range_and_a_point_leads_to_its_trace(browser, site):
     with opened(browser, f"{site}/search?service=payment") as page:
         before = page.locator("tr[data-row]").count()

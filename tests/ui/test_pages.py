@@ -627,6 +627,35 @@ def test_what_cannot_be_read_is_said_with_the_way_out(client, query):
     assert response.get_json()["error"]["hint"]
 
 
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("/search.json?tag=http.route", "tag=http.route is no attribute"),
+        ("/search.json?sort=fastest", "sort=fastest is no choice"),
+        ("/search.json?limit=many", "limit=many is no whole number"),
+        ("/search.json?min=2s&max=1s", "at least min=2s and at most max=1s"),
+        ("/search.json?call=failed", "call=failed is no choice"),
+        ("/journeys/check%20out.json?band=p99", "band=p99 is no choice"),
+        ("/journeys/check%20out.json?need=most", "need=most is no choice"),
+        ("/.json?page=last", "page=last is no whole number"),
+    ],
+)
+def test_a_wrong_parameter_is_named_rather_than_passed_over(client, address, named):
+    response = client.get(address)
+
+    assert response.status_code == 400
+    assert named in response.get_json()["error"]["problem"]
+
+
+def test_more_results_keep_every_attribute(client):
+    tags = "tag=http.route%3D%2Fpay&tag=http.request.method%3DPOST"
+
+    found = twin(client, f"/search?{tags}&limit=5")
+
+    assert found["tags"] == ["http.route=/pay", "http.request.method=POST"]
+    assert tags in found["more"]
+
+
 # What every page keeps
 
 

@@ -9,7 +9,7 @@ from collector.store.values import CallsWanted, Node, TraceQuery, TraceSummary
 from ui.draw.scatter import Area, Dot, area_of, scatter
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration
-from ui.views.address import is_addressable, journey_address, search_address, trace_address
+from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
@@ -18,6 +18,7 @@ from ui.views.search_words import AttributesWanted, Intent, NameWanted, TraceWan
 from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
+NEWEST, SLOWEST = "newest", "slowest"
 CALLS = {
     "mandatory-failed": "a mandatory call failed",
     "optional-failed": "an optional call failed",
@@ -95,6 +96,28 @@ class SearchPage:
     services: tuple[str, ...]
     operations: tuple[str, ...]
     """Of the service that was chosen."""
+    tags: tuple[str, ...]
+    """Attributes that the form asks for, `key=value` each; those in the words of the box are not among them."""
+
+    @property
+    def kept(self) -> Choices:
+        """What was asked for, beside the range, as addresses have it."""
+        f = self.filters
+        return {
+            "q": self.q,
+            "journey": f.journey,
+            "service": f.service,
+            "operation": f.operation,
+            "min": f.min,
+            "max": f.max,
+            "error": f.error,
+            "on_path": "1" if f.on_path else "",
+            "failed": "1" if f.failed else "",
+            "call": f.call,
+            "tag": self.tags,
+            "sort": f.sort if f.sort != NEWEST else "",
+            "limit": str(f.limit) if f.limit != LIMIT else "",
+        }
 
     @property
     def calls(self) -> Mapping[str, str]:
@@ -139,7 +162,19 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         more=_more(visit, filters) if len(found) > filters.limit else "",
         services=tuple(visit.reader.services()),
         operations=_operations(visit, filters.service),
+        tags=_tags(visit),
     )
+
+
+def _lengths(filters: Filters) -> tuple[int, int]:
+    """Return the least and the greatest duration that is asked for; raises BadAddress where none can be both."""
+    least, most = parse_duration_ns("min", filters.min), parse_duration_ns("max", filters.max)
+    if most and least > most:
+        raise BadAddress(
+            f"no trace takes at least min={shown(filters.min)} and at most max={shown(filters.max)}",
+            hint="exchange min and max",
+        )
+    return least, most
 
 
 def parse_duration_ns(name: str, text: str) -> int:
@@ -162,8 +197,9 @@ def parse_duration_ns(name: str, text: str) -> int:
 
 def _filters(visit: Visit, intent: Intent | None) -> Filters:
     ask = visit.query
-    tags = [tuple(tag.partition("=")[::2]) for tag in visit.lists.get("tag", []) if "=" in tag]
-    attributes = [*(intent.attributes if isinstance(intent, AttributesWanted) else ()), *((k, v) for k, v in tags if k)]
+    pairs = [tag.partition("=") for tag in _tags(visit)]
+    said = intent.attributes if isinstance(intent, AttributesWanted) else ()
+    attributes = dict.fromkeys([*said, *((key, value) for key, _, value in pairs)])
     return Filters(
         journey=ask.get("journey", ""),
         service=ask.get("service", ""),
@@ -173,17 +209,20 @@ def _filters(visit: Visit, intent: Intent | None) -> Filters:
         error=ask.get("error", "").strip()[:LONGEST_ERROR],
         on_path=ask.get("on_path", "") not in ("", "0", "false"),
         failed=ask.get("failed", "") not in ("", "0", "false"),
-        call=_call(ask.get("call", "")),
-        sort="slowest" if ask.get("sort") == "slowest" else "newest",
+        call=visit.one_of("call", tuple(CALLS)),
+        sort=visit.one_of("sort", (NEWEST, SLOWEST)) or NEWEST,
         attributes=tuple(attributes),
         limit=min(visit.number("limit", LIMIT), GREATEST_LIMIT),
     )
 
 
-def _call(text: str) -> str:
-    if text and text not in CALLS:
-        raise BadAddress(f"call={shown(text)} is none that can be looked for", hint=f"write {', '.join(CALLS)}")
-    return text
+def _tags(visit: Visit) -> tuple[str, ...]:
+    """Return the attributes that are asked for beside the box; raises BadAddress for what is none."""
+    tags = tuple(dict.fromkeys(tag.strip() for tag in visit.lists.get("tag", []) if tag.strip()))
+    for tag in tags:
+        if not tag.partition("=")[0] or "=" not in tag:
+            raise BadAddress(f"tag={shown(tag)} is no attribute", hint="write key=value, such as http.route=/pay")
+    return tags
 
 
 def _is_filtered(filters: Filters) -> bool:
@@ -218,6 +257,7 @@ def _narrowed(filters: Filters, intent: Intent | None, exact: list[Suggestion]) 
 
 def _query(visit: Visit, filters: Filters) -> TraceQuery:
     """Ask for one more than is shown, to know whether there are more."""
+    least, most = _lengths(filters)
     of_a_span = not filters.call or filters.on_path or filters.error or filters.attributes
     return TraceQuery(
         window=visit.range.window,
@@ -227,11 +267,11 @@ def _query(visit: Visit, filters: Filters) -> TraceQuery:
         attributes=filters.attributes,
         error=filters.error,
         on_path=filters.on_path,
-        min_duration_ns=parse_duration_ns("min", filters.min),
-        max_duration_ns=parse_duration_ns("max", filters.max),
+        min_duration_ns=least,
+        max_duration_ns=most,
         failed_only=filters.failed,
         calls=_calls(visit, filters) if filters.call else None,
-        slowest_first=filters.sort == "slowest",
+        slowest_first=filters.sort == SLOWEST,
         limit=filters.limit + 1,
     )
 
@@ -286,7 +326,9 @@ def _operations(visit: Visit, service: str) -> tuple[str, ...]:
 def _more(visit: Visit, filters: Filters) -> str:
     if filters.limit >= GREATEST_LIMIT:
         return ""
-    return search_address({**visit.query, "limit": str(min(4 * filters.limit, GREATEST_LIMIT))})
+    return search_address(
+        {**visit.query, "tag": visit.lists.get("tag", []), "limit": str(min(4 * filters.limit, GREATEST_LIMIT))}
+    )
 
 
 def _answer(
@@ -314,7 +356,7 @@ def _answer(
     if not traces:
         return f"No trace {when} is like that."
     failed = sum(trace.failed for trace in traces)
-    order = "slowest" if filters.sort == "slowest" else "newest"
+    order = "slowest" if filters.sort == SLOWEST else "newest"
     number = (
         f"The {order} {'trace' if len(traces) == 1 else f'{len(traces)} traces'}"
         if more
