@@ -7,14 +7,14 @@ from fractions import Fraction
 
 from collector.store.values import CallsWanted, Node, TraceQuery, TraceSummary
 from ui.draw.scatter import Area, Dot, area_of, scatter
-from ui.draw.text import count_of, shown
+from ui.draw.text import count_of, in_a_row, shown
 from ui.draw.units import duration
 from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.requirement import drawn_requirement
-from ui.views.search_words import AttributesWanted, Intent, NameWanted, TraceWanted, read_words
+from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words
 from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
@@ -29,6 +29,20 @@ CALLS = {
 MOST_CALLS = 5_000
 """So many edges are looked for at once; with more, a journey or a service must be chosen first."""
 SUGGESTIONS = 12
+OURS = (
+    "journeys",
+    "services",
+    "traces",
+    "findings",
+    "search",
+    "sampling",
+    "system",
+    "compare",
+    "what-if",
+    "contracts",
+    "examples",
+)
+"""How addresses of pages begin."""
 LONGEST_ERROR = 200
 """Characters of an error's text that are looked for."""
 _UNITS_NS = {
@@ -131,7 +145,12 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     intent = read_words(words)
     if isinstance(intent, TraceWanted):
         return Elsewhere(trace_address(intent.trace_id, {"span": intent.span_id}))
+    ours = page_of_ours(words.strip(), visit.base)
+    if ours:
+        return Elsewhere(ours)
     filters = _filters(visit, intent)
+    if isinstance(intent, RequestWanted):
+        filters, intent = _of_request(visit, filters, intent)
     suggestions = _suggestions(visit, intent.text) if isinstance(intent, NameWanted) else []
     exact = [s for s in suggestions if isinstance(intent, NameWanted) and s.name.casefold() == intent.text.casefold()]
     if len(exact) == 1 and exact[0].kind == "journey" and not _is_filtered(filters):
@@ -164,6 +183,27 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         operations=_operations(visit, filters.service),
         tags=_tags(visit),
     )
+
+
+def page_of_ours(words: str, base: str) -> str:
+    """Return what a pasted address of this server leads to, "" for other words.
+
+    >>> page_of_ours("http://cpdd.example/journeys/a?last=6h", "http://cpdd.example")
+    '/journeys/a?last=6h'
+    >>> page_of_ours("http://cpdd.example//evil.example", "http://cpdd.example")
+    ''
+    """
+    asked = words.removeprefix(f"{base}/") if base and words.startswith(f"{base}/") else ""
+    return f"/{asked}" if re.fullmatch(rf"(?:{'|'.join(OURS)})(?:[/?#]\S*)?", asked) else ""
+
+
+def _of_request(visit: Visit, filters: Filters, wanted: RequestWanted) -> tuple[Filters, Intent]:
+    """Return the filters with the attribute by which spans say that they are of a request; else look for its path."""
+    for pair in wanted.attributes:
+        asked = replace(filters, attributes=(*filters.attributes, pair))
+        if visit.reader.find(replace(_query(visit, asked), limit=1)):
+            return asked, AttributesWanted((pair,))
+    return filters, NameWanted(wanted.path)
 
 
 def _lengths(filters: Filters) -> tuple[int, int]:
@@ -365,6 +405,8 @@ def _answer(
     longest = max(trace.duration_ns for trace in traces)
     hurt = f", {failed} failed" if failed and not filters.failed else ""
     said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""
+    with_all = in_a_row([f"{shown(key, 60)}={shown(value, 60)}" for key, value in filters.attributes])
+    said += f" with {with_all}" if with_all else ""
     calls = f" in which {CALLS[filters.call]}" if filters.call else ""
     return f"{number}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
 
@@ -396,7 +438,10 @@ PAGE = Page(
     value=SearchPage,
     summary="Search for traces, journeys, services and span names",
     parameters=(
-        Parameter("q", "a trace id, a traceparent, an address with one, key=value, or a name"),
+        Parameter(
+            "q",
+            "a trace id, a traceparent, an address with one or of a request, key=value, a name, the text of an error",
+        ),
         Parameter("journey", "only this journey"),
         Parameter("service", "only traces with this service"),
         Parameter("operation", "only traces with a span of this name"),
