@@ -537,6 +537,25 @@ def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
         expect(page.get_by_role("link", name="shop: GET /new")).to_be_visible()
 
 
+def test_a_page_whose_server_is_silent_says_since_when_and_takes_it_back(browser):
+    with serving(MemoryReader(shop_traces(20))) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.reload()
+        live = page.locator("[data-live]")
+        expect(live).to_have_attribute("data-ready", "yes")
+        page.route("**/.json", lambda route: route.fulfill(status=200, body="{"))  # cut off
+
+        for _ in range(3):
+            with page.expect_response("**/.json"):
+                page.clock.fast_forward(10_000)
+
+        expect(live).to_have_text(re.compile(r"No answer since \d\d:\d\d:\d\d: these numbers are of then"))
+        expect(page.locator("table.journeys")).to_be_visible()
+        page.unroute("**/.json")
+        page.clock.fast_forward(10_000)
+        expect(live).to_be_hidden()
+
+
 def test_a_paused_page_asks_for_nothing(browser):
     reader = MemoryReader(shop_traces(20))
     with serving(reader) as site, opened(browser, site) as page:
