@@ -12,7 +12,7 @@ from collector.core.availability import (
     extra_nines,
 )
 from collector.core.findings.model import EdgeSeen
-from collector.core.mandatory import Step, beginnings, reached
+from collector.core.mandatory import Step, beginnings, hand_down, reached
 from collector.core.requirement import MANDATORY, UNDETERMINED, Evidence, Verdict, decide, judge
 from collector.store.values import Edge, Node
 
@@ -56,10 +56,14 @@ def edge_seen(edge: Edge) -> EdgeSeen:
 
 def step_of(edge: Edge) -> Step[Operation]:
     """Return an edge as far as what its journey needs goes; what became of the journey itself is left out."""
+    return _step(edge, decide(edge.evidence) if _may_decide(edge.evidence) else UNDETERMINED)
+
+
+def _step(edge: Edge, verdict: str) -> Step[Operation]:
     return Step(
         caller=operation_of(edge.caller),
         callee=operation_of(edge.callee),
-        verdict=decide(edge.evidence) if _may_decide(edge.evidence) else UNDETERMINED,
+        verdict=verdict,
         declared=declared_of(edge),
         journey=UNDETERMINED,
         is_mark=edge.kind == "internal",
@@ -87,6 +91,11 @@ def declared_of(edge: Edge) -> str:
     if edge.declared_mandatory and edge.declared_optional:
         return "mixed"
     return "mandatory" if edge.declared_mandatory else "optional" if edge.declared_optional else ""
+
+
+def declared_with_marks(edges: Sequence[Edge]) -> list[str]:
+    """Return it of each call of a journey; a call inside a mark that says nothing itself is declared as the mark is."""
+    return [step.declared for step in hand_down([_step(edge, UNDETERMINED) for edge in edges])]
 
 
 def dependency_of(edge: Edge) -> Dependency:

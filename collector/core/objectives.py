@@ -35,8 +35,9 @@ class BurnRule:
     """`failing`: now; `burning`: soon."""
 
 
+FAILING = "failing"
 BURN_RULES = (
-    BurnRule(14.4, HOUR_S, 5 * MINUTE_S, "failing"),
+    BurnRule(14.4, HOUR_S, 5 * MINUTE_S, FAILING),
     BurnRule(6.0, 6 * HOUR_S, 30 * MINUTE_S, "burning"),
     BurnRule(1.0, 3 * DAY_S, 6 * HOUR_S, "burning"),
 )
@@ -84,6 +85,11 @@ class Burn:
     severity: str
     fires: bool
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether it fails fast enough over both windows, on however few failures."""
+        return min(self.long_rate, self.short_rate) >= self.rate_needed
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -108,6 +114,12 @@ class Standing:
     def alert(self) -> Burn | None:
         """The worst rule that fires."""
         return next((burn for burn in self.burns if burn.fires), None)
+
+    @property
+    def in_doubt(self) -> Burn | None:
+        """The rule by which it would be failing, had there been more failures; None where one fires."""
+        near = (burn for burn in self.burns if burn.severity == FAILING and burn.is_fast)
+        return None if self.alert else next(near, None)
 
 
 def stand(what: str, promise: float, counts: Counts, now_s: float, under_ns: int = 0) -> Standing:

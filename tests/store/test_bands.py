@@ -12,6 +12,7 @@ from collector.store.bands import bands_of_buckets, read_wide
 from collector.store.derived import Derived
 from collector.store.engine import Store
 from collector.store.histogram import GROWTH, WIDE, wide_bounds, wide_buckets
+from collector.store.journey_rows import read_journey
 from collector.store.journeys import Minutes
 from collector.store.reader import Reader
 from collector.store.values import Window
@@ -82,10 +83,10 @@ def of_buckets(population: Sequence[LearnedTrace], path: tuple, buckets: Sequenc
 def test_sums_by_bucket_are_what_plain_arithmetic_says(filled: Store) -> None:
     population = [trace for trace in traces() if trace.journey == "check out"]
     with filled.client() as client:
-        wide = read_wide(client, Minutes.of(HOUR, 0), "check out")
+        rows = read_journey(client, Minutes.of(HOUR), "check out")
+        assert rows is not None
+        buckets, sums, ids = read_wide(client, Minutes.of(HOUR), rows, "check out")
 
-    assert wide is not None
-    buckets, sums, ids = wide
     assert sums.traces.sum() == len(population)
     for path in ((SHOP,), (SHOP, CART)):
         column = ids.index(path_id(path))

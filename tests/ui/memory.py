@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from collector.core.spans import SpanBatch, concatenate
 from collector.store.bands import Wide, aligned, latency_of
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import bucket_of, wide_buckets
+from collector.store.lookup import Place
 from collector.store.values import (
     BandDetail,
     CallPath,
@@ -120,7 +121,13 @@ class MemoryReader:
 
     # What the pages ask
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
+    def place(self, trace_id: str) -> Place | None:
+        found = self.summary(trace_id)
+        if found is None:
+            return None
+        return Place(trace_id, found.start_unix_nano // 1_000_000_000, found.start_unix_nano // 1_000_000_000)
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
@@ -130,10 +137,6 @@ class MemoryReader:
         found = [trace.summary for trace in self._traces if _matches(self, trace, query)]
         found.sort(key=lambda s: -s.duration_ns if query.slowest_first else -s.start_unix_nano)
         return found[: query.limit]
-
-    def examples(self, query: TraceQuery) -> Examples:
-        kinds = (replace(query, slowest_first=True), replace(query, failed_only=True), query)
-        return Examples(*(tuple(self.find(each)) for each in kinds))
 
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
@@ -146,10 +149,16 @@ class MemoryReader:
             if all(_matches(self, trace, TraceQuery(window, attributes=(attribute,))) for attribute in attributes)
         )
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
         traces = self._of(journey, window, chosen)
-        if not traces:
+        latency = self.latency(journey, window, chosen)
+        if latency is None:
             return None
+        newest = sorted((t.summary for t in traces), key=lambda summary: -summary.start_unix_nano)
+        slowest = sorted(newest, key=lambda summary: -summary.duration_ns)
+        failed = [summary for summary in newest if summary.failed]
         times, durations = [t.path for t in traces], [t.summary.duration_ns for t in traces]
         return JourneyDetail(
             summary=self._summary(journey, window, chosen),
@@ -157,6 +166,8 @@ class MemoryReader:
             call_paths=self._flame(times),
             edges=self._journey_edges(journey, traces),
             over_time=self._over_time(traces, window),
+            latency=latency,
+            examples=Examples(*(tuple(some[:examples]) for some in (slowest, failed, newest))),
         )
 
     def _over_time(self, traces: Sequence[_Trace], window: Window) -> tuple[PathPoint, ...]:

@@ -233,6 +233,17 @@ def test_a_difference_between_declared_and_observed_is_a_badge():
     assert len(graph_of("mandatory", badge="declared optional, is mandatory").with_class("wire-badge")) == 1
 
 
+def test_calls_that_fail_say_so_beside_their_arrow():
+    boxes = [GraphBox("a", "shop", "service", 0.4, ""), GraphBox("b", "bank", "external", 0.6, "")]
+
+    def marks(failed_share: float) -> list[Shape]:
+        wire = GraphWire("a", "b", -1, -1, 0.5, "mandatory", "", failed_share=failed_share)
+        return dependency_graph(boxes, [wire], "a journey").with_class("wire-failed")
+
+    assert [mark.children for mark in marks(0.21)] == [("✕ 21\u00a0%",)]
+    assert marks(0.005) == []
+
+
 def test_a_service_that_calls_itself_is_drawn_as_a_loop():
     boxes = [GraphBox("a", "shop", "service", 1.0, "")]
     wires = [GraphWire("a", "a", -1, -1, 0.0, "mandatory", "")]

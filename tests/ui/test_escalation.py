@@ -308,21 +308,33 @@ def test_a_finding_is_escalated_with_its_call_and_the_line_that_makes_it():
     assert [example["trace_id"] for example in found["examples"]] == [TRACE]
 
 
+MARKED = """
+    shop/POST /buy 0-200 server error journey=buy
+    shop/POST 10-190 client error in "shop/POST /buy"
+    pay/POST /charge 20-180 server error in shop/POST
+    pay/authorize 25-175 error mandatory in "pay/POST /charge"
+    pay/Charge 30-170 client error in pay/authorize peer_service=bank
+"""
+"""`with cpdd.mandatory("authorize")` is a span, and the caller of what is called inside it."""
+
+
 def test_a_caller_that_is_a_mark_around_the_call_is_found_all_the_same():
-    """`with cpdd.mandatory("charge")` is a span, and the caller of what is called inside it."""
-    marked = """
-        shop/POST /buy 0-200 server error journey=buy
-        shop/POST 10-190 client error in "shop/POST /buy"
-        pay/POST /charge 20-180 server error in shop/POST
-        pay/authorize 25-175 error in "pay/POST /charge"
-        pay/Charge 30-170 client error in pay/authorize peer_service=bank
-    """
     ends = {"caller": ("pay", "authorize", "internal"), "callee": ("bank", "", "external")}
 
-    found = of_finding(tracked(**ends), traces=(spans_of(marked),)).get_json()
+    found = of_finding(tracked(**ends), traces=(spans_of(MARKED),)).get_json()
 
     assert (found["edge"]["caller"], found["edge"]["callee"]) == ("pay / authorize", "bank")
+    assert found["edge"]["requirement"] == "mandatory"
+    assert found["edge"]["requirement_words"].startswith("as declared; 1 failed, caller survived none; about ")
     assert (found["code"]["path"], found["critical_share"]) == ("pay/bank.py", 0.7)
+
+
+def test_the_escalation_of_a_trace_knows_of_the_mark_around_its_call():
+    client = client_of(MemoryReader([spans_of(MARKED)]), EPOCH_NS + 60 * 10**9)
+
+    edge = packet_of(client)["edge"]
+
+    assert (edge["caller"], edge["callee"], edge["requirement"]) == ("pay / POST /charge", "bank", "mandatory")
 
 
 def test_a_finding_is_a_page_and_markdown_too():

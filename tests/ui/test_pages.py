@@ -180,7 +180,9 @@ def test_a_long_list_is_paged_with_the_worst_first():
 def test_a_journey_says_where_its_time_goes_and_what_it_fails_with(client):
     said = page(client, "/journeys/check%20out")
 
-    assert re.search(r"of the failures with the call payment → bank\.example, which it cannot do without\.", said.text)
+    assert re.search(
+        r", all \d+ failures with the call payment → bank\.example, which it cannot do without\.", said.text
+    )
     assert re.search(r"Of [\d.]+ ms on average, \d+ % is \w+", page(client, "/journeys/browse").text)
 
 
@@ -204,6 +206,7 @@ def test_calls_are_told_with_their_evidence(client):
         "declared": "",
         "words": "none failed, so nobody knows yet",
         "badge": "",
+        "around": "",
     }
 
 

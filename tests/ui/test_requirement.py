@@ -5,7 +5,7 @@ from dataclasses import replace
 from collector.core.requirement import Evidence, Share
 from collector.core.said import Said
 from collector.store.values import Edge, Node
-from ui.views.requirement import drawn_requirement, requirement_of
+from ui.views.requirement import drawn_requirement, requirement_of, requirements_of
 
 EDGE = Edge(
     id=1,
@@ -111,3 +111,24 @@ def test_what_is_drawn_is_the_same_alone():
 
     assert drawn == [requirement_of(edge).drawn for edge in edges]
     assert set(drawn) == {"mandatory", "optional", "mixed", "undetermined"}
+
+
+def test_a_call_inside_a_mark_that_says_nothing_itself_is_drawn_as_the_mark_is_declared():
+    mark = Node("shop", "charge", "internal")
+    around = replace(EDGE, callee=mark, kind="internal", declared_mandatory=1_000.0)
+    inside = replace(failed(3, 0), id=2, caller=mark)
+
+    of_mark, of_call = requirements_of([around, inside])
+
+    assert (of_call.observed, of_call.declared, of_call.around) == ("undetermined", "", "mandatory")
+    assert (of_call.drawn, of_call.badge) == ("mandatory", "")
+    assert of_mark.around == ""
+
+
+def test_what_was_seen_of_a_call_counts_more_than_the_mark_around_it():
+    mark = Node("shop", "tips", "internal")
+    around = replace(EDGE, callee=mark, kind="internal", declared_optional=1_000.0)
+
+    said = requirements_of([around, replace(failed(60, 0), id=2, caller=mark)])[1]
+
+    assert (said.drawn, said.badge) == ("mandatory", "")

@@ -1,9 +1,10 @@
 """Since when a journey is slow, and where the added time lies: said first, on the journey and on the first page."""
 
+import re
 from dataclasses import replace
 
 from collector.core.availability import proportion
-from collector.core.objectives import Standing
+from collector.core.objectives import Burn, Standing
 from collector.core.population.difference import Compared
 from collector.core.population.since import Slowed
 from collector.store.values import CallPath, JourneyDifference, JourneySummary, PathChange, Point
@@ -99,9 +100,26 @@ def _kept(what: str) -> Standing:
     return Standing(what, 0.99, 0, proportion(100, 100, 100), 1.0, 0, 86_400, ())
 
 
+def test_few_failures_of_a_journey_that_promises_are_no_alert_and_are_said_all_the_same():
+    near = Burn(14.4, 3600, 300, 33.3, 33.3, 3.0, "failing", False)
+
+    health = health_of(CALM, (replace(_kept("availability"), burns=(near,)),), None, NOW_NS)
+
+    assert (health.word, health.because) == ("fine", "no promise is known to be broken")
+    assert health.doubt.replace(NBSP, " ") == (
+        "3 failures in the last hour are 33.3 times what it promises, too few to be sure"
+    )
+
+
+def test_failures_that_are_over_cast_no_doubt():
+    over = Burn(14.4, 3600, 300, 33.3, 0.0, 3.0, "failing", False)
+
+    assert not health_of(CALM, (replace(_kept("availability"), burns=(over,)),), None, NOW_NS).doubt
+
+
 def test_the_moment_is_said_to_the_minute():
     assert since_words(SINCE, NOW_NS).replace(NBSP, " ") == (
-        "it takes 2.4× as long since 10:46 UTC: 100 ms became 240 ms"
+        "a typical trace takes 240 ms since 10:46 UTC, 2.4× the 100 ms before"
     )
 
 
@@ -118,8 +136,9 @@ def test_both_pages_say_it_first_and_lead_to_what_changed():
     page = ReadPage(client.get("/journeys/buy").text)
     changed = client.get(journey["slower"]["address"])
 
-    assert first["answer"].startswith("buy is slow: it takes 1.9× as long since 10:")
-    assert journey["answer"].startswith("It takes 1.9× as long since 10:")
+    said = r"typical trace takes \d+ ms since 10:\d\d UTC, 1.9× the \d+ ms before\."
+    assert re.match(f"buy is slow: a {said}", first["answer"].replace(NBSP, " "))
+    assert re.match(f"A {said} Of the", journey["answer"].replace(NBSP, " "))
     assert "added on average, 100\u00a0% is in cart GET /cart." in journey["answer"]
     assert "What changed, call by call" in page.text
     assert "slower on average" in ReadPage(changed.text).text

@@ -27,7 +27,11 @@ _SHRINKS_TO = 0.8
 _FITS_BESIDE = 1040
 """Pixels that a page on a common screen has beside its column of figures."""
 _PATH_FROM = 0.005
-"""A call below which less of the path lies is drawn as off the path."""
+"""A call in which less of the path lies is drawn as off the path."""
+_LABELLED = 60
+"""Calls of a picture in which each has a figure."""
+_FAILING_FROM = 0.01
+"""Share of failed calls from which the picture says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,14 @@ class GraphWire:
     source_row: int
     target_row: int
     share: float
-    """Of the critical path, below the call."""
+    """Of the critical path, in the call: on the way and below it."""
     requirement: str
     """`mandatory`, `optional`, `mixed` or `undetermined`."""
     words: str
     badge: str = ""
     """Where declared and observed differ."""
+    failed_share: float = 0.0
+    """Of the calls, of those that fail most."""
 
 
 def dependency_graph(boxes: Sequence[GraphBox], wires: Sequence[GraphWire], name: str) -> Shape:
@@ -87,6 +93,7 @@ def dependency_graph(boxes: Sequence[GraphBox], wires: Sequence[GraphWire], name
     order = sorted(range(len(wires)), key=lambda i: (_on_path(wires[i]), wires[i].share, i))
     drawn = [_wire(wires[i], i, placed, sizes) for i in order]
     labels = [label for i in order for label in _labels(wires[i], i, placed, sizes)]
+    labels += _shares_of_calls(wires, placed)
     nodes = [_box(box, placed.boxes[box.id], sizes[box.id]) for box in boxes]
     critical = [wires[i] for i in reversed(order) if _on_path(wires[i])][:6]
     return picture(
@@ -156,7 +163,7 @@ def _wire(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[float,
     leftwards = wire.source == wire.target or route[-1][0] < route[0][0]
     on = _on_path(wire)
     looks = f"wire wire-{wire.requirement}" + (" wire-on" if on else "")
-    stroke = 2 + 6 * wire.share if on else 1.25 if wire.requirement != "undetermined" else 1.75
+    stroke = 1.75 + 11 * wire.share if on else 1.25 if wire.requirement != "undetermined" else 1.75
     dashes = _dashes(wire.requirement, stroke)
     line = shape("path", d=d, class_="wire-line", stroke_width=stroke, stroke_dasharray=dashes)
     broken = on and wire.requirement != "mandatory"
@@ -225,6 +232,9 @@ def _labels(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[floa
         (x, start), (_, end) = _inside(wire, placed.boxes[wire.source], sizes[wire.source])
         x, y, anchor, below = x + 30, (start + end) / 2, "start", -2.0
     labels = []
+    if wire.failed_share >= _FAILING_FROM:
+        words = f"✕ {whole_percent(wire.failed_share)}"
+        labels.append(shape("text", words, x=x, y=y - 12, text_anchor=anchor, class_="wire-failed"))
     if wire.requirement == "undetermined" and len(placed.routes) <= 300 and route:
         circle = shape("circle", cx=x, cy=y, r=7, class_="unknown-ring")
         mark = shape("text", "?", x=x, y=y + 3.5, text_anchor="middle", class_="unknown")
@@ -239,10 +249,25 @@ def _labels(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[floa
     return labels
 
 
+def _shares_of_calls(wires: Sequence[GraphWire], placed: Layout) -> list[Shape]:
+    """How much of the path lies in the calls that end at a point, above it; nothing in a crowded picture."""
+    if len(wires) > _LABELLED:
+        return []
+    ends: dict[tuple[float, float], float] = {}
+    for wire, route in zip(wires, placed.routes, strict=True):
+        if route and route[-1][0] > route[0][0]:
+            ends[route[-1]] = ends.get(route[-1], 0.0) + wire.share
+    return [
+        shape("text", whole_percent(min(share, 1.0)), x=x - 12, y=y - 5, text_anchor="end", class_="wire-share")
+        for (x, y), share in ends.items()
+        if share >= _PATH_FROM
+    ]
+
+
 def _near_target(route: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """A point on the last curve, past its middle, where wires that share a source lie apart."""
     (x1, y1), (x2, y2) = route[-2:]
-    t, bend = 0.7, (x1 + x2) / 2
+    t, bend = 0.64, (x1 + x2) / 2
     x = (1 - t) ** 3 * x1 + 3 * t * (1 - t) * bend + t**3 * x2
     y = ((1 - t) ** 3 + 3 * t * (1 - t) ** 2) * y1 + (3 * t**2 * (1 - t) + t**3) * y2
     return round(x, 1), round(y, 1)

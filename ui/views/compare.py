@@ -215,7 +215,7 @@ def _answer(found: JourneyDifference, ways: Mapping[int, str]) -> str:
     if not whole.significant:
         return f"No slower and no faster than can be chance: {_signed(whole.delta_ns)} on average."
     verb = "slower" if whole.delta_ns > 0 else "faster"
-    much = f", {whole_percent(abs(whole.delta_ns) / mean_ns)}," if mean_ns else ""
+    much = f" ({whole_percent(abs(whole.delta_ns) / mean_ns)})" if mean_ns else ""
     said = f"{duration(abs(whole.delta_ns))}{much} {verb} on average"
     parts = [f"{whole_percent(share)} of it {where}" for share, where in places_of(found.changes, ways)]
     return f"{said}{': ' + ', '.join(parts) if parts else ''}."

@@ -13,7 +13,7 @@ from collector.store.values import Edge, JourneyDetail, Node, Point, TraceQuery,
 from ui.draw.text import shown
 from ui.views.address import journey_address, trace_address
 from ui.views.page import Visit
-from ui.views.requirement import requirement_of
+from ui.views.requirement import EdgeRequirement, requirements_of
 from ui.views.span_panel import CodeLine, OwnerLine, owner_line
 from ui.views.time_range import around, range_of
 
@@ -142,7 +142,7 @@ def packet(subject: Subject, visit: Visit, base: str) -> Packet:
         service=shown(subject.service),
         version=shown(facts[0].version) if facts else "",
         owner=owner_line(visit.settings.catalog.owner(subject.service, owner)),
-        edge=_edge_part(subject, edge),
+        edge=_edge_part(subject, edge, detail.edges if detail else ()),
         code=subject.code,
         code_service=shown(subject.code_service),
         whose=subject.whose,
@@ -173,30 +173,36 @@ def _window(unix_nano: int) -> Window:
 
 
 def _edge(subject: Subject, detail: JourneyDetail | None) -> Edge | None:
-    """The edge in the journey; the kind of a node may be told otherwise."""
+    """The edge in the journey; the kind of a node may be told otherwise, and a mark around the call is its caller."""
     if detail is None or subject.caller is None or subject.callee is None:
         return None
-    ends = [(node.service, node.operation) for node in (subject.caller, subject.callee)]
-    return next(
-        (
-            edge
-            for edge in detail.edges
-            if [(edge.caller.service, edge.caller.operation), (edge.callee.service, edge.callee.operation)] == ends
-        ),
-        None,
-    )
+    callee = _name(subject.callee)
+    to_it = [edge for edge in detail.edges if _name(edge.callee) == callee]
+    from_service = [edge for edge in to_it if edge.caller.service == subject.caller.service]
+    exact = next((edge for edge in from_service if _name(edge.caller) == _name(subject.caller)), None)
+    return exact or (from_service[0] if len(from_service) == 1 else None)
 
 
-def _edge_part(subject: Subject, edge: Edge | None) -> EdgePart | None:
+def _name(node: Node) -> tuple[str, str]:
+    return node.service, node.operation
+
+
+def _edge_part(subject: Subject, edge: Edge | None, edges: Sequence[Edge]) -> EdgePart | None:
     if subject.caller is None or subject.callee is None:
         return None
-    known = requirement_of(edge) if edge else None
+    known = next((one for one, other in zip(requirements_of(edges), edges, strict=True) if other is edge), None)
     return EdgePart(
         caller=spoken(subject.caller),
         callee=spoken(subject.callee),
         requirement=known.drawn if known else "",
-        requirement_words="; ".join(filter(None, (known.badge, known.words))) if known else "",
+        requirement_words=_requirement_words(known) if known else "",
     )
+
+
+def _requirement_words(known: EdgeRequirement) -> str:
+    said = known.declared or known.around
+    by_word = "as declared" if said == known.drawn != known.observed else ""
+    return "; ".join(filter(None, (known.badge, by_word, known.words)))
 
 
 def spoken(node: Node) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from collector.core.objectives import Standing
 from collector.core.population.since import Slowed, Steps, slowed
 from collector.store.values import JourneySummary
+from ui.draw.text import count_of
 from ui.draw.units import NBSP, clock_to_minute, duration, percent, significant, times
 
 FAILING_FROM = 0.05
@@ -29,6 +30,8 @@ class Health:
     """`failing`, `burning`, `slow`, `fine`, or `unknown` where no span says how it ended."""
     icon: str
     because: str
+    doubt: str = ""
+    """Why it may be failing all the same, on too few failures to be sure."""
 
     @property
     def needs_you(self) -> bool:
@@ -76,23 +79,37 @@ def slowed_since(summary: JourneySummary) -> Slowed | None:
 
 
 def since_words(since: Slowed, now_unix_nano: int) -> str:
-    """Say it as part of a sentence: "it takes 2.4× as long since 02:41 UTC: 167 ms became 394 ms"."""
-    what = "it takes" if since.quantile == "p50" else "the slowest in twenty take"
+    """Say it as part of a sentence: "a typical trace takes 394 ms since 02:41 UTC, 2.4× the 167 ms before"."""
+    after, before = duration(since.after_ns), duration(since.before_ns)
+    takes = (
+        f"a typical trace takes {after}" if since.quantile == "p50" else f"one trace in twenty takes {after} or longer"
+    )
     when = clock_to_minute(since.since_unix_nano, now_unix_nano)
-    became = f"{duration(since.before_ns)} became {duration(since.after_ns)}"
-    return f"{what} {times(since.times)} as long since {when}{NBSP}UTC: {became}"
+    return f"{takes} since {when}{NBSP}UTC, {times(since.times)} the {before} before"
 
 
 def _by_promise(standings: Sequence[Standing]) -> Health | None:
     firing = [one for one in standings if one.alert]
     if not firing:
-        return Health("fine", ICONS["fine"], "it keeps what it promises") if standings else None
+        return _kept(standings) if standings else None
     worst = min(firing, key=lambda one: (one.what != "availability", -one.alert.rate_needed if one.alert else 0.0))
     assert worst.alert is not None
     word = worst.alert.severity if worst.what == "availability" else "slow"
     verb = "it fails" if worst.what == "availability" else "it is slow"
     rate = f"{significant(worst.alert.long_rate)}{NBSP}times as often as its promise of {percent(worst.promise)} allows"
     return Health(word, ICONS[word], f"{verb} {rate}")
+
+
+def _kept(standings: Sequence[Standing]) -> Health:
+    """No promise is known to be broken; a few failures of little traffic may say otherwise."""
+    worst = max(standings, key=lambda one: one.in_doubt.long_rate if one.in_doubt else 0.0)
+    if (near := worst.in_doubt) is None:
+        return Health("fine", ICONS["fine"], "it keeps what it promises")
+    what = "failure" if worst.what == "availability" else "slow trace"
+    few, rate = count_of(round(near.failures), what), significant(near.long_rate)
+    are = "is" if round(near.failures) == 1 else "are"
+    doubt = f"{few} in the last hour {are} {rate}{NBSP}times what it promises, too few to be sure"
+    return Health("fine", ICONS["fine"], "no promise is known to be broken", doubt)
 
 
 def failed_share(summary: JourneySummary) -> float:

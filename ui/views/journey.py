@@ -7,13 +7,11 @@ from collector.core.requirement import MANDATORY
 from collector.observed import availability_of, nines_of
 from collector.store.side_by_side import Asked
 from collector.store.values import (
-    BandDetail,
     CallPath,
     Edge,
     Examples,
     JourneyDetail,
     JourneySummary,
-    Latency,
     LatencyBar,
     PathShare,
     TraceQuery,
@@ -53,9 +51,10 @@ from ui.views.latency import (
 )
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
-from ui.views.requirement import requirement_of
+from ui.views.requirement import requirements_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
 EXAMPLES = 5
@@ -70,7 +69,6 @@ LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 BAND = Parameter("band", f"traces between two quantiles of latency: {', '.join(BANDS)}")
 NEED = Parameter("need", "mandatory: calls and graph leave out what the journey can do without")
 FOCUS = Parameter("focus", "a service: the graph shows what leads to it and what it calls")
-NO_LATENCY = Latency(BandDetail("all", 0.0, 0.0, 0, 0.0, 0.0, ()), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +180,19 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     if not journey:
         return Elsewhere(journeys_address(visit.range.parameters))
     where = where_of(visit, journey)
-    chosen = chosen_by(where)
-    asked_latency = Asked(lambda: visit.reader.latency(journey, visit.range.window, chosen))
-    asked_examples = Asked(lambda: _examples(visit, journey, where))
     asked_findings = Asked(lambda: _findings(visit, journey))
-    detail = _detail_where(visit, journey, where) if where else detail_of(visit, journey)
-    edges = sorted(detail.edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id))
+    detail = detail_of(visit, journey, where, EXAMPLES)
+    edges = sorted(detail.edges, key=lambda edge: (-edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
+    on_ways = way_shares(edges, detail.call_paths)
     rows = tuple(
-        EdgeRow(edge, requirement_of(edge), callee_traces(edge, visit.range), edge_boost(edge), need)
-        for edge, need in zip(edges, words, strict=True)
+        sorted(
+            (
+                EdgeRow(edge, said, callee_traces(edge, visit.range), edge_boost(edge), need, on_ways.get(edge.id, 0.0))
+                for edge, said, need in zip(edges, requirements_of(edges), words, strict=True)
+            ),
+            key=lambda row: -row.path_share,
+        )
     )
     only_mandatory = visit.one_of(NEED.name, (MANDATORY,)) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
@@ -203,11 +204,11 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     need = {NEED.name: MANDATORY} if only_mandatory else {}
     kept = {**need, **({FOCUS.name: focus} if focus else {})}
     at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
-    latency = asked_latency.answer() or NO_LATENCY
+    latency = detail.latency
     band = band_named(latency, visit.one_of(BAND.name, (*BANDS, latency.whole.name)))
     is_chosen = band is not latency.whole
     names = list(services_of(latency.whole.call_paths))
-    examples = _example_groups(asked_examples.answer(), visit, journey, where)
+    examples = _example_groups(detail.examples, visit, journey, where)
     return JourneyPage(
         range=visit.range,
         journey=journey,
@@ -245,20 +246,16 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     )
 
 
-def detail_of(visit: Visit, journey: str) -> JourneyDetail:
-    """Return what a journey did in the range of the page; raises NothingThere, with where its last trace is."""
-    detail = visit.reader.journey(journey, visit.range.window)
-    if detail is None:
-        raise _no_trace(visit, journey)
-    return detail
+def detail_of(visit: Visit, journey: str, where: Where | None = None, examples: int = 0) -> JourneyDetail:
+    """Return what a journey did in the range of the page, with so many examples of each kind.
 
-
-def _detail_where(visit: Visit, journey: str, where: Where) -> JourneyDetail:
-    """Return what the traces that meet the condition did; raises NothingThere where there are none, or no others."""
-    detail = visit.reader.journey(journey, visit.range.window, where.trace_ids)
+    Raises:
+        NothingThere: it had no trace, with where its last one is, or none that meets the condition.
+    """
+    detail = visit.reader.journey(journey, visit.range.window, chosen_by(where), examples)
     if detail is not None:
         return detail
-    if not visit.reader.traces_of(journey, visit.range.window):
+    if where is None or not visit.reader.traces_of(journey, visit.range.window):
         raise _no_trace(visit, journey)
     raise NothingThere(
         f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
@@ -318,8 +315,11 @@ def _answer(
     summary = detail.summary
     sentences = []
     if health.needs_you:
-        culprit = _culprit(edges) if health.word != "slow" else ""
-        sentences.append(_sentence(f"{health.because}{culprit}"))
+        culprit = _culprit(edges, summary.failed) if health.word != "slow" else ""
+        sentences.append(_sentence(f"{health.because}, {culprit}" if culprit else health.because))
+    if health.doubt:
+        culprit = _culprit(edges, summary.failed, "are ")
+        sentences += [f"It may be failing: {health.doubt}.", *([_sentence(culprit)] if culprit else [])]
     if slower and health.word not in ("failing", "burning"):
         since = _sentence(since_words(slower.since, now_unix_nano))
         return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
@@ -337,8 +337,13 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _culprit(edges: tuple[EdgeRow, ...]) -> str:
-    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below."""
+def _culprit(edges: tuple[EdgeRow, ...], failed: float, verb: str = "") -> str:
+    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below.
+
+    Args:
+        failed: traces that failed, weighted; one may have several failed calls.
+        verb: makes a sentence of it.
+    """
     deadly = [row.edge for row in edges if row.edge.status_known and _deaths(row.edge) > 0]
     if not deadly:
         return ""
@@ -350,19 +355,20 @@ def _culprit(edges: tuple[EdgeRow, ...]) -> str:
             need = next(row.need for row in edges if row.edge is at)
             known = ", which it cannot do without" if need == MANDATORY else ""
             call = f"{shown(at.caller.service)} → {callee_name(at)}"
-            return f", {count(_deaths(at))} of the failures with the call {call}{known}"
+            return f"{_part_of(_deaths(at), failed)} {verb}with the call {call}{known}"
         at = max(below, key=_deaths)
         seen.add(at.id)
+
+
+def _part_of(deaths: float, failed: float) -> str:
+    if failed < 1.5:
+        return "its one failure"
+    return f"{'all' if deaths > failed - 0.5 else f'{count(deaths)} of the'} {count(failed)} failures"
 
 
 def _deaths(edge: Edge) -> float:
     """Failed calls that took their caller with them."""
     return edge.failed - edge.survived
-
-
-def _examples(visit: Visit, journey: str, where: Where | None) -> Examples:
-    attributes = where.attributes if where else ()
-    return visit.reader.examples(TraceQuery(visit.range.window, journey, attributes=attributes, limit=EXAMPLES))
 
 
 def _example_groups(found: Examples, visit: Visit, journey: str, where: Where | None) -> tuple[ExampleGroup, ...]:

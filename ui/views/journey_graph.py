@@ -30,6 +30,18 @@ class EdgeRow:
     """Of the page that asks whether to keep more of these calls' traces."""
     need: str = "undetermined"
     """What the call is for the journey, however much its own caller needs it."""
+    way_share: float = 0.0
+    """Of the critical path, on the way to the callee and back, where the edge does not have it."""
+
+    @property
+    def path_share(self) -> float:
+        """Of the critical path, on the way and below the call."""
+        return min(1.0, self.edge.critical_share + self.way_share)
+
+    @property
+    def failed_share(self) -> float:
+        """Of the calls; 0 where no span says how it ended."""
+        return self.edge.failed / self.edge.calls if self.edge.status_known and self.edge.calls else 0.0
 
 
 @dataclass(slots=True)
@@ -43,7 +55,7 @@ class _Box:
     """Each with its own share of the path."""
     share: float = 0.0
     incoming: dict[str, float] = field(default_factory=dict)
-    """Share of the path below the calls that reach each operation."""
+    """Share of the path in the calls that reach each operation: on their way and below them."""
 
     @property
     def through(self) -> float:
@@ -121,7 +133,7 @@ def _boxes(edges: Sequence[EdgeRow], operations: Sequence[PathShare], calls: Seq
             box_of(node)
         callee = box_of(row.edge.callee)
         reached = row.edge.callee.operation
-        callee.incoming[reached] = callee.incoming.get(reached, 0.0) + row.edge.critical_share
+        callee.incoming[reached] = callee.incoming.get(reached, 0.0) + row.path_share
     for operation in operations:
         key = f"service:{operation.service}"
         if key in boxes:
@@ -191,7 +203,8 @@ def _wires(edges: Sequence[EdgeRow], rows: Mapping[str, Mapping[str, int]]) -> l
             target=target,
             source_row=source_row,
             target_row=target_row,
-            share=min(1.0, sum(row.edge.critical_share for row in bundle)),
+            share=min(1.0, sum(row.path_share for row in bundle)),
+            failed_share=max(row.failed_share for row in bundle),
             requirement=_together(row.requirement.drawn for row in bundle),
             words="; ".join(_wire_words(row) for row in bundle[:8]),
             badge=next((row.requirement.badge for row in bundle if row.requirement.badge), ""),
@@ -213,9 +226,17 @@ def _wire_words(row: EdgeRow) -> str:
     declared = f", declared {requirement.declared}" if requirement.declared else ""
     return (
         f"{shown(edge.caller.service)} {shown(edge.caller.operation)} → {callee_name(edge)}: "
-        f"{percent(edge.critical_share)} of the path below it; {count(edge.calls)} calls, "
+        f"{percent(row.path_share)} of the path in it{_on_the_way(row)}; {count(edge.calls)} calls{_failed(row)}, "
         f"mean {duration(edge.mean_ns)}; {requirement.observed}{declared} ({requirement.words})"
     )
+
+
+def _on_the_way(row: EdgeRow) -> str:
+    return f", {percent(row.way_share)} on the way to it" if row.way_share else ""
+
+
+def _failed(row: EdgeRow) -> str:
+    return f", {percent(row.failed_share)} of them failed" if row.failed_share else ""
 
 
 def _box_words(box: _Box) -> str:

@@ -167,7 +167,7 @@ def _row(summary: JourneySummary, visit: Visit, judged: Judged) -> JourneyRow:
 
 def _worst_first(row: JourneyRow) -> tuple[int, float, float, str]:
     """By health, then by what fails; those that do well by how long they keep people waiting."""
-    failed = -row.failed_share if row.health.needs_you else 0.0
+    failed = -row.failed_share if row.health.needs_you or row.health.doubt else 0.0
     return (row.health.rank, failed, -row.summary.p95_ns * row.summary.weighted_traces, row.summary.journey)
 
 
@@ -183,6 +183,10 @@ def _answer(rows: list[JourneyRow], at: TimeRange) -> str:
     if hurt:
         rest = _rest(rows[1:])
         return f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{f' {rest}' if rest else ''}"
+    doubtful = next((row for row in rows if row.health.doubt), None)
+    if doubtful:
+        name = shown(doubtful.summary.journey)
+        return f"No journey is known to be hurt, but {name} may be failing: {doubtful.health.doubt}."
     return f"{_all_well(rows)} {_slowest(rows)}"
 
 

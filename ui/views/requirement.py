@@ -3,11 +3,12 @@
 The verdict is `collector.core.requirement`'s, so that the page and `cpdd graph` never disagree.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from collector.core.requirement import MIXED, NO_STATUS, UNDETERMINED, as_known, decide, judge
 from collector.core.said import FALLBACKS
-from collector.observed import declared_of
+from collector.observed import declared_of, declared_with_marks
 from collector.store.values import Edge, Node
 from ui.draw.text import shown
 from ui.draw.units import count, percent, significant
@@ -23,11 +24,13 @@ class EdgeRequirement:
     """The counts behind it."""
     badge: str
     """Where declared and observed differ; empty where they agree or one of them is missing."""
+    around: str = ""
+    """What the mark around the call declares, where the call itself is not declared."""
 
     @property
     def drawn(self) -> str:
         """What the picture shows: what was seen, else what was said."""
-        return as_known(self.observed, self.declared)
+        return as_known(self.observed, self.declared or self.around)
 
 
 def requirement_of(edge: Edge) -> EdgeRequirement:
@@ -41,6 +44,13 @@ def requirement_of(edge: Edge) -> EdgeRequirement:
     if edge.said.group:
         words += f"; declared: {shown(edge.said.of_group)}"
     return EdgeRequirement(observed, declared, words, badge)
+
+
+def requirements_of(edges: Sequence[Edge]) -> list[EdgeRequirement]:
+    """Return it of all calls of a journey, which know of the marks around them."""
+    declared = declared_with_marks(edges)
+    found = [requirement_of(edge) for edge in edges]
+    return [one if one.declared else replace(one, around=around) for one, around in zip(found, declared, strict=True)]
 
 
 def drawn_requirement(edge: Edge) -> str:

@@ -9,6 +9,7 @@ from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
+from collector.store.lookup import Place
 from collector.store.side_by_side import Asked
 from collector.store.values import KeptLonger, TraceSummary, Window
 from ui.draw.text import count_of, shown
@@ -177,15 +178,22 @@ class TracePage:
 def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
-    summary = Asked(lambda: visit.reader.summary(trace_id))  # beside the spans, which take as long
-    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))
-    sheet = open_sheet(visit, trace_id)
+    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))  # beside the spans, as is the summary
+    place = visit.reader.place(trace_id)
+    if place is None:
+        raise _no_span(trace_id)
+    summary = Asked(lambda: visit.reader.summary(trace_id, place.window))
+    sheet = open_sheet(visit, trace_id, place)
     return _Build(visit, sheet, summary.answer(), kept_longer.answer()).page()
 
 
-def open_sheet(visit: Visit, trace_id: str) -> Sheet:
-    """Return the rows that the address asks for, as they are now; raises as `trace_view` does."""
-    spans = stored_spans(visit, trace_id)
+def open_sheet(visit: Visit, trace_id: str, place: Place | None = None) -> Sheet:
+    """Return the rows that the address asks for, as they are now; raises as `trace_view` does.
+
+    Args:
+        place: where the trace lies, from who has looked.
+    """
+    spans = stored_spans(visit, trace_id, place)
     key = key_of(visit, trace_id)
     explained = visit.explain(spans, OF.get(key.of, key.of))
     if explained is None:
@@ -196,16 +204,20 @@ def open_sheet(visit: Visit, trace_id: str) -> Sheet:
     return sheet
 
 
-def stored_spans(visit: Visit, trace_id: str) -> DetailedSpans:
+def stored_spans(visit: Visit, trace_id: str, place: Place | None = None) -> DetailedSpans:
     """Return the spans of a trace; raises NothingThere for an unknown one."""
-    spans = visit.reader.trace(trace_id)
+    spans = visit.reader.trace(trace_id, place)
     if spans is None or not len(spans.batch):
-        raise NothingThere(
-            f"no span of trace {trace_id} is stored",
-            "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
-            "/search",
-        )
+        raise _no_span(trace_id)
     return spans
+
+
+def _no_span(trace_id: str) -> NothingThere:
+    return NothingThere(
+        f"no span of trace {trace_id} is stored",
+        "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
+        "/search",
+    )
 
 
 def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummary | None:
