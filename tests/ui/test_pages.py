@@ -263,7 +263,7 @@ def test_any_name_of_a_journey_survives_its_address(name):
     asked = []
 
     class Listening(MemoryReader):
-        def journey(self, journey, window):
+        def journey(self, journey, *rest):
             asked.append(journey)
 
     client = client_of(Listening())
