@@ -42,6 +42,7 @@ from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
 from collector.store.trace_summaries import oldest_and_newest, summary_of
 from collector.store.values import (
+    EVERY_TRACE,
     BandDetail,
     CallPath,
     CellExamples,
@@ -56,6 +57,7 @@ from collector.store.values import (
     PathShare,
     ServiceCalls,
     ServiceFacts,
+    Sides,
     StoreInfo,
     TraceQuery,
     TraceSummary,
@@ -150,14 +152,19 @@ class Reader:
             known = self._call_paths.known(client, times.paths)
             return journey_summaries(client, minutes, times.by_service(known))
 
-    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    def choose(
+        self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
+    ) -> tuple[str, ...]:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
 
         Ids of the newest `searches.MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the
         window, where `bands` and the others read a row a minute.
+
+        Args:
+            service: only its spans count; empty for those of all.
         """
         with self._store.client() as client:
-            return choose_traces(client, journey, window, attributes)
+            return choose_traces(client, journey, window, attributes, service)
 
     def journey(
         self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
@@ -223,10 +230,20 @@ class Reader:
             wide = read_wide(client, minutes, rows, journey)
             return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
 
-    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
-        """Return what became of a journey from one window to another, None where either has no traces of it."""
+    def difference(
+        self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
+    ) -> JourneyDifference | None:
+        """Return what became of a journey from one window to another, None where either has no traces of it.
+
+        Args:
+            chosen: the traces that count, of either window, as `choose` finds them.
+        """
         with self._store.client() as client:
-            sides = [Minutes.of(window, *oldest_and_newest(client)) for window in (before, after)]
+            stretch = oldest_and_newest(client)
+            sides = [
+                replace(Minutes.of(window, *stretch), chosen=ids)
+                for window, ids in zip((before, after), chosen, strict=True)
+            ]
             rows = [found for minutes in sides if (found := read_journey(client, minutes, journey)) is not None]
             if len(rows) < len(sides):
                 return None

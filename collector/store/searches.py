@@ -122,14 +122,18 @@ def find_band_examples(
 
 
 def choose_traces(
-    client: Client, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]
+    client: Client, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
 ) -> tuple[str, ...]:
-    """Return the newest `MAX_CHOSEN` traces of a journey that have every one of the attributes, each on any span."""
+    """Return the newest `MAX_CHOSEN` traces of a journey that have every one of the attributes, each on any span.
+
+    Args:
+        service: only its spans count; empty for those of all.
+    """
     minutes = Minutes.of(window)
     whole = Window(minutes.first_s * 1_000_000_000, minutes.last_s * 1_000_000_000)
     where, parameters = conditions(TraceQuery(whole, journey=journey))
     for number, attribute in enumerate(attributes):
-        spans, own = span_condition(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
+        spans, own = span_condition(TraceQuery(whole, service=service, attributes=(attribute,)), f"of_{number}_")
         where.append(spans)
         parameters |= own
     rows = client.query(

@@ -231,6 +231,11 @@ class PathChange:
     figures: Compared
 
 
+Sides = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
+"""Ids of the traces that count before and after; None for all."""
+EVERY_TRACE: Sides = (None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class JourneyDifference:
     """A journey in two windows."""

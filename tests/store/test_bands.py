@@ -172,6 +172,28 @@ def test_a_journey_in_two_windows_differs_by_what_its_calls_do(store: Store) -> 
     assert Reader(store).difference("check out", before, Window(0, NOON)) is None
 
 
+def test_two_kinds_of_traces_in_one_window_differ_by_what_their_calls_do(store: Store) -> None:
+    derived = Derived(store)
+    made = [
+        LearnedTrace(n + 1, start=NOON, duration_ns=called + 10 * MS, path={(SHOP,): 10 * MS, (SHOP, CART): called})
+        for n in range(40)
+        for called in [(5 + 10 * (n % 2)) * MS + n]
+    ]
+    batch = learned(made, NOW)
+    derived.write(batch)
+    derived.recompute_minutes(batch.minutes)
+    window = Window(NOON, NOON + MINUTE_NS)
+    sides = tuple(tuple(f"{n + 1:032x}" for n in range(40) if n % 2 == side) for side in (0, 1))
+
+    found = Reader(store).difference("check out", window, window, (sides[0], sides[1]))
+
+    assert found is not None
+    assert (found.a.traces, found.b.traces) == (20, 20)
+    assert found.whole.delta_ns == pytest.approx(10 * MS, rel=0.01)
+    assert found.changes[0].service == "cart"
+    assert Reader(store).difference("check out", window, window, (sides[0], ())) is None
+
+
 def test_a_band_leads_to_its_traces(filled: Store) -> None:
     reader = Reader(filled)
     band = reader.bands("check out", HOUR)[1]

@@ -76,6 +76,8 @@ def test_traces_are_chosen_by_attributes_that_any_of_their_spans_has(store: Stor
     assert set(reader.choose("check out", HOUR, (("region", "eu"),))) == {f"{1:032x}", f"{2:032x}"}
     assert reader.choose("check out", HOUR, (("region", "eu"), ("customer", "vip"))) == (f"{1:032x}",)
     assert reader.choose("check out", HOUR, ((HOSTILE, HOSTILE),)) == ()
+    assert len(reader.choose("check out", HOUR, (("region", "eu"),), "shop")) == 2
+    assert reader.choose("check out", HOUR, (("region", "eu"),), "cart") == ()
 
 
 def test_it_is_what_the_pages_ask_for(reader: Reader) -> None:

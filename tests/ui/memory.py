@@ -23,6 +23,7 @@ from collector.store.dictionaries import PathStep
 from collector.store.histogram import bucket_of, wide_buckets
 from collector.store.lookup import Place
 from collector.store.values import (
+    EVERY_TRACE,
     BandDetail,
     CallPath,
     CallsWanted,
@@ -41,6 +42,7 @@ from collector.store.values import (
     Point,
     ServiceCalls,
     ServiceFacts,
+    Sides,
     StoreInfo,
     TraceQuery,
     TraceSummary,
@@ -142,11 +144,16 @@ class MemoryReader:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]
 
-    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    def choose(
+        self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
+    ) -> tuple[str, ...]:
         return tuple(
             trace.summary.trace_id
             for trace in self._of(journey, window)
-            if all(_matches(self, trace, TraceQuery(window, attributes=(attribute,))) for attribute in attributes)
+            if all(
+                _matches(self, trace, TraceQuery(window, service=service, attributes=(attribute,)))
+                for attribute in attributes
+            )
         )
 
     def journey(
@@ -209,8 +216,10 @@ class MemoryReader:
             next(iter(slow_first), None), next((t.summary for t in typical), None), next(iter(failed), None)
         )
 
-    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
-        wide = [self._wide(self._of(journey, window)) for window in (before, after)]
+    def difference(
+        self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
+    ) -> JourneyDifference | None:
+        wide = [self._wide(self._of(journey, window, ids)) for window, ids in zip((before, after), chosen, strict=True)]
         if wide[0] is None or wide[1] is None:
             return None
         ids = sorted({*wide[0][2], *wide[1][2]})
@@ -221,7 +230,9 @@ class MemoryReader:
             for c in [self._call_paths[id_]]
         ]
         changes.sort(key=lambda change: -abs(change.figures.delta_ns))
-        return JourneyDifference(self._summary(journey, before), self._summary(journey, after), whole, tuple(changes))
+        return JourneyDifference(
+            self._summary(journey, before, chosen[0]), self._summary(journey, after, chosen[1]), whole, tuple(changes)
+        )
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         return (trace.spans for trace in self._traces if trace.summary.trace_id in trace_ids)

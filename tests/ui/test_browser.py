@@ -355,6 +355,46 @@ def test_a_large_trace_is_paged_without_script(browser, large_site):
         expect(page.get_by_text("op600", exact=True)).to_be_visible()
 
 
+RANGED = {
+    "attributes": ("/search?service=payment&tag=http.route%3D%2Fpay&tag=server.address%3Dpayment.shop", "tag="),
+    "open services": ("/journeys/check%20out?open=payment&open=cart&band=p50-90", "open="),
+    "wishes": ("/what-if?journey=check%20out&set=cart%3Dx0.5&set=payment%3D-1ms", "set="),
+}
+
+
+@pytest.mark.parametrize(("address", "repeated"), RANGED.values(), ids=RANGED)
+def test_another_range_keeps_what_was_chosen(browser, site, address, repeated):
+    with opened(browser, site + address) as page:
+        for choose in ("menu", "last", "from"):
+            page.goto(site + address)
+            page.keyboard.press("t")
+            if choose == "menu":
+                page.get_by_role("link", name="last 24 h").click()
+                page.wait_for_url("**last=24h**")
+            elif choose == "last":
+                page.get_by_label("Last", exact=True).fill("90m")
+                page.keyboard.press("Enter")
+                page.wait_for_url("**last=90m**")
+                expect(page.locator("[data-key=t] summary")).to_have_text("last 90\u00a0min")
+            else:
+                page.get_by_label("To", exact=True).focus()
+                page.keyboard.press("Enter")
+                page.wait_for_url("**end=**")
+            assert page.url.count(repeated) == 2, choose
+
+
+def test_another_range_keeps_a_name_that_no_path_can_carry(browser):
+    recorder = Recorder(trace=7, start_ns=NOW_NS - 10**9)
+    recorder.span("shop", "GET /a", 0, 5, journey="..")
+    with serving(MemoryReader([recorder.finish()])) as site, opened(browser, f"{site}/journeys/?name=..") as page:
+        page.keyboard.press("t")
+        page.get_by_label("Last", exact=True).fill("3h")
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**last=3h**")
+        expect(page.locator("h1")).to_contain_text("..")
+
+
 def test_an_area_of_the_plot_becomes_the_range_and_a_point_leads_to_its_trace(browser, site):
     with opened(browser, f"{site}/search?service=payment") as page:
         before = page.locator("tr[data-row]").count()
@@ -495,6 +535,25 @@ def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
         assert page.locator("table.journeys").bounding_box()["y"] == before["y"]
         page.get_by_role("button", name="1 new trace: show").click()
         expect(page.get_by_role("link", name="shop: GET /new")).to_be_visible()
+
+
+def test_a_page_whose_server_is_silent_says_since_when_and_takes_it_back(browser):
+    with serving(MemoryReader(shop_traces(20))) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.reload()
+        live = page.locator("[data-live]")
+        expect(live).to_have_attribute("data-ready", "yes")
+        page.route("**/.json", lambda route: route.fulfill(status=200, body="{"))  # cut off
+
+        for _ in range(3):
+            with page.expect_response("**/.json"):
+                page.clock.fast_forward(10_000)
+
+        expect(live).to_have_text(re.compile(r"No answer since \d\d:\d\d:\d\d: these numbers are of then"))
+        expect(page.locator("table.journeys")).to_be_visible()
+        page.unroute("**/.json")
+        page.clock.fast_forward(10_000)
+        expect(live).to_be_hidden()
 
 
 def test_a_paused_page_asks_for_nothing(browser):

@@ -191,7 +191,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
             key=lambda row: -row.path_share,
         )
     )
-    only_mandatory = visit.query.get(NEED.name) == MANDATORY
+    only_mandatory = visit.one_of(NEED.name, (MANDATORY,)) == MANDATORY
     said = visit.settings.book.by_name.get(journey)
     standings = visit.reader.standings().get(journey, ()) if said else ()
     since = slowed_since(detail.summary)
@@ -202,7 +202,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     kept = {**need, **({FOCUS.name: focus} if focus else {})}
     at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
     latency = detail.latency
-    band = band_named(latency, visit.query.get(BAND.name, ""))
+    band = band_named(latency, visit.one_of(BAND.name, (*BANDS, latency.whole.name)))
     is_chosen = band is not latency.whole
     names = list(services_of(latency.whole.call_paths))
     examples = _example_groups(detail.examples, visit, journey, where)

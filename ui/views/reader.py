@@ -11,6 +11,7 @@ from collector.core.sessions import Whole
 from collector.core.spans import SpanBatch
 from collector.store.lookup import Place
 from collector.store.values import (
+    EVERY_TRACE,
     BandDetail,
     CellExamples,
     Edge,
@@ -21,6 +22,7 @@ from collector.store.values import (
     Latency,
     ServiceCalls,
     ServiceFacts,
+    Sides,
     StoreInfo,
     TraceQuery,
     TraceSummary,
@@ -53,7 +55,9 @@ class TraceReader(Protocol):
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
-    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    def choose(
+        self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
+    ) -> tuple[str, ...]:
         """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
     def journey(
@@ -79,8 +83,14 @@ class TraceReader(Protocol):
     ) -> CellExamples:
         """Return traces of a band that have time in a call path."""
 
-    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
-        """Return what became of a journey from one window to another, None where either has no traces of it."""
+    def difference(
+        self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
+    ) -> JourneyDifference | None:
+        """Return what became of a journey from one window to another, None where either has no traces of it.
+
+        Args:
+            chosen: the traces that count, of either window.
+        """
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         """Yield the spans of these traces, those of several at a time, of whichever are stored."""

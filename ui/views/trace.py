@@ -227,9 +227,8 @@ def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummar
 
 
 def asked_show(visit: Visit) -> str:
-    """Return which spans the address asks for, empty where it leaves that to the page."""
-    asked = visit.query.get("show", "")
-    return asked if asked in SHOWS else ""
+    """Return which spans the address asks for, empty where it leaves that to the page; raises BadAddress."""
+    return visit.one_of("show", SHOWS)
 
 
 def key_of(visit: Visit, trace_id: str) -> SheetKey:
