@@ -28,6 +28,7 @@ from tests.ui.shop import NOW_NS, Recorder, shop_traces
 from tests.ui.test_boost import MemoryPins, Threads
 from tests.ui.test_findings import BURNING, tracked
 from tests.ui.test_hostile import NAMES, addresses, hostile
+from tests.ui.test_slower import slow_shop
 from tests.ui.test_system_page import FACTS, metrics_of
 from ui.app import create_app
 
@@ -155,6 +156,22 @@ def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(brow
             assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
                 "rgb(253, 253, 252)" if scheme == "light" else "rgb(18, 19, 22)"
             )
+
+
+def test_since_when_a_journey_is_slow_fits_a_phone_and_ends_where_its_column_does(browser):
+    right = "part => part.getBoundingClientRect().right"
+    with serving(slow_shop()) as url:
+        with opened(browser, f"{url}/", viewport=PHONE) as page:
+            expect(page.locator(".below")).to_contain_text("since")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+
+        with opened(browser, f"{url}/", viewport=DESKTOP) as page:
+            note, time = (
+                page.locator(f"td[data-label=p50] {part}").evaluate(right) for part in (".below", "span >> nth=0")
+            )
+
+    assert wide == PHONE["width"]
+    assert abs(note - time) < 1
 
 
 def test_pages_are_whole_without_script(browser, site, trace):

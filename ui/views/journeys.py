@@ -76,6 +76,13 @@ class JourneysPage:
     wholes: tuple[WholeRow, ...] = ()
     """Journeys of several steps, on the first page of the list."""
 
+    @property
+    def title_of_others(self) -> str:
+        """What those that need nobody are called; one whose spans do not say how they ended is not fine."""
+        if not self.needs_you:
+            return "All"
+        return "Fine" if all(row.health.word == "fine" for row in self.others) else "Others"
+
 
 def journeys_view(visit: Visit) -> JourneysPage:
     """Return the journeys of a range, those that need somebody first, then by how long they keep people waiting."""
@@ -201,7 +208,7 @@ def _rest(rows: list[JourneyRow]) -> str:
     """Say of the journeys that need nobody that they do not."""
     if not rows:
         return ""
-    well = "fine" if all(row.health.word == "fine" for row in rows) else "not"
+    well = "fine" if all(row.health.word == "fine" for row in rows) else "not known to be hurt"
     return f"The other one is {well}." if len(rows) == 1 else f"The other {len(rows)} are {well}."
 
 
