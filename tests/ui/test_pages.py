@@ -123,6 +123,21 @@ def test_the_pasted_span_is_one_that_otlp_reads(empty):
     assert b"first span" in translated.body
 
 
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [
+        ("/services", "No service has sent spans yet."),
+        ("/findings", "No trace has come in yet, so there is nothing to find."),
+        ("/search", "No trace in the last 1 h."),
+    ],
+)
+def test_pages_of_an_empty_store_do_not_say_that_all_is_well(empty, address, answer):
+    said = page(empty, address)
+
+    assert answer in said.text
+    assert "/" in said.links
+
+
 @pytest.mark.parametrize("address", ["/", "/.json"])
 def test_an_answer_says_what_took_how_long(client, address):
     said = client.get(address).headers["Server-Timing"]
@@ -384,7 +399,8 @@ def test_finding_nothing_says_so(client, failed_trace):
 
 @pytest.mark.parametrize("id", ["zz", "0" * 32, "1" * 33, "%00", "é"])
 def test_what_is_no_trace_id_is_a_bad_address(client, id):
-    assert "is no trace id" in page(client, f"/traces/{id}", status=400).text
+    assert "trace=" in (said := page(client, f"/traces/{id}", status=400)).text  # as it was asked, not "Trace="
+    assert "is no trace id" in said.text
 
 
 def test_an_unknown_trace_is_not_found_and_says_why_that_may_be(client):

@@ -21,6 +21,7 @@ from ui.views.wholes import WholeRow, whole_row
 
 ROWS = 100
 """Journeys on one page."""
+LONG_AGO_NS = 300 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class LastSeen:
     unix_nano: int
     words: str
     address: str
+    is_long_ago: bool
+    """So long that something may be broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ def last_seen(newest_unix_nano: int, now_unix_nano: int) -> LastSeen:
     """Return where the newest trace is."""
     there = range_of(around(newest_unix_nano), now_unix_nano)
     words = ago(newest_unix_nano, now_unix_nano)
-    return LastSeen(newest_unix_nano, words, journeys_address(there.parameters))
+    is_long_ago = now_unix_nano - newest_unix_nano > LONG_AGO_NS
+    return LastSeen(newest_unix_nano, words, journeys_address(there.parameters), is_long_ago)
 
 
 def _before_the_first_trace(settings: UiSettings, spans: int) -> JourneysPage:

@@ -95,6 +95,8 @@ class SearchPage:
     services: tuple[str, ...]
     operations: tuple[str, ...]
     """Of the service that was chosen."""
+    newest_unix_nano: int | None
+    """When the newest of all traces began, where none was found; None where none is stored, or some were found."""
 
     @property
     def calls(self) -> Mapping[str, str]:
@@ -139,6 +141,7 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         more=_more(visit, filters) if len(found) > filters.limit else "",
         services=tuple(visit.reader.services()),
         operations=_operations(visit, filters.service),
+        newest_unix_nano=None if traces else visit.reader.newest_trace_unix_nano(),
     )
 
 
@@ -312,7 +315,7 @@ def _answer(
         what = "failed" if became == "failed" else "was on the path"
         return f"No call that is known, or declared, to be {requirement} {what} {when}."
     if not traces:
-        return f"No trace {when} is like that."
+        return f"No trace {when} is like that." if intent or _is_filtered(filters) else f"No trace {when}."
     failed = sum(trace.failed for trace in traces)
     order = "slowest" if filters.sort == "slowest" else "newest"
     number = (

@@ -194,7 +194,7 @@ def stored_spans(visit: Visit, trace_id: str) -> DetailedSpans:
     if spans is None or not len(spans.batch):
         raise NothingThere(
             f"no span of trace {trace_id} is stored",
-            "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
+            "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
             "/search",
         )
     return spans
@@ -222,7 +222,7 @@ def read_trace_id(text: str) -> str:
     digits = text.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{1,32}", digits) or not int(digits, 16):
         raise BadAddress(
-            f"{shown(text)} is no trace id", hint="a trace id has 32 hex digits (or 16) and is not all zero"
+            f"trace={shown(text)} is no trace id", hint="a trace id has 32 hex digits (or 16) and is not all zero"
         )
     return digits.rjust(32, "0")
 
