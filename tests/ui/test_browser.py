@@ -436,6 +436,28 @@ def test_the_first_page_opens_by_itself_when_the_first_trace_comes(browser):
         expect(page.locator("table.journeys")).to_be_visible(timeout=15_000)
 
 
+def test_a_page_comes_back_by_itself_when_the_store_answers_again(browser):
+    class Away(MemoryReader):
+        is_away = True
+
+        def newest_trace_unix_nano(self) -> int | None:
+            if self.is_away:
+                raise RuntimeError("[Errno 111] Connection refused")
+            return super().newest_trace_unix_nano()
+
+    reader = Away(shop_traces(12))
+    with serving(reader) as site, browser.new_context() as profile:
+        page = profile.new_page()
+        page.goto(f"{site}/?last=6h")
+        expect(page.locator(".answer")).to_contain_text("The store cannot be read")
+        expect(page.locator(".waiting")).to_contain_text("Asking again every 5 s.")
+
+        reader.is_away = False
+
+        expect(page.locator("table.journeys")).to_be_visible(timeout=60_000)
+        expect(page.locator(".menu summary")).to_have_text("last 6 h")
+
+
 def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
     reader = MemoryReader(shop_traces(40))
     with serving(reader) as site, opened(browser, site) as page:

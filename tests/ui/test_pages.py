@@ -393,6 +393,33 @@ def test_finding_in_a_trace_shows_matches_and_what_is_above_them(client, failed_
     assert [row["operation"] for row in trace["rows"]] == ["POST /checkout", "GET", "GET /cart/{id}", "HGETALL"]
 
 
+def test_where_the_time_went_tells_the_way_to_a_callee_from_work():
+    drawing = """
+        shop 0-100 server ok journey=buy
+        shop/GET 10-90 client in shop
+        cart 40-60 server ok in shop/GET
+        shop/batch 91-99 in shop
+    """
+    value = twin(
+        client_of(MemoryReader([drawn(drawing)]), EPOCH_NS + 10**9), "/traces/0af7651916cd43dd0000000000000001"
+    )
+
+    ways = {row["callee"]: row["time_ns"] for row in value["shares"] if row["is_way"]}
+
+    assert ways == {"cart": 60_000_000}
+    assert "60 % of the time was the way from shop to cart" in value["answer"].replace("\u00a0", " ")
+
+
+def test_fragments_of_one_operation_are_one_line():
+    calls = "".join(f"shop/log#{n} {20 + n}-{30 + 2 * n} not-awaited in shop\n" for n in range(3))
+    client = client_of(MemoryReader([drawn(f"shop 0-100 server ok\n{calls}")]), EPOCH_NS + 10**9)
+
+    said = page(client, "/traces/0af7651916cd43dd0000000000000001")
+
+    assert len(twin(client, "/traces/0af7651916cd43dd0000000000000001")["fragments"]) == 3
+    assert "3 times, 10 ms to 12 ms, the first from 20 ms." in said.text
+
+
 def test_finding_nothing_says_so(client, failed_trace):
     assert "no span has this in its service, name or id" in page(client, f"/traces/{failed_trace}?find=zebra").text
 

@@ -42,7 +42,7 @@ class StoreTrouble(PageError):
     def __init__(self, error: Exception) -> None:
         super().__init__(
             f"the store cannot be read: {reason(error, 'the store')}",
-            "pages come back by themselves when it does; how the collector fares is on the system page",
+            "this page comes back by itself when it can; how the collector fares is on the system page",
             "/system",
         )
 
