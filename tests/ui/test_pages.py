@@ -414,10 +414,12 @@ def test_fragments_of_one_operation_are_one_line():
     calls = "".join(f"shop/log#{n} {20 + n}-{30 + 2 * n} not-awaited in shop\n" for n in range(3))
     client = client_of(MemoryReader([drawn(f"shop 0-100 server ok\n{calls}")]), EPOCH_NS + 10**9)
 
-    said = page(client, "/traces/0af7651916cd43dd0000000000000001")
+    value = twin(client, "/traces/0af7651916cd43dd0000000000000001")
+    [group] = value["fragment_groups"]
 
-    assert len(twin(client, "/traces/0af7651916cd43dd0000000000000001")["fragments"]) == 3
-    assert "3 times, 10 ms to 12 ms, the first from 20 ms." in said.text
+    assert len(value["fragments"]) == group["fragments"] == 3
+    assert (group["shortest_ns"], group["longest_ns"]) == (10_000_000, 12_000_000)
+    assert page(client, "/traces/0af7651916cd43dd0000000000000001").text.count("has a path of its own") == 1
 
 
 def test_finding_nothing_says_so(client, failed_trace):
