@@ -18,8 +18,9 @@ import orjson
 from collector.control.guard import Bucket, Caller, Forbidden, Guard
 from collector.control.proposals import Proposer, UnknownProposal, proposal_json
 from collector.control.requests import read_acceptance, read_boost, read_change, read_renewal, read_report
-from collector.control.service import NoRoots, SamplingService, TooManyRoots, boosted_json
+from collector.control.service import SamplingService, boosted_json
 from collector.control.state import state_of
+from collector.control.targets import NoRoots, TooManyRoots
 from collector.core.sampling.policies import TooManyPolicies, UnknownPolicy
 from collector.receive.answers import JSON_TYPE, Reply
 from collector.receive.asgi import Receive, Scope, Send, header, respond

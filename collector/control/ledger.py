@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import reduce
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from collector.control.store_work import Failures, outside
 from collector.core.sampling.leases import Lease
 from collector.core.sampling.lives import Lives
 from collector.core.sampling.policies import Book
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """Between two looks at what other collectors have changed."""
-
-_T = TypeVar("_T")
 
 
 class Log(Protocol):
@@ -74,7 +73,9 @@ class Ledger:
         self._written: Mapping[str, int] = {}
         self._writing = asyncio.Lock()
         self._reserving: set[str] = set()
-        self._is_failing = False
+        self._looking = Failures(
+            log, "cannot read what other collectors sample, trying again", "what other collectors sample is read again"
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
         self._record = Record()
@@ -132,7 +133,7 @@ class Ledger:
 
     async def changes(self, limit: int) -> Sequence[Change]:
         """Return the changes that people made, the newest first."""
-        return await self._outside(lambda: self._log.changes(limit))
+        return await outside(self._workers, lambda: self._log.changes(limit))
 
     async def _reserve(self, names: set[str]) -> None:
         try:
@@ -158,18 +159,14 @@ class Ledger:
         try:
             await self._look()
         except Exception as error:
-            if not self._is_failing:
-                log.warning("cannot read what other collectors sample: %s", str(error).partition("\n")[0])
-            self._is_failing = True
+            self._looking.failed(error)
             return
-        if self._is_failing:
-            log.warning("what other collectors sample is read again")
-        self._is_failing = False
+        self._looking.succeeded()
         if self._settle():
             self._granted()
 
     async def _look(self) -> None:
-        if self._is_shared and (record := await self._outside(self._read)) is not None:
+        if self._is_shared and (record := await outside(self._workers, self._read)) is not None:
             self._take(record)
 
     def _read(self) -> Record | None:
@@ -208,8 +205,4 @@ class Ledger:
         return lease
 
     async def _append(self, change: Change, record: Record) -> None:
-        await self._outside(lambda: self._log.append(self._writer, change, record_json(record)))
-
-    async def _outside(self, work: Callable[[], _T]) -> _T:
-        """Do in a worker thread what waits for the store."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        await outside(self._workers, lambda: self._log.append(self._writer, change, record_json(record)))

@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
+from collector.control.budgets import Budgets, Lately
 from collector.control.clock import SteadyClock
 from collector.control.ledger import Ledger, Log
 from collector.control.requests import BoostRequest, PolicyChange, Renewal, boosts_of
-from collector.core.sampling.costs import Costs, traces_per_second
+from collector.control.targets import Roots, Targets
+from collector.core.sampling.costs import Costs
 from collector.core.sampling.fleet import Fleet, Report
 from collector.core.sampling.lives import Life
 from collector.core.sampling.policies import (
     Book,
-    Shares,
     UnknownPolicy,
     document_for,
     is_live,
@@ -38,7 +38,6 @@ from collector.core.sampling.told import Told
 from collector.core.sampling.words import DETAIL_WORDS
 from collector.store.sampling_log import Change
 from cpdd.detail_letters import Detail
-from cpdd.errors import CpddError
 from cpdd.sampling.document import Document, Policy
 from cpdd.sampling.jaeger import Strategy
 from cpdd.sampling.resolution import Resolved
@@ -47,38 +46,6 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 MAX_DOCUMENTS = 2_000
-MAX_TARGETS = 50
-COSTS_S = 10.0
-"""How old what is known of the costs of traces, and of their journeys, may be."""
-
-
-class Roots(Protocol):
-    """Who knows which root operations reach another; `collector.store.roots.RootFinder` is the real one."""
-
-    def find(self, service: str, operation: str = "", below: str = "") -> list[Root]: ...
-
-    def operations(self, service: str) -> list[str]: ...
-
-
-class NoRoots(CpddError):
-    """Nobody knows what would have to be boosted."""
-
-    def __init__(self, what: str, doubt: str = "") -> None:
-        """Args: doubt: what may be wrong with the name."""
-        self.what = what
-        hint = doubt or "traces of it must have been collected; name a root operation, or boost from here down"
-        super().__init__(f"no root operation is known that reaches {what}\nhint: {hint}")
-
-
-class TooManyRoots(CpddError):
-    """An operation that so much leads to that a boost of it is a boost of everything."""
-
-    def __init__(self, what: str, found: int) -> None:
-        self.found = found
-        super().__init__(
-            f"{found} root operations reach {what}, over the limit of {MAX_TARGETS}\n"
-            "hint: name the root operation that you look at, or boost from here down"
-        )
 
 
 @dataclass(eq=False)
@@ -141,23 +108,21 @@ class SamplingService:
         self.baseline = baseline
         self.longest_boost_s = longest_boost_s
         self.ending = False
-        self._roots = roots
-        self._workers = workers
         self._clock = clock
         self._wall_clock = SteadyClock(wall_clock, clock)
-        self._read_costs = read_costs
         self._told = told or Told()
-        self._costs: Costs = {}
-        self._costs_due_s = clock()
-        self._read_rarest = read_rarest
-        self._rarest: Mapping[Root, float] = {}
-        self._rarest_due_s = clock()
-        self._read_offered = read_offered
-        self._offered_due_s = clock()
-        self._polled: dict[str, dict[Root, float]] = {}
-        """By policy: traffic of services whose clients poll, and report nothing."""
         self._fleet = Fleet()
-        self._shares: dict[str, dict[str, Shares]] = {}
+        self._targets = Targets(roots, self._fleet, workers)
+        self._budgets = Budgets(
+            lambda: self.book,
+            self._fleet,
+            self._told,
+            Lately(read_costs, {}, workers, clock),
+            Lately(read_rarest, {}, workers, clock),
+            Lately(read_offered, {}, workers, clock),
+            rule_of=lambda root: self._resolved(root.service, root.operation, self.baseline).rule,
+            changed=self._refresh,
+        )
         self._documents: dict[str, Document] = {}
         self._streams: dict[str, set[Stream]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -171,7 +136,7 @@ class SamplingService:
 
     def budgets(self) -> set[str]:
         """Return the ids of the policies that depend on traffic."""
-        return {policy.id for policy in self.book.policies.values() if policy.budgets}
+        return self._budgets.ids()
 
     def lives(self) -> list[Life]:
         """Return the boosts of now and of the last hour."""
@@ -205,8 +170,7 @@ class SamplingService:
         """Return what clients of a service sample by now."""
         document = self._documents.get(service)
         if document is None:
-            shares = {policy_id: shares for policy_id in self._shares if (shares := self._share(policy_id, service))}
-            document = document_for(self.book, service, shares, self.now_ms())
+            document = document_for(self.book, service, self._budgets.shares_of(service), self.now_ms())
             if len(self._documents) >= MAX_DOCUMENTS:
                 self._documents.clear()
             self._documents[service] = document
@@ -281,16 +245,7 @@ class SamplingService:
         for name, used in report.leases.items():
             if name in self._ledger.leases:
                 self._ledger.leases[name].report(report.instance, used)
-        changed = False
-        for policy in self.book.concerning(report.service):
-            budget = self._in_traces(policy)
-            if budget.traces_per_second is not None:
-                told = self._shares.setdefault(policy.id, {})
-                for scope, shares in self._shares_after(budget, told, report).items():
-                    changed |= shares != told.get(scope)
-                    told[scope] = shares
-        if changed:
-            self._refresh()
+        self._budgets.take(report)
         return self.leases_of(report.service, report.instance)
 
     async def put(self, change: PolicyChange) -> int:
@@ -320,7 +275,7 @@ class SamplingService:
 
     async def boost(self, request: BoostRequest, roots: Sequence[Root] = ()) -> Boosted:
         """Keep more of something for a while; of `roots`, where they are known. Raises NoRoots, TooManyRoots."""
-        targets, found = (list(roots), True) if roots else await self._targets(request)
+        targets, found = (list(roots), True) if roots else await self._targets.of(request)
         expires_ms = self.now_ms() + round(request.duration_s * 1000)
         policies = boosts_of(request, targets, expires_ms)
         what = ", ".join(f"{target.service} {target.operation or '(all)'}" for target in targets[:5])
@@ -338,7 +293,15 @@ class SamplingService:
 
     async def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         """Return what a boost would be of, and whether that was found as the roots of it. Raises as `boost` does."""
-        return await self._targets(request)
+        return await self._targets.of(request)
+
+    async def doubt(self, request: BoostRequest) -> str:
+        """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
+        return await self._targets.doubt(request)
+
+    async def costs(self) -> Costs:
+        """Return what traces have cost lately."""
+        return await self._budgets.costs()
 
     async def renew(self, policy_id: str, renewal: Renewal, repeat: bool) -> Boosted:
         """Let a boost last `duration_s` from now on. One that is repeated may add its traces anew.
@@ -373,39 +336,6 @@ class SamplingService:
         held = self._ledger.leases.get(lease)
         return held.used_in_all if held else 0
 
-    async def _targets(self, request: BoostRequest) -> tuple[list[Root], bool]:
-        """What has to be boosted, and whether the store named it."""
-        asked = Root(request.service, request.operation)
-        if request.here:
-            return [asked], False
-        roots = await self._outside(lambda: self._roots.find(request.service, request.operation, request.caller))
-        own = [root for root in roots if root.service == request.service and request.operation in ("", root.operation)]
-        if not request.caller and (own or not roots):
-            # it begins traces itself, or nobody has seen it yet: the sampler of that service decides
-            others = [root for root in roots if root not in own] if request.operation else []
-            targets = [asked, *others]
-        else:
-            targets = roots
-        what = " ".join(part for part in (request.service, request.operation) if part)
-        what += f" from {request.caller}" if request.caller else ""
-        if not targets:
-            raise NoRoots(what, await self.doubt(request))
-        if len(targets) > MAX_TARGETS:
-            raise TooManyRoots(what, len(targets))
-        return targets, targets != [asked]
-
-    async def doubt(self, request: BoostRequest) -> str:
-        """Return what is odd about the operation of a request: nobody has heard of it, though of others."""
-        service, operation = request.service, request.operation
-        if not operation or operation in self._fleet.operations(service):
-            return ""
-        known = {*self._fleet.operations(service), *await self._outside(lambda: self._roots.operations(service))}
-        if not known or operation in known:
-            return ""
-        near = get_close_matches(operation, sorted(known), n=3, cutoff=0.4) or sorted(known)[:3]
-        more = " and others" if len(known) > len(near) else ""
-        return f"{service} has not been seen to have {operation!r}; it has {', '.join(map(repr, near))}{more}"
-
     def _boosted(self, policies: Sequence[Policy], version: int, found: bool) -> Boosted:
         services = {str(policy.matchers[0].text) for policy in policies}
         first = policies[0]
@@ -427,67 +357,6 @@ class SamplingService:
     ) -> int:
         change = Change(0, self.now_ms(), action, policy_id, author, reason, words)
         return await self._ledger.change(change, edit)
-
-    def _share(self, policy_id: str, service: str) -> Shares | None:
-        """What a service keeps of a budget; before anything is known all, at the pace of the budget."""
-        said = self.book.policies.get(policy_id)
-        policy = self._in_traces(said) if said else None
-        if policy is None or policy.traces_per_second is None:
-            return None
-        told = self._shares.get(policy_id, {})
-        scope = "" if policy.scope == "fleet" else service
-        return told.get(scope) or Shares(1.0, {}, policy.traces_per_second)
-
-    def _in_traces(self, policy: Policy) -> Policy:
-        """A budget in spans or bytes as one in traces, by what traces cost now."""
-        if policy.traces_per_second is not None or not policy.budgets:
-            return policy
-        return replace(policy, traces_per_second=traces_per_second(policy, self._costs))
-
-    async def learn_journeys(self) -> None:
-        """Take note of how rare journeys are, which adaptive policies keep some of."""
-        if self._clock() >= self._rarest_due_s:
-            self._rarest_due_s = self._clock() + COSTS_S
-            self._rarest = await self._outside(self._read_rarest)
-
-    async def learn_polled(self) -> None:
-        """Take note of the traffic of services whose clients poll, by their spans, and share budgets accordingly."""
-        if self._clock() < self._offered_due_s:
-            return
-        self._offered_due_s = self._clock() + COSTS_S
-        offered = await self._outside(self._read_offered)
-        if new := self.budgets() - self._shares.keys():
-            self._shares |= {policy_id: {} for policy_id in new}  # so that they decide, before their share is known
-            self._refresh()
-        now_ns = self.now_ms() * 1_000_000
-        self._polled = {}
-        for root, seen in offered.items():
-            if self._told.asks(root.service, now_ns) and not self._fleet.is_heard(root.service):
-                rule = self._resolved(root.service, root.operation, self.baseline).rule
-                self._polled.setdefault(rule, {})[root] = seen
-        changed = False
-        for policy_id, traffic in self._polled.items():
-            said = self.book.policies.get(policy_id)
-            budget = self._in_traces(said) if said else None
-            if budget is None or budget.traces_per_second is None:
-                continue
-            told = self._shares.setdefault(budget.id, {})
-            for service in sorted({root.service for root in traffic}) if budget.scope == "service" else [""]:
-                for scope, shares in self._shares_after(budget, told, Report(service, "", interval_s=COSTS_S)).items():
-                    changed |= shares != told.get(scope)
-                    told[scope] = shares
-        if changed:
-            self._refresh()
-
-    def _shares_after(self, budget: Policy, told: Mapping[str, Shares], report: Report) -> dict[str, Shares]:
-        return self._fleet.shares(budget, told, report, self._rarest, self._polled.get(budget.id, {}))
-
-    async def costs(self) -> Costs:
-        """Return what traces have cost lately."""
-        if self._clock() >= self._costs_due_s:
-            self._costs_due_s = self._clock() + COSTS_S
-            self._costs = await self._outside(self._read_costs)
-        return self._costs
 
     def _refresh(self) -> None:
         """Work out documents anew, and tell the streams whose document is another."""
@@ -513,20 +382,10 @@ class SamplingService:
                 if now != live:
                     live = now
                     self._refresh()
-                self._shares = {name: shares for name, shares in self._shares.items() if name in self.book.policies}
                 self._fleet.look(self._clock())
-                if any(policy.budgets.keys() - {"traces_per_second"} for policy in self.book.policies.values()):
-                    await self.costs()
-                if any(policy.min_traces_per_minute for policy in self.book.policies.values()):
-                    await self.learn_journeys()
-                if self.budgets():
-                    await self.learn_polled()
+                await self._budgets.look(self.now_ms() * 1_000_000)
             except Exception:
                 log.exception("sampling service failed to tick")
-
-    async def _outside(self, work: Callable[[], Any]) -> Any:
-        """Do in a worker thread what waits for the store."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
 
 def _target(policy: Policy) -> Root:

@@ -9,10 +9,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from collector.control.store_work import Failures, outside
 from collector.core.sampling.told import KEPT_NS, Answer, Told
-from collector.store.trouble import is_trouble, reason
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,6 @@ WRITE_EVERY_S = 1.0
 READ_EVERY_S = 10.0
 LATE_NS = 30_000_000_000
 """How late a row of another collector may appear, and how far its clock may be behind."""
-
-_T = TypeVar("_T")
 
 
 class Log(Protocol):
@@ -52,7 +50,8 @@ class ToldKeeper:
         self._workers = workers
         self._is_shared = is_shared
         self._wall_clock_ns = wall_clock_ns
-        self._is_failing = False
+        self._writing = Failures(log, "cannot note what clients were told, trying again")
+        self._reading = Failures(log, "cannot read what clients of other collectors were told, trying again")
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -68,7 +67,7 @@ class ToldKeeper:
 
     async def read(self, back_ns: int) -> None:
         """Take note of what was written down since so long ago."""
-        self._told.restore(await self._outside(lambda: self._log.since(self._wall_clock_ns() - back_ns)))
+        self._told.restore(await outside(self._workers, lambda: self._log.since(self._wall_clock_ns() - back_ns)))
 
     async def write(self) -> None:
         """Write down what is new. What cannot be written now is tried again."""
@@ -76,16 +75,14 @@ class ToldKeeper:
         if not answers:
             return
         try:
-            await self._outside(lambda: self._log.append(answers))
-            self._is_failing = False
+            await outside(self._workers, lambda: self._log.append(answers))
+            self._writing.succeeded()
         except Exception as error:
             self._told.put_back(answers)
-            if not self._is_failing:
-                _warn("cannot note what clients were told, trying again", error)
-            self._is_failing = True
+            self._writing.failed(error)
 
     async def _go_on(self) -> None:
-        read_s, is_blind = 0.0, False
+        read_s = 0.0
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             await self.write()
@@ -94,16 +91,6 @@ class ToldKeeper:
                 read_s = 0.0
                 try:
                     await self.read(LATE_NS + round(READ_EVERY_S * 1e9))
-                    is_blind = False
+                    self._reading.succeeded()
                 except Exception as error:
-                    if not is_blind:
-                        _warn("cannot read what clients of other collectors were told, trying again", error)
-                    is_blind = True
-
-    async def _outside(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
-
-
-def _warn(event: str, error: Exception) -> None:
-    """Say it in a line where the store is at fault, with a traceback where we are."""
-    log.warning(event, extra={"reason": reason(error, "the store")}, exc_info=not is_trouble(error))
+                    self._reading.failed(error)

@@ -8,15 +8,14 @@ import logging
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from collector.control.store_work import Failures, outside
 from collector.core.sampling.fleet import NO_TRAFFIC, Fleet, Traffic
 
 log = logging.getLogger(__name__)
 
 TELL_S = 1.0
-
-_T = TypeVar("_T")
 
 
 class Log(Protocol):
@@ -43,7 +42,7 @@ class TrafficKeeper:
         self._workers = workers
         self._writer = secrets.token_hex(8)
         self._said = NO_TRAFFIC
-        self._is_failing = False
+        self._sharing = Failures(log, "cannot share budgets with other collectors, trying again")
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -63,19 +62,14 @@ class TrafficKeeper:
         traffic = self._fleet.traffic(budgets)
         try:
             if traffic != NO_TRAFFIC or self._said != NO_TRAFFIC:
-                await self._outside(lambda: self._log.say(self._writer, traffic))
+                await outside(self._workers, lambda: self._log.say(self._writer, traffic))
                 self._said = traffic
-            self._fleet.hear(await self._outside(lambda: self._log.others(self._writer)))
-            self._is_failing = False
+            self._fleet.hear(await outside(self._workers, lambda: self._log.others(self._writer)))
+            self._sharing.succeeded()
         except Exception as error:
-            if not self._is_failing:
-                log.warning("cannot share budgets with other collectors: %s", str(error).partition("\n")[0])
-            self._is_failing = True
+            self._sharing.failed(error)
 
     async def _go_on(self) -> None:
         while True:
             await asyncio.sleep(TELL_S)
             await self.exchange()
-
-    async def _outside(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)

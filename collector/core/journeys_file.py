@@ -5,7 +5,6 @@ docs/reference/cpdd-toml.md describes the file.
 
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,8 +18,9 @@ from collector.core.journeys import (
     Latency,
     Match,
 )
-from collector.core.toml_lines import Lines
-from cpdd.settings import SettingsError, options, parse_duration_ns
+from collector.core.toml_lines import Lines, tables_of
+from cpdd.setting_values import parse_duration_ns
+from cpdd.settings import SettingsError, options
 
 TABLE = "journey"
 """The array of tables: `[[journey]]`."""
@@ -34,13 +34,7 @@ def parse_journeys(text: str, file_name: str = "cpdd.toml") -> JourneyBook:
     Raises:
         SettingsError: names the key, the value, the line, and what would do.
     """
-    try:
-        tables = tomllib.loads(text).get(TABLE, [])
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"not valid TOML: {error}", f"file {file_name}") from None
-    lines = Lines(text, file_name, TABLE)
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise SettingsError(f"{TABLE} is no list of tables", lines.of(0, ""), f"write [[{TABLE}]], once for each")
+    tables, lines = tables_of(text, file_name, TABLE)
     journeys = tuple(_Table(table, lines, number).journey() for number, table in enumerate(tables))
     seen: dict[str, int] = {}
     for number, journey in enumerate(journeys):

@@ -5,13 +5,12 @@ docs/reference/cpdd-toml.md describes the file.
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 from collector.core.journeys_file import parse_target, positive_duration
 from collector.core.queue_promises import Queue, QueuePromise
-from collector.core.toml_lines import Lines
+from collector.core.toml_lines import Lines, tables_of
 from cpdd.settings import SettingsError
 
 TABLE = "queue"
@@ -27,13 +26,7 @@ def parse_queues(text: str, file_name: str = "cpdd.toml") -> tuple[Queue, ...]:
     Raises:
         SettingsError: names the key, the value, the line, and what would do.
     """
-    try:
-        tables = tomllib.loads(text).get(TABLE, [])
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"not valid TOML: {error}", f"file {file_name}") from None
-    lines = Lines(text, file_name, TABLE)
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise SettingsError(f"{TABLE} is no list of tables", lines.of(0, ""), f"write [[{TABLE}]], once for each")
+    tables, lines = tables_of(text, file_name, TABLE)
     return tuple(_queue(table, lines, number) for number, table in enumerate(tables))
 
 

@@ -1,6 +1,29 @@
-"""Where keys stand in `cpdd.toml`: tomllib tells values and no places. Pure; for `journeys_file` and `queues_file`."""
+"""An array of tables of `cpdd.toml`, and where its keys stand: tomllib tells values and no places.
+
+Pure; for `journeys_file` and `queues_file`.
+"""
 
 import re
+import tomllib
+from typing import Any
+
+from cpdd.settings import SettingsError
+
+
+def tables_of(text: str, file_name: str, name: str) -> tuple[list[dict[str, Any]], "Lines"]:
+    """Return the tables `[[name]]` of a file and where they stand; its other tables and keys are not looked at.
+
+    Raises:
+        SettingsError: the file is not TOML, or gives the name to something else.
+    """
+    try:
+        tables = tomllib.loads(text).get(name, [])
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"not valid TOML: {error}", f"file {file_name}") from None
+    lines = Lines(text, file_name, name)
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise SettingsError(f"{name} is no list of tables", lines.of(0, ""), f"write [[{name}]], once for each")
+    return tables, lines
 
 
 class Lines:

@@ -6,8 +6,6 @@ One bad span is refused with its place and costs its neighbours nothing. Only wh
 and end is the request refused as a whole. See docs/reference/span-batch.md.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from collector.core import kernels
 from collector.core.refusals import describe_frame, describe_span
 from collector.core.rejections import MAX_KEPT, Rejections
-from collector.core.spans import NO_STRING, Resources, Scopes, SpanBatch, concatenate
+from collector.core.spans import NO_STRING, Resources, Scopes, SpanBatch
 from cpdd.errors import CpddError
 
 UNKNOWN_SERVICE = "unknown_service"
@@ -102,24 +100,6 @@ def is_joinable(body: bytes) -> bool:
         at += 1 + size
         fields += 1
     return at == len(body)
-
-
-def decode_requests(bodies: Sequence[bytes]) -> tuple[SpanBatch, Rejections]:
-    """Return the spans of several requests as one batch; places begin with `requests[i]`.
-
-    Raises:
-        MalformedRequest: the frame of any of them cannot be read.
-    """
-    batches, rejections = [], Rejections()
-    for index, body in enumerate(bodies):
-        try:
-            batch, rejected = decode_traces(body)
-        except MalformedRequest as error:
-            place = f"requests[{index}]" + (f".{error.place}" if error.place else "")
-            raise MalformedRequest(error.problem, error.offset, error.size, place) from None
-        batches.append(batch)
-        rejections.extend(rejected.count, [replace(each, place=f"requests[{index}].{each.place}") for each in rejected])
-    return concatenate(batches), rejections
 
 
 def _place(indexes: NDArray[np.int64]) -> str:

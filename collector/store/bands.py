@@ -17,6 +17,7 @@ from collector.core.population.sums import Sums
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import wide_bounds
+from collector.store.journey_rows import JourneyRows
 from collector.store.journeys import Minutes
 from collector.store.values import BandDetail, CallPath, Latency, LatencyBar
 
@@ -27,23 +28,8 @@ Wide = tuple[IntColumn, Sums, list[int]]
 """Wide buckets, ascending; sums by bucket and call path; ids of the call paths."""
 
 
-def read_wide(client: Client, minutes: Minutes, journey: str) -> Wide | None:
-    """Return the sums of a journey in some minutes, None where it has no traces there."""
-    parameters = {**minutes.parameters(), "journey": journey}
-    whole = client.query(
-        f"""
-        SELECT bucket, sum(traces), sum(weight), sum(squares), sum(sum_ns), sum(sum_squared_ns)
-        FROM {minutes.rows("journey_minutes")}
-        ARRAY JOIN
-            Band.Bucket AS bucket, Band.Traces AS traces, Band.Weight AS weight, Band.Squares AS squares,
-            Band.SumNs AS sum_ns, Band.SumSquaredNs AS sum_squared_ns
-        WHERE {minutes.which} AND Journey = {{journey:String}}
-        GROUP BY bucket ORDER BY bucket
-        """,
-        parameters,
-    ).result_rows
-    if not whole:
-        return None
+def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str) -> Wide:
+    """Return the sums of a journey in some minutes, of which `rows` were read."""
     paths = client.query(
         f"""
         SELECT
@@ -55,9 +41,9 @@ def read_wide(client: Client, minutes: Minutes, journey: str) -> Wide | None:
         WHERE {minutes.which} AND Journey = {{journey:String}}
         GROUP BY PathId, bucket ORDER BY PathId, bucket
         """,
-        parameters,
+        {**minutes.parameters(), "journey": journey},
     ).result_rows
-    return _summed(whole, paths)
+    return _summed(*rows.bands(), paths)
 
 
 def aligned(sums: Sums, ids: Sequence[int], wanted: Sequence[int]) -> Sums:
@@ -131,18 +117,17 @@ def _call_paths(
     return tuple(sorted(paths, key=lambda path: (-path.mean_ns, path.id)))
 
 
-def _summed(whole: Sequence[Sequence[Any]], paths: Sequence[Sequence[Any]]) -> Wide:
-    buckets = np.array([int(row[0]) for row in whole], np.int64)
+def _summed(buckets: IntColumn, whole: np.ndarray, paths: Sequence[Sequence[Any]]) -> Wide:
     ids = sorted({int(row[0]) for row in paths})
     columns = np.zeros((5, len(buckets), len(ids)))
     rank = {number: i for i, number in enumerate(ids)}
-    place = {int(bucket): i for i, bucket in enumerate(buckets.tolist())}
+    place = {bucket: i for i, bucket in enumerate(buckets.tolist())}
     for number, bucket, *values in paths:
         columns[:, place[int(bucket)], rank[int(number)]] = values
     there, squares, s, ss, st = columns
     # How many traces had it is known by their effective number: exact where all weigh the same.
     counted = np.divide(there**2, squares, out=np.zeros_like(there), where=squares > 0)
-    traces, weight, all_squares, t, tt = np.array([row[1:] for row in whole], np.float64).T
+    traces, weight, all_squares, t, tt = whole.T
     sums = Sums(
         traces=traces.astype(np.int64),
         weight=weight,

@@ -26,9 +26,9 @@ _Row = Sequence[Any]
 class JourneyEdges(NamedTuple):
     """What was read about the edges of one journey; `edges_of` makes them of it."""
 
+    journey: str
     rows: Sequence[_Row]
     ends: Mapping[int, EdgeEnds]
-    evidence: Mapping[int, EdgeEvidence]
     replaced: Replaced
     said: Mapping[Mark, Said]
 
@@ -52,38 +52,26 @@ def read_edges(
     rows = _read_rows(client, minutes, journey, _BECAME[became])
     ids = {int(row[1]) for row in rows}
     evidence = evidence_of_journeys(client, minutes.last_s, journey, ids, with_evidence)
-    ends = known.known(client, ids)
-    found: dict[str, list[Edge]] = defaultdict(list)
-    for row in rows:
-        of, number = str(row[0]), int(row[1])
-        if number in ends:
-            seen = evidence.get(of, {}).get(number, NOTHING_SEEN)
-            found[of].append(_edge(row, ends[number], durations_ns.get(of, 0.0), seen))
+    found = _by_journey(rows, known.known(client, ids), evidence, durations_ns)
     return {name: tuple(edges) for name, edges in found.items()}
 
 
 def read_journey_edges(client: Client, known: Edges, minutes: Minutes, journey: str) -> JourneyEdges:
-    """Return all that is known of the edges of one journey."""
+    """Return all that is known of the edges of one journey but the evidence."""
     rows = _read_rows(client, minutes, journey)
-    evidence = evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
     replaced = replacements(client, journey, minutes)
     ends = known.known(client, {int(row[1]) for row in rows} | {called for _, called in replaced})
     marks = {mark for each in ends.values() if (mark := mark_of(each))}
-    return JourneyEdges(
-        rows, ends, evidence, replaced, said_of_marks(client, marks, minutes.last_s - SAID_S, minutes.last_s)
-    )
+    said = said_of_marks(client, marks, minutes.last_s - SAID_S, minutes.last_s)
+    return JourneyEdges(journey, rows, ends, replaced, said)
 
 
-def edges_of(seen: JourneyEdges, duration_ns: float) -> tuple[Edge, ...]:
+def edges_of(seen: JourneyEdges, evidence: Mapping[int, EdgeEvidence], duration_ns: float) -> tuple[Edge, ...]:
     """Return the edges of a journey whose traces took so long together, weighted; largest share of the path first."""
-    edges = [
-        _edge(row, seen.ends[int(row[1])], duration_ns, seen.evidence.get(int(row[1]), NOTHING_SEEN))
-        for row in seen.rows
-        if int(row[1]) in seen.ends
-    ]
+    found = _by_journey(seen.rows, seen.ends, {seen.journey: evidence}, {seen.journey: duration_ns})
     edges = [
         replace(edge, said=seen.said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge
-        for edge in with_fallbacks(edges, seen.replaced, seen.ends)
+        for edge in with_fallbacks(found.get(seen.journey, []), seen.replaced, seen.ends)
     ]
     return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
 
@@ -102,7 +90,23 @@ def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, con
     ).result_rows
 
 
-def _edge(row: Sequence[Any], ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
+def _by_journey(
+    rows: Sequence[_Row],
+    ends: Mapping[int, EdgeEnds],
+    evidence: Mapping[str, Mapping[int, EdgeEvidence]],
+    durations_ns: Mapping[str, float],
+) -> dict[str, list[Edge]]:
+    """The edges of these rows; one whose ends nobody knows is left out."""
+    found: dict[str, list[Edge]] = defaultdict(list)
+    for row in rows:
+        journey, number = str(row[0]), int(row[1])
+        if number in ends:
+            seen = evidence.get(journey, {}).get(number, NOTHING_SEEN)
+            found[journey].append(_edge(row, ends[number], durations_ns.get(journey, 0.0), seen))
+    return found
+
+
+def _edge(row: _Row, ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
     sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
     is_delivered = ends.caller.kind == "queue" and not sums["Waited"]
     return Edge(

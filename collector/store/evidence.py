@@ -19,7 +19,6 @@ from collector.store.journeys import WHICH_MINUTES, only
 HISTORY_S = 30 * 86_400
 HALF_LIFE_S = 7 * 86_400
 
-_QUIET_WITNESSES = "pow(Quiet, 2) / QuietSquares"
 _SUMS = {
     "Alone": 1,
     "AloneWell": 1,
@@ -29,20 +28,26 @@ _SUMS = {
     "QuietWell": 1,
     "QuietSquares": 2,
     "QuietWellSquares": 2,
-    "if(Quiet > 0, Alone, 0)": 1,
-    "if(Quiet > 0, Alone * QuietWell / Quiet, 0)": 1,
-    f"if(Quiet > 0, pow(Alone, 2) / ({_QUIET_WITNESSES}), 0)": 2,
+    "compared": 1,
+    "a_quiet_one * QuietWell": 1,
+    "compared_squares": 2,
 }
 """What `_evidence` needs, in its order; the last three are a `Baseline`. The number is the power of a weight in it."""
 _OF_JOURNEY = (
     *("Alone", "AloneJourneyWell", "AloneSquares", "Quiet", "QuietJourneyWell", "QuietSquares"),
-    "if(Quiet > 0, Alone, 0)",
-    "if(Quiet > 0, Alone * QuietJourneyWell / Quiet, 0)",
-    f"if(Quiet > 0, pow(Alone, 2) / ({_QUIET_WITNESSES}), 0)",
+    *("compared", "a_quiet_one * QuietJourneyWell", "compared_squares"),
 )
 """What became of the journey; all of it counts, and the same. The last three are a `Baseline`."""
-_FADING = "exp2(-(toFloat64({last:UInt32}) - toUnixTimestamp(Minute)) / {half_life:UInt32})"
-_COLUMNS = [f"sum({name})" for name in _SUMS] + [f"sum({name} * pow({_FADING}, {n}))" for name, n in _SUMS.items()]
+_WITH = """
+    exp2(-(toFloat64({last:UInt32}) - toUnixTimestamp(Minute)) / {half_life:UInt32}) AS fading,
+    fading * fading AS fading_squared,
+    if(Quiet > 0, Alone / Quiet, 0) AS a_quiet_one,
+    if(Quiet > 0, Alone, 0) AS compared,
+    a_quiet_one * a_quiet_one * QuietSquares AS compared_squares
+"""
+"""Failures for each quiet caller of their minute: what weighs the baseline as the failures are weighed."""
+_FADED = {1: "fading", 2: "fading_squared"}
+_COLUMNS = [f"sum({name})" for name in (*_OF_JOURNEY, *_SUMS)] + [f"sum({k} * {_FADED[n]})" for k, n in _SUMS.items()]
 
 
 OF_FAILED = f"EdgeId IN (SELECT EdgeId FROM edge_minutes WHERE {WHICH_MINUTES} AND Alone > 0)"
@@ -85,9 +90,10 @@ def evidence_of_journeys(
     """
     rows = client.query(
         f"""
+        WITH {_WITH}
         SELECT
             Journey, EdgeId, CallerVersion, toUnixTimestamp(max(Minute)), toUnixTimestamp(min(Minute)),
-            max(StatusKnown), {", ".join([*(f"sum({name})" for name in _OF_JOURNEY), *_COLUMNS])}
+            max(StatusKnown), {", ".join(_COLUMNS)}
         FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} AND {condition}
         GROUP BY Journey, EdgeId, CallerVersion
         """,

@@ -24,7 +24,7 @@ POINTS = 60
 """About how many points a series has."""
 LEVELS = (0.5, 0.95, 0.99)
 
-_MINUTE_S = 60
+MINUTE_S = 60
 _MINUTE_NS = 60_000_000_000
 _FIRST_S = 86_400
 """The engine takes a parameter of up to four digits for a year, and no DateTime."""
@@ -39,6 +39,8 @@ WHICH_MINUTES = """
     )
 """
 """The rows that count, in any minute table; `Minutes.parameters` goes with it."""
+STEP = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32})"
+"""The step of a series that a minute is in, counted from the first; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,15 @@ class Minutes:
             oldest_unix_nano: Start of the first trace of all: a collector of ten minutes has no rate of an hour.
             newest_unix_nano: Start of the last one, which says how far the last minute has gone.
         """
-        first = _clamped(window.start_unix_nano // _MINUTE_NS * _MINUTE_S)
-        last = max(_clamped(-(-window.end_unix_nano // _MINUTE_NS) * _MINUTE_S), first + _MINUTE_S)
-        minutes = (last - first) // _MINUTE_S
+        first = _clamped(window.start_unix_nano // _MINUTE_NS * MINUTE_S)
+        last = max(_clamped(-(-window.end_unix_nano // _MINUTE_NS) * MINUTE_S), first + MINUTE_S)
+        minutes = (last - first) // MINUTE_S
         begin_s = max(first, oldest_unix_nano / 1e9)
         over_s = min(last, max(window.end_unix_nano, newest_unix_nano) / 1e9)
-        return cls(first, last, math.ceil(minutes / POINTS) * _MINUTE_S, max(over_s - begin_s, 1.0))
+        return cls(first, last, math.ceil(minutes / POINTS) * MINUTE_S, max(over_s - begin_s, 1.0))
 
     def parameters(self) -> dict[str, object]:
-        return {"first": self.first_s, "last": self.last_s, "chosen": list(self.chosen or ())}
+        return {"first": self.first_s, "last": self.last_s, "step": self.step_s, "chosen": list(self.chosen or ())}
 
     def rows(self, table: str) -> str:
         """Return what stands behind FROM for a minute table, and `which` behind its WHERE."""
@@ -90,19 +92,31 @@ def _clamped(seconds: int) -> int:
 
 
 def journey_summaries(
-    client: Client, minutes: Minutes, paths: Mapping[str | int, Sequence[ServiceTime]], journey: str | None = None
+    client: Client, minutes: Minutes, paths: Mapping[str | int, Sequence[ServiceTime]]
 ) -> list[JourneySummary]:
-    """Return the journeys (or the one) with traces in these minutes, most traces first.
+    """Return the journeys with traces in these minutes, most traces first.
 
     Args:
         paths: time by service of each journey.
     """
-    table = read_arrow(
-        client,
+    table = read_arrow(client, *summary_query(minutes))
+    if not table.num_rows:
+        return []
+    found = list(Population(table, minutes).summaries(paths))
+    return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
+
+
+def summary_query(minutes: Minutes, journey: str | None = None, more: str = "") -> tuple[str, dict[str, object]]:
+    """Return the query for a `Population` of all journeys, or of the one, and its parameters.
+
+    Args:
+        more: further columns, by journey and step.
+    """
+    return (
         f"""
         SELECT
             Journey AS journey,
-            intDiv(toUnixTimestamp(Minute) - {{first:UInt32}}, {{step:UInt32}}) AS step,
+            {STEP} AS step,
             sum(Traces) AS traces,
             sum(Weight) AS weight,
             sum(Squares) AS squares,
@@ -115,22 +129,19 @@ def journey_summaries(
             sumMap(Duration.Bucket, Duration.Weight) AS histogram,
             histogram.1 AS buckets,
             histogram.2 AS weights
+            {more and f", {more}"}
         FROM {minutes.rows("journey_minutes")}
         WHERE {minutes.which} {only(journey)}
         GROUP BY journey, step ORDER BY journey, step
         """,
-        {**minutes.parameters(), "step": minutes.step_s, "journey": journey or ""},
+        {**minutes.parameters(), "journey": journey or ""},
     )
-    if not table.num_rows:
-        return []
-    found = list(_Population(table, minutes).summaries(paths))
-    return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
 
 
 _SUMS = ("traces", "weight", "squares", "failed", "known", "sum_ns")
 
 
-class _Population:
+class Population:
     """Rows by journey and step, as columns."""
 
     def __init__(self, table: pa.Table, minutes: Minutes) -> None:
@@ -227,37 +238,6 @@ def path_series(summary: JourneySummary, times: Mapping[str | int, Sequence[Serv
         )
         for step, point in enumerate(summary.series)
     )
-
-
-def minutes_with_examples(client: Client, journey: str, window: Window, wanted: int) -> list[int]:
-    """Return minutes (Unix time in s) that hold the slowest traces of a journey, the newest, and the newest failed.
-
-    So many of each as are wanted, if there are so many: a trace of these is in a minute whose slowest is one of the
-    slowest, or in one of the last. Minutes that the window cuts are always among them.
-    """
-    minutes = Minutes.of(window)
-    rows = client.query(
-        f"""
-        SELECT toUnixTimestamp(Minute) AS minute, sum(Traces), sum(FailedTraces), max(MaxNs) FROM journey_minutes
-        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}} GROUP BY minute ORDER BY minute DESC
-        """,
-        {**minutes.parameters(), "journey": journey},
-    ).result_rows
-    cut = {minutes.first_s, minutes.last_s - _MINUTE_S}
-    whole = [
-        (int(minute), int(traces), int(failed), int(ns)) for minute, traces, failed, ns in rows if minute not in cut
-    ]
-    slowest = sorted(whole, key=lambda row: -row[3])[:wanted]
-    found = cut | {row[0] for row in slowest}
-    for column in (1, 2):
-        there = 0
-        for row in whole:
-            if there >= wanted:
-                break
-            there += row[column]
-            if row[column]:
-                found.add(row[0])
-    return sorted(found)
 
 
 def only(journey: str | None) -> str:

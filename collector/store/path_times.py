@@ -12,7 +12,7 @@ from collector.core.population.columns import FloatColumn
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.engine import read_arrow
-from collector.store.journeys import Minutes, ServiceTime, only
+from collector.store.journeys import STEP, Minutes, ServiceTime, only
 
 
 class PathTime(NamedTuple):
@@ -77,7 +77,7 @@ def times_of_journeys(client: Client, minutes: Minutes, journey: str | None = No
 
 def times_of_steps(client: Client, minutes: Minutes, journey: str) -> PathTimes:
     """Return the times of one journey; `groups` are steps, counted from the first."""
-    return _read(client, minutes, "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32})", journey)
+    return _read(client, minutes, STEP, journey)
 
 
 def _read(client: Client, minutes: Minutes, group: str, journey: str | None) -> PathTimes:
@@ -89,7 +89,7 @@ def _read(client: Client, minutes: Minutes, group: str, journey: str | None) -> 
             sum(OperationWeight) AS operation_weight, sum(ServiceWeight) AS service_weight
         FROM {minutes.rows("path_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY part, path
         """,
-        {**minutes.parameters(), "step": minutes.step_s, "journey": journey or ""},
+        {**minutes.parameters(), "journey": journey or ""},
     )
     groups = table.column("part").combine_chunks().dictionary_encode()
     return PathTimes(

@@ -8,9 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
-
-from clickhouse_connect.driver.client import Client
 
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
@@ -20,29 +17,32 @@ from collector.core.population.difference import Compared, compare_sums
 from collector.core.population.regressions import CallPathHours
 from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
-from collector.store.bands import aligned, latency_of, read_wide
+from collector.store.bands import Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges
 from collector.store.engine import Store
-from collector.store.evidence import OF_FAILED
+from collector.store.evidence import OF_FAILED, EdgeEvidence, evidence_of_journeys
 from collector.store.hours import read_hours
+from collector.store.journey_rows import JourneyRows, read_journey
 from collector.store.journeys import (
     WHICH_MINUTES,
     Minutes,
     journey_summaries,
-    minutes_with_examples,
     only,
     path_series,
     path_shares,
 )
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import AGAIN
-from collector.store.lookup import MAX_SPANS, REPAIR_S, Place, find_places, read_batch, read_spans
+from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
+from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
+from collector.store.trace_summaries import oldest_and_newest, summary_of
 from collector.store.values import (
+    EVERY_TRACE,
     BandDetail,
     CallPath,
     CellExamples,
@@ -57,47 +57,17 @@ from collector.store.values import (
     PathShare,
     ServiceCalls,
     ServiceFacts,
+    Sides,
     StoreInfo,
     TraceQuery,
     TraceSummary,
     Window,
 )
 
-MAX_FOUND = 10_000
 MAX_NAMES = 1_000
 """Operations that are looked for by a part of their name."""
-MAX_CHOSEN = 10_000
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
-NEWEST_NS = 120 * 1_000_000_000
-"""So much of a window is looked at first by who asks for the newest traces."""
-_BEFORE_NS = 300 * 1_000_000_000
-"""How much earlier than its trace a span may start: clocks differ."""
-_BEHIND_NS = 3600 * 1_000_000_000
-"""How much later than its trace a span may start, to be found by operation or attribute."""
-_INT64 = 2**63 - 1
-_SECOND_NS = 1_000_000_000
-
-_SUMMARY_COLUMNS = (
-    "TraceId",
-    "toUnixTimestamp64Nano(Start) AS StartNs",
-    *("DurationNs", "Journey", "RootService", "RootOperation", "Failed", "StatusKnown", "Spans", "Errors"),
-    *(
-        "Completeness",
-        "Ambiguity",
-        "SettlesAt <= toUnixTimestamp64Nano(now64(9)) AS Settled",
-        "ServiceList",
-        "`Path.Id` AS PathIds",
-        "`Path.TimeNs` AS PathTimes",
-        "Deleted",
-    ),
-)
-_NEWEST_SUMMARY = """
-WHERE TraceId = {id:String}
-    AND Start >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Start < fromUnixTimestamp64Nano({last_ns:Int64})
-ORDER BY Version DESC, Deleted LIMIT 1
-"""
-"""Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
 
 
 class Reader:
@@ -113,12 +83,24 @@ class Reader:
         """The traces that are to stay, of the same store."""
         return Pins(self._store)
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
-        """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
+    def place(self, trace_id: str) -> Place | None:
+        """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
         if not _is_trace_id(trace_id):
             return None
         with self._store.client() as client:
-            return read_spans(client, [trace_id.lower()])
+            return next(iter(find_places(client, [trace_id.lower()])), None)
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
+        """Return the spans of a trace, without exact copies, or None where there is none.
+
+        Args:
+            place: where it lies, from who has looked.
+        """
+        place = place or self.place(trace_id)
+        if place is None:
+            return None
+        with self._store.client() as client:
+            return read_spans(client, [place.trace_id], [place])
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         """Yield the spans of these traces, those of several at a time, of whichever are stored.
@@ -149,125 +131,74 @@ class Reader:
         Args:
             within: when its spans start, from who has read them; it saves looking for the trace.
         """
-        if not _is_trace_id(trace_id):
-            return None
-        trace_id = trace_id.lower()
-        with self._store.client() as client:
-            within = within or next(map(_starts_of, find_places(client, [trace_id])), None)
-            if within is None:
+        if within is None:
+            place = self.place(trace_id)
+            if place is None:
                 return None
-            parameters = {
-                "id": trace_id,
-                "first_ns": max(within.start_unix_nano - REPAIR_S * _SECOND_NS, 0),
-                "last_ns": min(within.end_unix_nano + REPAIR_S * _SECOND_NS, _INT64),
-            }
-            found = self._summaries(client, _NEWEST_SUMMARY, parameters, "traces")
-        return found[0] if found else None
+            within = place.window
+        with self._store.client() as client:
+            return summary_of(client, self._call_paths, trace_id.lower(), within)
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
         """Return the traces that `query` asks for, newest (or slowest) first."""
-        limit = min(max(query.limit, 0), MAX_FOUND)
-        order = "DurationNs DESC, Start DESC" if query.slowest_first else "Start DESC"
-        found: list[TraceSummary] = []
         with self._store.client() as client:
-            for window in _newest_first(client, query):
-                where, parameters = _conditions(replace(query, window=window))
-                # The keys first: their columns are small, while the arrays of all candidates would be read for nothing.
-                found = self._summaries(
-                    client,
-                    f"""
-                    WHERE (Journey, toStartOfMinute(Start), TraceId) IN (
-                        SELECT Journey, toStartOfMinute(Start), TraceId FROM traces FINAL
-                        WHERE {" AND ".join(where)} ORDER BY {order}, TraceId LIMIT {{limit:UInt32}}
-                    )
-                    ORDER BY {order}, TraceId, Version DESC LIMIT 1 BY TraceId
-                    """,
-                    {**parameters, "limit": limit},
-                )
-                if len(found) >= limit:
-                    break
-        return found
-
-    def examples(self, query: TraceQuery) -> Examples:
-        """Return some of a journey's traces that `query` asks for: the slowest, the newest that failed, the newest.
-
-        Each up to its `limit`; its order does not count. Where only the journey is asked for, the minutes say where
-        to look.
-        """
-        where, parameters = _conditions(query)
-        start, key = "toUnixTimestamp64Nano(Start)", "TraceId, Journey, toStartOfMinute(Start)"
-        limit = min(max(query.limit, 1), MAX_FOUND)
-        with self._store.client() as client:
-            if query == TraceQuery(query.window, query.journey, limit=query.limit):
-                where.append("toStartOfMinute(Start) IN {minutes:Array(DateTime)}")
-                parameters["minutes"] = minutes_with_examples(client, query.journey, query.window, limit)
-            found = self._summaries(
-                client,
-                f"""
-                WHERE ({key}) IN (
-                    SELECT found.3, found.4, found.5 FROM (
-                        SELECT arrayJoin(arrayConcat(
-                            groupArraySorted({limit})((-DurationNs, -{start}, {key})),
-                            groupArraySortedIf({limit})((-{start}, toInt64(0), {key}), Failed),
-                            groupArraySorted({limit})((-{start}, toInt64(0), {key}))
-                        )) AS found FROM traces FINAL WHERE {" AND ".join(where)}
-                    )
-                )
-                ORDER BY Start DESC, TraceId, Version DESC LIMIT 1 BY TraceId
-                """,
-                parameters,
-            )
-        slow_first = sorted(found, key=lambda trace: -trace.duration_ns)
-        failed = [trace for trace in found if trace.failed]
-        return Examples(*(tuple(traces[:limit]) for traces in (slow_first, failed, found)))
+            return find_traces(client, self._call_paths, query)
 
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
         with self._store.client() as client:
-            return self._journeys(client, Minutes.of(window, *_oldest_and_newest(client)))
+            minutes = Minutes.of(window, *oldest_and_newest(client))
+            times = times_of_journeys(client, minutes)
+            known = self._call_paths.known(client, times.paths)
+            return journey_summaries(client, minutes, times.by_service(known))
 
-    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    def choose(
+        self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
+    ) -> tuple[str, ...]:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
 
-        Ids of the newest `MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the window, where
-        `bands` and the others read a row a minute.
-        """
-        minutes = Minutes.of(window)
-        whole = Window(minutes.first_s * 1_000_000_000, minutes.last_s * 1_000_000_000)
-        where, parameters = _conditions(TraceQuery(whole, journey=journey))
-        for number, attribute in enumerate(attributes):
-            spans, own = _span_conditions(TraceQuery(whole, attributes=(attribute,)), f"of_{number}_")
-            where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
-            parameters |= own
-        with self._store.client() as client:
-            rows = client.query(
-                f"""
-                SELECT TraceId FROM traces FINAL WHERE {" AND ".join(where)}
-                ORDER BY Start DESC, TraceId LIMIT {{limit:UInt32}}
-                """,
-                {**parameters, "limit": MAX_CHOSEN},
-            ).result_rows
-        return tuple(str(row[0]) for row in rows)
+        Ids of the newest `searches.MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the
+        window, where `bands` and the others read a row a minute.
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+        Args:
+            service: only its spans count; empty for those of all.
+        """
+        with self._store.client() as client:
+            return choose_traces(client, journey, window, attributes, service)
+
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
         Args:
             chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
                 needed for is judged by all of its traces.
+            examples: so many of the slowest traces, of the newest that failed, and of the newest.
         """
-        edges = Asked(lambda: self._journey_edges(journey, replace(Minutes.of(window), chosen=chosen)))
+        minutes = replace(Minutes.of(window), chosen=chosen)
+        edges = Asked(lambda: self._journey_edges(journey, minutes))
+        evidence = Asked(lambda: self._evidence(journey, minutes))
         with self._store.client() as client:
-            minutes = replace(Minutes.of(window, *_oldest_and_newest(client)), chosen=chosen)
+            minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
+            rows = read_journey(client, minutes, journey)
+            if rows is None:
+                return None
+            found = Asked(lambda: self._examples(journey, window, rows, examples, chosen))
+            wide = Asked(lambda: self._wide(journey, minutes, rows))
             times = times_of_steps(client, minutes, journey)
             known = self._call_paths.with_ancestors(client, times.paths)
-            summaries = journey_summaries(client, minutes, times.together(journey).by_service(known), journey)
-        if not summaries:
-            return None
-        (summary,) = summaries
+        summary = rows.summary(times.together(journey).by_service(known))
         call_paths, operations = _paths(summary, times, known)
-        found = edges_of(edges.answer(), summary.mean_ns * summary.weighted_traces)
-        return JourneyDetail(summary, operations, call_paths, found, path_series(summary, times.by_service(known)))
+        return JourneyDetail(
+            summary,
+            operations,
+            call_paths,
+            edges_of(edges.answer(), evidence.answer(), summary.mean_ns * summary.weighted_traces),
+            path_series(summary, times.by_service(known)),
+            latency_of(wide.answer(), known),
+            found.answer(),
+        )
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has in the minutes that the window touches."""
@@ -291,25 +222,41 @@ class Reader:
 
         Reads a row a minute and call path, whatever the number of traces.
         """
+        minutes = replace(Minutes.of(window), chosen=chosen)
         with self._store.client() as client:
-            wide = read_wide(client, replace(Minutes.of(window, 0), chosen=chosen), journey)
-            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2])) if wide else None
-
-    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
-        """Return what became of a journey from one window to another, None where either has no traces of it."""
-        with self._store.client() as client:
-            sides = [Minutes.of(window, *_oldest_and_newest(client)) for window in (before, after)]
-            summaries = [self._journeys(client, minutes, journey) for minutes in sides]
-            wide = [read_wide(client, minutes, journey) for minutes in sides]
-            if wide[0] is None or wide[1] is None or not all(summaries):
+            rows = read_journey(client, minutes, journey)
+            if rows is None:
                 return None
-            ids = sorted({number for _, _, seen in (wide[0], wide[1]) for number in seen})
+            wide = read_wide(client, minutes, rows, journey)
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
+
+    def difference(
+        self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
+    ) -> JourneyDifference | None:
+        """Return what became of a journey from one window to another, None where either has no traces of it.
+
+        Args:
+            chosen: the traces that count, of either window, as `choose` finds them.
+        """
+        with self._store.client() as client:
+            stretch = oldest_and_newest(client)
+            sides = [
+                replace(Minutes.of(window, *stretch), chosen=ids)
+                for window, ids in zip((before, after), chosen, strict=True)
+            ]
+            rows = [found for minutes in sides if (found := read_journey(client, minutes, journey)) is not None]
+            if len(rows) < len(sides):
+                return None
+            wide = [read_wide(client, minutes, found, journey) for minutes, found in zip(sides, rows, strict=True)]
+            times = [times_of_journeys(client, minutes, journey) for minutes in sides]
+            ids = sorted({number for _, _, seen in wide for number in seen})
             known = self._call_paths.with_ancestors(client, ids)
-        a, b = (aligned(sums.merged(), seen, ids) for _, sums, seen in (wide[0], wide[1]))
+        was, is_now = (found.summary(each.by_service(known)) for found, each in zip(rows, times, strict=True))
+        a, b = (aligned(sums.merged(), seen, ids) for _, sums, seen in wide)
         whole, figures = compare_sums(a, b)
         changes = [_path_change(number, known, each) for number, each in zip(ids, figures, strict=True)]
         changes.sort(key=lambda change: (-abs(change.figures.delta_ns), change.id))
-        return JourneyDifference(summaries[0][0], summaries[1][0], whole, tuple(changes))
+        return JourneyDifference(was, is_now, whole, tuple(changes))
 
     def call_paths(self, ids: Sequence[int]) -> dict[int, PathStep]:
         """Return what call paths are, and all above them, by id."""
@@ -325,31 +272,8 @@ class Reader:
         self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
     ) -> CellExamples:
         """Return traces of a band that have time in a call path. Reads the rows of the band's traces."""
-        among = "" if chosen is None else "AND TraceId IN {chosen:Array(String)}"
-        where = f"""
-            WHERE Journey = {{journey:String}} AND DurationNs > {{from_ns:Float64}} AND DurationNs <= {{to_ns:Float64}}
-                AND Start >= fromUnixTimestamp64Nano({{start:Int64}})
-                AND Start < fromUnixTimestamp64Nano({{end:Int64}})
-                AND arrayExists((id, time) -> id = {{path:UInt64}} AND time > 0, Path.Id, Path.TimeNs)
-                {among}
-        """
-        parameters = {
-            "journey": journey, "path": path_id, "from_ns": band.from_ns, "to_ns": band.to_ns,
-            "start": max(window.start_unix_nano, 0), "end": min(window.end_unix_nano, _INT64),
-            "chosen": list(chosen or ()),
-        }  # fmt: skip
-        slow_first = "ORDER BY DurationNs DESC, TraceId LIMIT 1"
-        time_there = "Path.TimeNs[indexOf(Path.Id, {path:UInt64})]"
         with self._store.client() as client:
-            ((median,),) = client.query(
-                f"SELECT quantileExact({time_there}) FROM traces FINAL {where}", parameters
-            ).result_rows
-            nearest = f"ORDER BY abs({time_there} - {{median:Int64}}), TraceId LIMIT 1"
-            found = [
-                self._summaries(client, rest, {**parameters, "median": int(median or 0)})
-                for rest in (f"{where} {slow_first}", f"{where} {nearest}", f"{where} AND Failed {slow_first}")
-            ]
-        return CellExamples(*(each[0] if each else None for each in found))
+            return find_band_examples(client, self._call_paths, journey, window, band, path_id, chosen)
 
     def sessions(self, journey: Journey, window: Window) -> Whole:
         """Return how the sessions of a journey of several steps fared, those that were over in the window."""
@@ -436,7 +360,7 @@ class Reader:
     def newest_trace_unix_nano(self) -> int | None:
         """Return the start of the newest analyzed trace, None for an empty store."""
         with self._store.client() as client:
-            return _oldest_and_newest(client)[1] or None
+            return oldest_and_newest(client)[1] or None
 
     def kept_longer(self, trace_id: str) -> KeptLonger | None:
         """Return until when a trace stays and why, None where it goes as others do."""
@@ -464,20 +388,22 @@ class Reader:
         none = not spans
         return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
 
-    def _summaries(
-        self, client: Client, rest: str, parameters: Mapping[str, object], source: str = "traces FINAL"
-    ) -> list[TraceSummary]:
-        rows = client.query(
-            f"SELECT {', '.join(_SUMMARY_COLUMNS)} FROM {source} {rest}", dict(parameters)
-        ).named_results()
-        found = [row for row in rows if not row["Deleted"]]
-        services = self._call_paths.services(client, {number for row in found for number in row["PathIds"]})
-        return [_summary(row, services) for row in found]
+    def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows) -> Wide:
+        with self._store.client() as client:
+            return read_wide(client, minutes, rows, journey)
 
-    def _journeys(self, client: Client, minutes: Minutes, journey: str | None = None) -> list[JourneySummary]:
-        times = times_of_journeys(client, minutes, journey)
-        known = self._call_paths.known(client, times.paths)
-        return journey_summaries(client, minutes, times.by_service(known), journey)
+    def _examples(
+        self, journey: str, window: Window, rows: JourneyRows, wanted: int, chosen: tuple[str, ...] | None
+    ) -> Examples:
+        if not wanted:
+            return Examples((), (), ())
+        among = rows.minutes_with_examples(wanted)
+        with self._store.client() as client:
+            return find_examples(client, self._call_paths, journey, window, wanted, among, chosen)
+
+    def _evidence(self, journey: str, minutes: Minutes) -> Mapping[int, EdgeEvidence]:
+        with self._store.client() as client:
+            return evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
 
     def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
         with self._store.client() as client:
@@ -541,152 +467,6 @@ def _path_change(number: int, known: Mapping[int, PathStep], figures: Compared) 
     step = known.get(number, PathStep(0, "", "", ""))
     above = known.get(step.parent)
     return PathChange(number, above.service if above else "", step.service, step.operation, step.kind, figures)
-
-
-_HAS_ATTRIBUTE = (
-    "((mapContains(SpanAttributes, {0}) AND SpanAttributes[{0}] = {1})"
-    " OR (mapContains(ResourceAttributes, {0}) AND ResourceAttributes[{0}] = {1}))"
-)
-"""A key that is missing reads as ""; {0} and {1} are the names of parameters."""
-
-
-_ON_PATH = """
-    hasAny(
-        arrayFilter((id, time) -> time > 0, Path.Id, Path.TimeNs),
-        (
-            SELECT groupArray(Id) FROM call_paths
-            WHERE {path_service:String} IN ('', Service) AND {path_operation:String} IN ('', Operation)
-        )
-    )
-"""
-_HAS_CALL = """
-    arrayExists(
-        (id, found) -> found > 0
-            AND (Journey, id) IN arrayZip({{call_journeys:Array(String)}}, {{call_ids:Array(UInt64)}}),
-        Edge.Id, {}
-    )
-"""
-_SAYS_ERROR = """
-    (positionCaseInsensitiveUTF8(StatusMessage, {error:String}) > 0 OR arrayExists(
-        said -> positionCaseInsensitiveUTF8(said['exception.message'], {error:String}) > 0
-            OR positionCaseInsensitiveUTF8(said['exception.type'], {error:String}) > 0,
-        Events.Attributes
-    ))
-"""
-
-
-def _conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
-    """The WHERE clauses of a query on `traces`, and their parameters."""
-    parameters: dict[str, object] = {
-        "start": max(query.window.start_unix_nano, 0),
-        "end": min(max(query.window.end_unix_nano, 0), _INT64),
-    }
-    where = [
-        "Start >= fromUnixTimestamp64Nano({start:Int64})",
-        "Start < fromUnixTimestamp64Nano({end:Int64})",
-    ]
-    for condition, name, value in (
-        ("Journey = {journey:String}", "journey", query.journey),
-        ("has(ServiceList, {service:String})", "service", query.service),
-        ("DurationNs >= {min_ns:Int64}", "min_ns", query.min_duration_ns),
-        ("DurationNs <= {max_ns:Int64}", "max_ns", query.max_duration_ns),
-    ):
-        if value:
-            where.append(condition)
-            parameters[name] = value
-    if query.failed_only:
-        where.append("Failed")
-    if query.calls is not None:
-        where.append(_HAS_CALL.format("Edge.Failed" if query.calls.failed else "Edge.PathNs"))
-        journeys, ids = zip(*query.calls.edges, strict=True) if query.calls.edges else ((), ())
-        parameters |= {"call_journeys": list(journeys), "call_ids": list(ids)}
-    if query.on_path and (query.service or query.operation):
-        where.append(_ON_PATH)
-        parameters |= {"path_service": query.service, "path_operation": query.operation}
-    if (query.operation and not query.on_path) or query.attributes or query.error:
-        spans, span_parameters = _span_conditions(query)
-        where.append(f"TraceId IN (SELECT DISTINCT TraceId FROM otel_traces WHERE {' AND '.join(spans)})")
-        parameters |= span_parameters
-    return where, parameters
-
-
-def _span_conditions(query: TraceQuery, prefix: str = "") -> tuple[list[str], dict[str, object]]:
-    """What one span of the trace has to fulfil, all of it.
-
-    Args:
-        prefix: of the names of attributes' parameters.
-    """
-    start, end = max(query.window.start_unix_nano, 0), min(max(query.window.end_unix_nano, 0), _INT64)
-    parameters: dict[str, object] = {
-        "span_start": max(start - _BEFORE_NS, 0),
-        "span_end": min(end + _BEHIND_NS, _INT64),
-        "service": query.service,
-        "operation": query.operation,
-    }
-    where = [
-        "Timestamp >= fromUnixTimestamp64Nano({span_start:Int64})",
-        "Timestamp < fromUnixTimestamp64Nano({span_end:Int64})",
-    ]
-    if query.service:
-        where.append("ServiceName = {service:String}")
-    if query.operation:
-        where.append("SpanName = {operation:String}")
-    if query.error:
-        where.append(_SAYS_ERROR)
-        parameters["error"] = query.error
-    for number, (key, value) in enumerate(query.attributes):
-        names = f"{prefix}key_{number}", f"{prefix}value_{number}"
-        where.append(_HAS_ATTRIBUTE.format(*(f"{{{name}:String}}" for name in names)))
-        parameters |= dict(zip(names, (key, value), strict=True))
-    return where, parameters
-
-
-def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummary:
-    times: dict[str, int] = {}
-    for number, time_ns in zip(row["PathIds"], row["PathTimes"], strict=True):
-        if time_ns and number in services:
-            times[services[number]] = times.get(services[number], 0) + int(time_ns)
-    duration_ns = int(row["DurationNs"])
-    return TraceSummary(
-        trace_id=row["TraceId"],
-        start_unix_nano=int(row["StartNs"]),
-        duration_ns=duration_ns,
-        journey=row["Journey"],
-        root_service=row["RootService"],
-        root_operation=row["RootOperation"],
-        failed=bool(row["Failed"]),
-        status_known=bool(row["StatusKnown"]),
-        spans=int(row["Spans"]),
-        errors=int(row["Errors"]),
-        services=tuple(row["ServiceList"]),
-        completeness=float(row["Completeness"]),
-        ambiguity=float(row["Ambiguity"]),
-        settled=bool(row["Settled"]),
-        path=path_shares([(service, "", float(time), 1.0) for service, time in times.items()], 1.0, duration_ns),
-    )
-
-
-def _newest_first(client: Client, query: TraceQuery) -> list[Window]:
-    """The windows to look into, one after the other until there is enough: mostly the newest of many traces are asked
-    for, and need not be looked for among all."""
-    window = query.window
-    if query.slowest_first or query.operation or query.attributes or query.error:
-        return [window]
-    newest = min(window.end_unix_nano, _oldest_and_newest(client)[1])
-    begin = newest - NEWEST_NS
-    return [replace(window, start_unix_nano=begin), window] if begin > window.start_unix_nano else [window]
-
-
-def _oldest_and_newest(client: Client) -> tuple[int, int]:
-    """Return the first and the last start of a trace, zeros where there is none."""
-    ((oldest, newest),) = client.query(
-        "SELECT toUnixTimestamp64Nano(min(Start)), toUnixTimestamp64Nano(max(Start)) FROM traces"
-    ).result_rows
-    return int(oldest), int(newest)
-
-
-def _starts_of(place: Place) -> Window:
-    return Window(place.first_s * _SECOND_NS, (place.last_s + 1) * _SECOND_NS)
 
 
 def _is_trace_id(text: str) -> bool:

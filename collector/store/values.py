@@ -182,17 +182,6 @@ class PathPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class JourneyDetail:
-    summary: JourneySummary
-    operations: tuple[PathShare, ...]
-    """By operation, largest first."""
-    call_paths: tuple[CallPath, ...]
-    edges: tuple[Edge, ...]
-    over_time: tuple[PathPoint, ...] = ()
-    """The path in the steps of the summary's series; a step without traces is empty."""
-
-
-@dataclass(frozen=True, slots=True)
 class BandDetail:
     """The traces of a journey between two quantiles of latency, and where they spend their time."""
 
@@ -242,6 +231,11 @@ class PathChange:
     figures: Compared
 
 
+Sides = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
+"""Ids of the traces that count before and after; None for all."""
+EVERY_TRACE: Sides = (None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class JourneyDifference:
     """A journey in two windows."""
@@ -284,6 +278,19 @@ class Examples:
     """Newest first."""
     newest: tuple[TraceSummary, ...]
     """First."""
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyDetail:
+    summary: JourneySummary
+    operations: tuple[PathShare, ...]
+    """By operation, largest first."""
+    call_paths: tuple[CallPath, ...]
+    edges: tuple[Edge, ...]
+    over_time: tuple[PathPoint, ...]
+    """The path in the steps of the summary's series; a step without traces is empty."""
+    latency: Latency
+    examples: Examples
 
 
 @dataclass(frozen=True, slots=True)

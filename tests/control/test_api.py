@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.control.service import COSTS_S
+from collector.control.budgets import COSTS_S
 from collector.core.sampling.roots import Root
 from cpdd.testing import FakeClock
 from tests.control.control_server import ControlServer, KnownRoots, MemoryLog, control_server

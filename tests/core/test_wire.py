@@ -15,11 +15,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from collector.core import kernels
 from collector.core.rejections import MAX_KEPT, Rejections
-from collector.core.spans import DTYPES, SpanBatch
+from collector.core.spans import DTYPES, SpanBatch, concatenate
 from collector.core.wire import (
     MAX_JOINABLE_FIELDS,
     MalformedRequest,
-    decode_requests,
     decode_traces,
     decode_with,
     is_joinable,
@@ -483,30 +482,7 @@ def test_empty_request_has_no_spans() -> None:
     assert batch.columns().keys() >= DTYPES.keys()
 
 
-# Several requests ----------------------------------------------------------------------------------------------------
-
-
-def test_several_requests_become_one_batch_whose_rejections_name_the_request() -> None:
-    bodies = [a_request(a_span(name=name), a_span(span_id=b"")).SerializeToString() for name in ("a", "b")]
-
-    batch, rejections = decode_requests(bodies)
-
-    assert [batch.text(index) for index in batch.name.tolist()] == ["a", "b"]
-    assert [rejection.place for rejection in rejections] == [
-        "requests[0].resourceSpans[0].scopeSpans[0].spans[1]",
-        "requests[1].resourceSpans[0].scopeSpans[0].spans[1]",
-    ]
-    assert readable(batch)[1]["bytes"] == a_span(name="b").SerializeToString()
-
-
-def test_malformed_request_among_several_is_named() -> None:
-    with pytest.raises(MalformedRequest) as caught:
-        decode_requests([a_request(a_span()).SerializeToString(), b"\x0a\x02\x12\x05"])
-
-    assert caught.value.place == "requests[1].resourceSpans[0]"
-
-
-# One request behind another
+# One request behind another ------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -515,7 +491,7 @@ def test_joinable_requests_decode_together_as_they_do_alone(one: bytes, other: b
     if not is_joinable(one):
         return
     try:
-        alone = decode_requests([one, other])[0]
+        alone = concatenate([decode_traces(body)[0] for body in (one, other)])
     except MalformedRequest:
         return
 

@@ -3,12 +3,14 @@ abort of the engine, stops with 0 and stays down, and what was acknowledged is t
 
     python -m tests.faults.under_systemd          (needs root, systemd, and a kernel with overlayfs and cgroup2)
 
-A systemd that knows this unit alone is process 1 of namespaces of its own, on an overlay of this machine: what it
-writes is gone afterwards. Python and the checkout are bound to where any user may read them. The first start compiles
-kernels into the data folder, as on a new machine, which takes a minute or two.
+A systemd that knows this unit alone is process 1 of namespaces of its own, on an overlay of this machine: it goes
+with the process that booted it, however that ends, and so does what it wrote. Python and the checkout are bound to
+where any user may read them. The first start compiles kernels into the data folder, as on a new machine, which takes
+a minute or two.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,8 +35,11 @@ BOOT = """
 set -e
 root=$1; shift
 mount --make-rprivate /
-mount -t overlay overlay -o "lowerdir=/,upperdir=$root/upper,workdir=$root/work" "$root/all"
-cd "$root/all"
+mount -t tmpfs -o size=1g tmpfs "$root/room"
+cp -a "$root/upper" "$root/room"
+mkdir "$root/room/work" "$root/room/all"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$root/room/upper,workdir=$root/room/work" "$root/room/all"
+cd "$root/room/all"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -49,7 +54,8 @@ done
 exec env -i container=other SYSTEMD_UNIT_PATH=/opt/units PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     chroot . /lib/systemd/systemd --system --log-target=console --log-level=warning --show-status=no
 """
-"""The folder of the overlay, and the folders to bind; the first of these is where Python is installed."""
+"""The folder of the overlay, and the folders to bind; the first of these is where Python is installed. Upper and work
+folder of an overlay may not lie on another one, as `/tmp` of a container does."""
 PROGRAM = """#!/bin/sh
 export PYTHONHOME=/opt/bound/0 LD_LIBRARY_PATH=/opt/bound/0/lib PYTHONPATH={path} PYTHONDONTWRITEBYTECODE=1
 exec /opt/bound/0/bin/python3 -c 'import sys; sys.argv[0] = "cpdd"; from cpdd.cli import main; main()' "$@" 2>> said
@@ -88,7 +94,7 @@ class Systemd:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder, mounted_tmpfs(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder:
         return check(Path(folder))
 
 
@@ -119,7 +125,7 @@ def check(folder: Path) -> int:
         notes.expect(systemd.shown("Result") == "success", "it ended with success")
         notes.expect(systemd.shown("ExecMainStatus") == "0", "its exit code is 0")
         notes.expect(systemd.shown("ActiveState") == "inactive", "it stays down")
-    data = folder / "upper/var/lib/private/cpdd"
+        data = shutil.copytree(f"/proc/{systemd.pid}/root/var/lib/private/cpdd", folder / "data", symlinks=True)
     print(*(line for line in (data / "said").read_text().splitlines() if "CRITICAL" in line), sep="\n")
     found = found_in("chdb://", data)
     return len(notes.problems) + tell(found, notes.acknowledged, differences(found, notes.acknowledged))
@@ -130,11 +136,13 @@ def booted(folder: Path) -> Iterator[Systemd]:
     """A systemd on an overlay in `folder`, while the context lasts."""
     ports = {name: free_port() for name in ("otlp-http", "health", "metrics")}
     bound = [sys.base_prefix, *_outside(sys.path)]
-    for name in ("upper/opt/units", "upper/opt/cpdd/bin", "upper/etc/cpdd", "work", "all"):
+    for name in ("upper/opt/units", "upper/opt/cpdd/bin", "upper/etc/cpdd", "room"):
         (folder / name).mkdir(parents=True)
     _install(folder / "upper", ports, len(bound))
     namespaces = ("--pid", "--fork", "--mount", "--cgroup", "--uts", "--ipc", "--kill-child")
-    with subprocess.Popen(["unshare", *namespaces, "bash", "-c", BOOT, "boot", str(folder), *bound]) as process:
+    goes_with_us = ("setpriv", "--pdeathsig=KILL")
+    boot = [*goes_with_us, "unshare", *namespaces, "bash", "-c", BOOT, "boot", str(folder), *bound]
+    with subprocess.Popen(boot) as process:
         try:
             addresses = {name.replace("-", "_"): f"http://127.0.0.1:{port}" for name, port in ports.items()}
             server = ServerProcess(addresses, process)  # type: ignore[arg-type]
@@ -168,16 +176,6 @@ def _first_inside(parent: int) -> int:
     pid = int(children.read_text().split()[0])
     assert waited(lambda: Path(f"/proc/{pid}/root/run/systemd/private").exists()), "systemd does not come up"
     return pid
-
-
-@contextmanager
-def mounted_tmpfs(folder: Path) -> Iterator[None]:
-    """Upper and work folder of an overlay may not lie on another one, as `/tmp` of a container does."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def waited(holds: Callable[[], bool]) -> bool:

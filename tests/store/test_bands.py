@@ -12,6 +12,7 @@ from collector.store.bands import bands_of_buckets, read_wide
 from collector.store.derived import Derived
 from collector.store.engine import Store
 from collector.store.histogram import GROWTH, WIDE, wide_bounds, wide_buckets
+from collector.store.journey_rows import read_journey
 from collector.store.journeys import Minutes
 from collector.store.reader import Reader
 from collector.store.values import Window
@@ -82,10 +83,10 @@ def of_buckets(population: Sequence[LearnedTrace], path: tuple, buckets: Sequenc
 def test_sums_by_bucket_are_what_plain_arithmetic_says(filled: Store) -> None:
     population = [trace for trace in traces() if trace.journey == "check out"]
     with filled.client() as client:
-        wide = read_wide(client, Minutes.of(HOUR, 0), "check out")
+        rows = read_journey(client, Minutes.of(HOUR), "check out")
+        assert rows is not None
+        buckets, sums, ids = read_wide(client, Minutes.of(HOUR), rows, "check out")
 
-    assert wide is not None
-    buckets, sums, ids = wide
     assert sums.traces.sum() == len(population)
     for path in ((SHOP,), (SHOP, CART)):
         column = ids.index(path_id(path))
@@ -169,6 +170,28 @@ def test_a_journey_in_two_windows_differs_by_what_its_calls_do(store: Store) -> 
     assert not shop.figures.significant
     assert cart.figures.delta_ns + shop.figures.delta_ns == pytest.approx(found.whole.delta_ns)
     assert Reader(store).difference("check out", before, Window(0, NOON)) is None
+
+
+def test_two_kinds_of_traces_in_one_window_differ_by_what_their_calls_do(store: Store) -> None:
+    derived = Derived(store)
+    made = [
+        LearnedTrace(n + 1, start=NOON, duration_ns=called + 10 * MS, path={(SHOP,): 10 * MS, (SHOP, CART): called})
+        for n in range(40)
+        for called in [(5 + 10 * (n % 2)) * MS + n]
+    ]
+    batch = learned(made, NOW)
+    derived.write(batch)
+    derived.recompute_minutes(batch.minutes)
+    window = Window(NOON, NOON + MINUTE_NS)
+    sides = tuple(tuple(f"{n + 1:032x}" for n in range(40) if n % 2 == side) for side in (0, 1))
+
+    found = Reader(store).difference("check out", window, window, (sides[0], sides[1]))
+
+    assert found is not None
+    assert (found.a.traces, found.b.traces) == (20, 20)
+    assert found.whole.delta_ns == pytest.approx(10 * MS, rel=0.01)
+    assert found.changes[0].service == "cart"
+    assert Reader(store).difference("check out", window, window, (sides[0], ())) is None
 
 
 def test_a_band_leads_to_its_traces(filled: Store) -> None:

@@ -18,6 +18,7 @@ from collector.store.values import (
     CallPath,
     CallsWanted,
     Edge,
+    Examples,
     JourneySummary,
     Node,
     ServiceCalls,
@@ -75,6 +76,8 @@ def test_traces_are_chosen_by_attributes_that_any_of_their_spans_has(store: Stor
     assert set(reader.choose("check out", HOUR, (("region", "eu"),))) == {f"{1:032x}", f"{2:032x}"}
     assert reader.choose("check out", HOUR, (("region", "eu"), ("customer", "vip"))) == (f"{1:032x}",)
     assert reader.choose("check out", HOUR, ((HOSTILE, HOSTILE),)) == ()
+    assert len(reader.choose("check out", HOUR, (("region", "eu"),), "shop")) == 2
+    assert reader.choose("check out", HOUR, (("region", "eu"),), "cart") == ()
 
 
 def test_it_is_what_the_pages_ask_for(reader: Reader) -> None:
@@ -167,6 +170,18 @@ def test_the_end_of_a_span_is_read_as_it_was_sent(store: Store, reader: Reader, 
 
     assert found is not None
     assert found.batch.end_time_unix_nano.tolist() == [end]
+
+
+def test_a_trace_past_the_largest_is_cut_to_its_first_spans(
+    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(store, [Span(trace_id=7, span_id=n, start=NOON + 100 - n) for n in range(1, 6)])
+    monkeypatch.setattr("collector.store.lookup.MAX_SPANS", 3)
+
+    found = reader.trace(f"{7:032x}")
+
+    assert found is not None
+    assert found.batch.span_id.tolist() == [5, 4, 3]
 
 
 def test_many_traces_are_read_together_and_those_too_large_for_that_one_by_one(
@@ -323,16 +338,31 @@ def test_traces_are_found_by_what_is_asked(reader: Reader, five: list[LearnedTra
     assert found == FINDS
 
 
-@pytest.mark.parametrize(
-    "query",
-    [ask(), ask(limit=2), ask(journey="pay", limit=1), ask(attributes=(("zone", "b"),), limit=2), ask(journey="none")],
-)
-def test_examples_are_the_first_of_each_order(reader: Reader, five: list[LearnedTrace], query: TraceQuery) -> None:
-    found = reader.examples(query)
+@pytest.mark.parametrize(("journey", "limit"), [("pay", 50), ("pay", 1), ("browse", 2)])
+def test_examples_are_the_first_of_each_order(
+    reader: Reader, five: list[LearnedTrace], journey: str, limit: int
+) -> None:
+    found, query = examples(reader, journey, limit), ask(journey=journey, limit=limit)
 
     assert found_ids(found.slowest) == found_ids(reader.find(replace(query, slowest_first=True)))
     assert found_ids(found.failed) == found_ids(reader.find(replace(query, failed_only=True)))
     assert found_ids(found.newest) == found_ids(reader.find(query))
+
+
+def test_examples_of_chosen_traces_are_among_them(reader: Reader, five: list[LearnedTrace]) -> None:
+    all_of_it = examples(reader, "pay", 50)
+    chosen = (all_of_it.newest[-1].trace_id,)
+
+    found = examples(reader, "pay", 50, chosen)
+
+    assert [trace.trace_id for trace in found.newest] == list(chosen) == [trace.trace_id for trace in found.slowest]
+    assert len(all_of_it.newest) > 1
+
+
+def examples(reader: Reader, journey: str, limit: int, chosen: tuple[str, ...] | None = None) -> Examples:
+    detail = reader.journey(journey, HOUR, chosen, limit)
+    assert detail is not None
+    return detail.examples
 
 
 def test_examples_and_the_newest_are_found_among_many_minutes(store: Store, reader: Reader) -> None:
@@ -355,7 +385,9 @@ def test_examples_and_the_newest_are_found_among_many_minutes(store: Store, read
         newest = sorted(there, key=lambda t: -t.start)
         for limit in (1, 5, 50):
             query = TraceQuery(window, "pay", limit=limit)
-            found = reader.examples(query)
+            detail = reader.journey("pay", window, examples=limit)
+            assert detail is not None
+            found = detail.examples
             assert found_ids(found.newest) == found_ids(reader.find(query)) == [t.trace_id for t in newest[:limit]]
             assert found_ids(found.failed) == [t.trace_id for t in newest if t.failed][:limit]
             slowest = sorted(newest, key=lambda t: -t.duration_ns)

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from collector.core.spans import SpanBatch, concatenate
 from collector.store.bands import Wide, aligned, latency_of
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import bucket_of, wide_buckets
+from collector.store.lookup import Place
 from collector.store.values import (
+    EVERY_TRACE,
     BandDetail,
     CallPath,
     CallsWanted,
@@ -40,6 +42,7 @@ from collector.store.values import (
     Point,
     ServiceCalls,
     ServiceFacts,
+    Sides,
     StoreInfo,
     TraceQuery,
     TraceSummary,
@@ -120,7 +123,13 @@ class MemoryReader:
 
     # What the pages ask
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
+    def place(self, trace_id: str) -> Place | None:
+        found = self.summary(trace_id)
+        if found is None:
+            return None
+        return Place(trace_id, found.start_unix_nano // 1_000_000_000, found.start_unix_nano // 1_000_000_000)
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
@@ -131,25 +140,32 @@ class MemoryReader:
         found.sort(key=lambda s: -s.duration_ns if query.slowest_first else -s.start_unix_nano)
         return found[: query.limit]
 
-    def examples(self, query: TraceQuery) -> Examples:
-        kinds = (replace(query, slowest_first=True), replace(query, failed_only=True), query)
-        return Examples(*(tuple(self.find(each)) for each in kinds))
-
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]
 
-    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    def choose(
+        self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
+    ) -> tuple[str, ...]:
         return tuple(
             trace.summary.trace_id
             for trace in self._of(journey, window)
-            if all(_matches(self, trace, TraceQuery(window, attributes=(attribute,))) for attribute in attributes)
+            if all(
+                _matches(self, trace, TraceQuery(window, service=service, attributes=(attribute,)))
+                for attribute in attributes
+            )
         )
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
         traces = self._of(journey, window, chosen)
-        if not traces:
+        latency = self.latency(journey, window, chosen)
+        if latency is None:
             return None
+        newest = sorted((t.summary for t in traces), key=lambda summary: -summary.start_unix_nano)
+        slowest = sorted(newest, key=lambda summary: -summary.duration_ns)
+        failed = [summary for summary in newest if summary.failed]
         times, durations = [t.path for t in traces], [t.summary.duration_ns for t in traces]
         return JourneyDetail(
             summary=self._summary(journey, window, chosen),
@@ -157,6 +173,8 @@ class MemoryReader:
             call_paths=self._flame(times),
             edges=self._journey_edges(journey, traces),
             over_time=self._over_time(traces, window),
+            latency=latency,
+            examples=Examples(*(tuple(some[:examples]) for some in (slowest, failed, newest))),
         )
 
     def _over_time(self, traces: Sequence[_Trace], window: Window) -> tuple[PathPoint, ...]:
@@ -198,8 +216,10 @@ class MemoryReader:
             next(iter(slow_first), None), next((t.summary for t in typical), None), next(iter(failed), None)
         )
 
-    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
-        wide = [self._wide(self._of(journey, window)) for window in (before, after)]
+    def difference(
+        self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
+    ) -> JourneyDifference | None:
+        wide = [self._wide(self._of(journey, window, ids)) for window, ids in zip((before, after), chosen, strict=True)]
         if wide[0] is None or wide[1] is None:
             return None
         ids = sorted({*wide[0][2], *wide[1][2]})
@@ -210,7 +230,9 @@ class MemoryReader:
             for c in [self._call_paths[id_]]
         ]
         changes.sort(key=lambda change: -abs(change.figures.delta_ns))
-        return JourneyDifference(self._summary(journey, before), self._summary(journey, after), whole, tuple(changes))
+        return JourneyDifference(
+            self._summary(journey, before, chosen[0]), self._summary(journey, after, chosen[1]), whole, tuple(changes)
+        )
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         return (trace.spans for trace in self._traces if trace.summary.trace_id in trace_ids)

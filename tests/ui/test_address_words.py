@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from collector.store.values import Window
 from ui.views.errors import BadAddress
 from ui.views.search import parse_duration_ns
-from ui.views.search_words import AttributesWanted, NameWanted, TraceWanted, read_words
+from ui.views.search_words import AttributesWanted, NameWanted, RequestWanted, TraceWanted, read_words
 from ui.views.time_range import around, parse_moment, range_of, read_range
 
 NOW = 1_795_000_003_500_000_000
@@ -94,6 +94,10 @@ def test_a_window_around_a_trace_holds_it():
         (f"https://grafana/explore?traceId={TRACE}&panes=1", TraceWanted(TRACE)),
         ("4bf92f35-77b3-4da6-a3ce-929d0e0e4736", TraceWanted(TRACE)),
         (f"error in {TRACE}: timeout", TraceWanted(TRACE)),
+        (f"https://g/explore?panes=%7B%22a%22%3A%7B%22query%22%3A%22{TRACE}%22%7D%7D", TraceWanted(TRACE)),
+        (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Sampled=1", TraceWanted(TRACE)),
+        ("HTTPS://shop.example/cart/7?x=1#top", RequestWanted("HTTPS://shop.example/cart/7?x=1", "/cart/7", "?x=1")),
+        ("https://shop.example", RequestWanted("https://shop.example", "/", "")),
         ("http.route=/cart", AttributesWanted((("http.route", "/cart"),))),
         ('a=/cart b.c="SELECT * FROM x"', AttributesWanted((("a", "/cart"), ("b.c", "SELECT * FROM x")))),
         ("GET /cart?x=1", NameWanted("GET /cart?x=1")),

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,62 @@ def test_keys_reach_everything(browser, site, trace):
         expect(page.get_by_role("link", name="Path only")).to_have_attribute("aria-current", "true")
 
 
+def test_keys_walk_the_whole_path_and_every_failed_span(browser, site, trace, shop):
+    with opened(browser, site + trace) as page:
+        seen = []
+        for _ in range(8):
+            before = page.url
+            page.keyboard.press("]")
+            page.wait_for_url(lambda url, before=before: url != before)
+            seen.append(page.locator("#span header p").first.inner_text())
+        page.keyboard.press("[")
+        expect(page.locator("#span header p").first).to_have_text(seen[-2])
+
+        page.goto(f"{site}{trace}?show=path")
+        failed = set()
+        for _ in range(page.locator(".rows .bad").count() + 1):
+            before = page.url
+            page.keyboard.press("e")
+            page.wait_for_url(lambda url, before=before: url != before)
+            failed.add(page.locator("#span .id").first.inner_text())
+        page.keyboard.press("b")
+        page.wait_for_url("**/sampling/boost?service=**")
+
+    assert seen == [
+        "POST /checkout",
+        "GET",
+        "GET /cart/{id}",
+        "HGETALL",
+        "GET /cart/{id}",
+        "price items",
+        "GET /cart/{id}",
+        "GET",
+    ]
+    assert len(failed) > 1
+
+
+def test_rows_that_are_folded_up_are_no_stop_for_keys(browser):
+    notice = replace(BURNING, urgency="notice")
+    reader = MemoryReader(shop_traces(40))
+    reader.judged = [tracked(notice)]
+    with serving(reader) as site, opened(browser, f"{site}/journeys/check%20out") as page:
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+
+        assert page.evaluate("document.activeElement.closest('.examples') !== null")
+
+
+def test_on_a_phone_a_span_comes_into_sight_and_its_row_again_when_it_is_closed(browser, site, trace):
+    with opened(browser, site + trace, viewport=PHONE) as page:
+        page.locator(".rows .who").nth(3).click()
+        expect(page.locator("#span h2")).to_be_in_viewport()
+        expect(page.locator("#span")).to_be_focused()
+        page.get_by_role("link", name="close").click()
+
+        expect(page.locator(".rows a").nth(3)).to_be_focused()
+        expect(page.locator(".rows a").nth(3)).to_be_in_viewport()
+
+
 @pytest.fixture(scope="module")
 def large_site() -> Iterator[str]:
     """A trace of ten thousand spans; yields its address."""
@@ -313,6 +370,46 @@ def test_a_large_trace_is_paged_without_script(browser, large_site):
         assert page.locator("[data-row]").count() == 500
         page.get_by_role("link", name="Next", exact=True).click()
         expect(page.get_by_text("op600", exact=True)).to_be_visible()
+
+
+RANGED = {
+    "attributes": ("/search?service=payment&tag=http.route%3D%2Fpay&tag=server.address%3Dpayment.shop", "tag="),
+    "open services": ("/journeys/check%20out?open=payment&open=cart&band=p50-90", "open="),
+    "wishes": ("/what-if?journey=check%20out&set=cart%3Dx0.5&set=payment%3D-1ms", "set="),
+}
+
+
+@pytest.mark.parametrize(("address", "repeated"), RANGED.values(), ids=RANGED)
+def test_another_range_keeps_what_was_chosen(browser, site, address, repeated):
+    with opened(browser, site + address) as page:
+        for choose in ("menu", "last", "from"):
+            page.goto(site + address)
+            page.keyboard.press("t")
+            if choose == "menu":
+                page.get_by_role("link", name="last 24 h").click()
+                page.wait_for_url("**last=24h**")
+            elif choose == "last":
+                page.get_by_label("Last", exact=True).fill("90m")
+                page.keyboard.press("Enter")
+                page.wait_for_url("**last=90m**")
+                expect(page.locator("[data-key=t] summary")).to_have_text("last 90\u00a0min")
+            else:
+                page.get_by_label("To", exact=True).focus()
+                page.keyboard.press("Enter")
+                page.wait_for_url("**end=**")
+            assert page.url.count(repeated) == 2, choose
+
+
+def test_another_range_keeps_a_name_that_no_path_can_carry(browser):
+    recorder = Recorder(trace=7, start_ns=NOW_NS - 10**9)
+    recorder.span("shop", "GET /a", 0, 5, journey="..")
+    with serving(MemoryReader([recorder.finish()])) as site, opened(browser, f"{site}/journeys/?name=..") as page:
+        page.keyboard.press("t")
+        page.get_by_label("Last", exact=True).fill("3h")
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**last=3h**")
+        expect(page.locator("h1")).to_contain_text("..")
 
 
 def test_an_area_of_the_plot_becomes_the_range_and_a_point_leads_to_its_trace(browser, site):
@@ -479,6 +576,25 @@ def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
         expect(page.get_by_role("link", name="shop: GET /new")).to_be_visible()
 
 
+def test_a_page_whose_server_is_silent_says_since_when_and_takes_it_back(browser):
+    with serving(MemoryReader(shop_traces(20))) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.reload()
+        live = page.locator("[data-live]")
+        expect(live).to_have_attribute("data-ready", "yes")
+        page.route("**/.json", lambda route: route.fulfill(status=200, body="{"))  # cut off
+
+        for _ in range(3):
+            with page.expect_response("**/.json"):
+                page.clock.fast_forward(10_000)
+
+        expect(live).to_have_text(re.compile(r"No answer since \d\d:\d\d:\d\d: these numbers are of then"))
+        expect(page.locator("table.journeys")).to_be_visible()
+        page.unroute("**/.json")
+        page.clock.fast_forward(10_000)
+        expect(live).to_be_hidden()
+
+
 def test_a_paused_page_asks_for_nothing(browser):
     reader = MemoryReader(shop_traces(20))
     with serving(reader) as site, opened(browser, site) as page:
@@ -572,7 +688,7 @@ def test_the_graph_grows_shrinks_is_dragged_about_and_finds_boxes(browser, site)
 
 SCRIPTS = {
     "graph": "scaled, kept, matching",
-    "keys": "step, nextWanted",
+    "keys": "step, nextWanted, isCommand",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
     "live": "offer, count",
@@ -589,6 +705,17 @@ SCRIPTS = {
             "keys",
             "[nextWanted(-1, [false, true, true]), nextWanted(2, [true, false, true]), nextWanted(0, [false])]",
             [1, 0, -1],
+        ),
+        (
+            "keys",
+            "[['j', {}], ['j', {altKey: true}], ['[', {altKey: true}], ['[', {metaKey: true}], ['k', {ctrlKey: true}]]"
+            ".map(([key, held]) => isCommand({ctrlKey: false, altKey: false, key, ...held}, false))",
+            [False, True, False, True, True],
+        ),
+        (
+            "keys",
+            "isCommand({key: ']', ctrlKey: true, altKey: true}, true)",  # AltGr + 9 of a German keyboard on Windows
+            False,
         ),
         ("trace", "[staysHere('/t/1?span=2', 'http://x/t/1'), staysHere('/t/2', 'http://x/t/1')]", [True, False]),
         ("trace", "rowsOf('http://x/t/1?span=1') === rowsOf('http://x/t/1?span=2')", True),

@@ -1,11 +1,14 @@
 """Bands of latency, cells with their traces, two windows compared, what if: the pages behind a journey's numbers."""
 
+import random
 import re
 from collections import defaultdict
+from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from collector.core.detail import ResourceDetail
 from collector.store.values import TraceQuery, Window
 from tests.ui.conftest import client_of
 from tests.ui.memory import MemoryReader
@@ -107,8 +110,64 @@ def test_windows_alike_are_not_called_different():
 def test_a_window_without_traces_is_said_and_others_are_offered(client, against):
     value = twin(client, f"/compare?journey=nobody&against={against}")
 
-    assert value["answer"].startswith("One of the two windows has no trace")
+    assert value["answer"].replace("\xa0", " ").startswith("There is no trace of nobody ")
+    assert "and none in the last 1 h" in value["answer"].replace("\xa0", " ")
     assert [choice["words"] for choice in value["choices"]][:3] == ["just before", "a day earlier", "a week earlier"]
+
+
+def two_versions(now_ns: int) -> MemoryReader:
+    """Every other trace is served by cart 2, which asks redis for longer; shop is 1 where cart is 2."""
+    reader, rng = MemoryReader(), random.Random(7)
+    for number in range(60):
+        version = 1 + number % 2
+        recorder = Recorder(trace=number + 1, start_ns=now_ns - (number + 1) * 10**9)
+        length = (30 if version == 2 else 10) + rng.random()
+        root = recorder.span("shop", "GET /", 0, length + 4, kind=2)
+        recorder.span("cart", "HGETALL", 2, length + 2, root)
+        for row, service_version in enumerate((3 - version, version)):
+            said = recorder.details[row].resource.attributes
+            renewed = [(key, str(service_version) if key == "service.version" else value) for key, value in said]
+            recorder.details[row] = replace(recorder.details[row], resource=ResourceDetail(attributes=tuple(renewed)))
+        reader.add(recorder.finish())
+    return reader
+
+
+def test_two_versions_that_run_side_by_side_are_compared():
+    client = client_of(two_versions(NOW_NS))
+    journey = quote("shop: GET /")
+
+    choices = {choice["words"]: choice["address"] for choice in twin(client, f"/compare?journey={journey}")["choices"]}
+    address = next(address for words, address in choices.items() if words.startswith("cart 1 against 2"))
+    value = twin(client, address)
+
+    assert (value["a"]["traces"], value["b"]["traces"]) == (30, 30)
+    assert re.search(r"faster on average: \S+ % of it in cart HGETALL", value["answer"].replace("\xa0", " "))
+    assert value["title"].replace("\xa0", " ").startswith("last 1 h with service.version=1 of cart against last 1 h")
+    assert [choice["words"] for choice in value["choices"] if choice["is_chosen"]] == ["cart 1 against 2"]
+
+
+def test_traces_on_both_sides_are_told():
+    client = client_of(two_versions(NOW_NS))
+    asked = f"journey={quote('shop: GET /')}&where={quote('service.version=2')}&against={quote('service.version=1')}"
+
+    value = twin(client, f"/compare?{asked}")
+
+    assert value["answer"].replace("\xa0", " ").endswith("On both sides stand 60 traces.")
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("against=service.version%3D1", "where= has to say"),
+        ("where=2", "where=2 is no condition"),
+        ("against=%3D1&where=a%3Db", "against==1 is no condition"),
+    ],
+)
+def test_sides_that_cannot_be_read_are_named(client, query, named):
+    response = client.get(f"/compare.json?journey=browse&{query}")
+
+    assert response.status_code == 400
+    assert named in response.get_json()["error"]["problem"]
 
 
 @pytest.mark.parametrize("query", ["against=yesterday", "against=1"])

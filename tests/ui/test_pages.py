@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from dataclasses import fields, is_dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -278,7 +278,7 @@ def test_any_name_of_a_journey_survives_its_address(name):
     asked = []
 
     class Listening(MemoryReader):
-        def journey(self, journey, window):
+        def journey(self, journey, *rest):
             asked.append(journey)
 
     client = client_of(Listening())
@@ -507,7 +507,7 @@ def test_rows_do_not_shift_under_who_scrolls_and_a_page_that_is_opened_anew_is_n
     address = "/traces/0af7651916cd43dd0000000000000001"
     assert twin(client, address)["total_rows"] == 41
 
-    reader.trace = lambda trace_id: more
+    reader.trace = lambda *asked: more
 
     assert twin(client, f"{address}/rows?first=10")["total_rows"] == 41
     assert twin(client, address)["total_rows"] == 51
@@ -548,6 +548,37 @@ def test_a_traceparent_selects_its_span(client, failed_trace):
 
 def test_the_box_leads_to_a_journey_by_its_name(client):
     assert unquote(client.get("/search?q=Check+out").headers["Location"]) == "/journeys/check out"
+
+
+def test_the_address_of_a_request_finds_its_traces_by_whichever_attribute_has_it(client):
+    whole, route = "https://bank.example/v2/authorize", "https://shop.example/checkout?from=mail"
+
+    found = twin(client, f"/search?q={quote(whole, safe='')}")
+    assert found["filters"]["attributes"] == [["url.full", whole]]
+    assert f"with url.full={whole}" in found["answer"]
+    by_route = twin(client, f"/search?q={quote(route, safe='')}")
+    assert by_route["filters"]["attributes"] == [["http.route", "/checkout"]]
+    assert {example["trace"]["journey"] for example in by_route["traces"]} == {"check out"}
+
+
+def test_the_address_of_a_request_that_no_span_has_is_looked_for_among_names(client):
+    found = twin(client, "/search?q=https%3A%2F%2Fshop.example%2Fcart%2F")
+
+    assert {s["name"] for s in found["suggestions"]} == {"GET /cart/{id}"}
+
+
+@pytest.mark.parametrize(
+    ("pasted", "to"),
+    [
+        ("http://localhost/journeys/check%20out?last=15m", "/journeys/check%20out?last=15m"),
+        ("http://localhost/findings", "/findings"),
+        ("http://localhost//evil.example/findings", ""),
+        ("http://localhost/\\evil.example", ""),
+        ("http://elsewhere.example/findings", ""),
+    ],
+)
+def test_the_address_of_a_page_of_ours_leads_to_it_and_to_no_other_site(client, pasted, to):
+    assert client.get("/search", query_string={"q": pasted}).headers.get("Location", "") == to
 
 
 def test_a_service_by_its_name_lists_its_traces(client):
@@ -673,6 +704,35 @@ def test_what_cannot_be_read_is_said_with_the_way_out(client, query):
     assert response.status_code == 400
     assert response.get_json()["error"]["problem"]
     assert response.get_json()["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("/search.json?tag=http.route", "tag=http.route is no attribute"),
+        ("/search.json?sort=fastest", "sort=fastest is no choice"),
+        ("/search.json?limit=many", "limit=many is no whole number"),
+        ("/search.json?min=2s&max=1s", "at least min=2s and at most max=1s"),
+        ("/search.json?call=failed", "call=failed is no choice"),
+        ("/journeys/check%20out.json?band=p99", "band=p99 is no choice"),
+        ("/journeys/check%20out.json?need=most", "need=most is no choice"),
+        ("/.json?page=last", "page=last is no whole number"),
+    ],
+)
+def test_a_wrong_parameter_is_named_rather_than_passed_over(client, address, named):
+    response = client.get(address)
+
+    assert response.status_code == 400
+    assert named in response.get_json()["error"]["problem"]
+
+
+def test_more_results_keep_every_attribute(client):
+    tags = "tag=http.route%3D%2Fpay&tag=http.request.method%3DPOST"
+
+    found = twin(client, f"/search?{tags}&limit=5")
+
+    assert found["tags"] == ["http.route=/pay", "http.request.method=POST"]
+    assert tags in found["more"]
 
 
 # What every page keeps

@@ -18,8 +18,21 @@ export function nextWanted(current, wanted) {
   return -1;
 }
 
+/** Whether keys held beside it make it a command of the browser; AltGr and Option make characters, as [ on many keyboards. */
+export function isCommand({ key, ctrlKey, metaKey, altKey }, altGraph) {
+  if (metaKey) return true;
+  return !altGraph && (ctrlKey || (altKey && !"[]".includes(key)));
+}
+
+/** The links of rows that can be seen: focus does not go into what is folded up. */
 function rowLinks(root) {
-  return [...root.querySelectorAll("[data-row] a")];
+  return [...root.querySelectorAll("[data-row] a")].filter((link) => link.checkVisibility());
+}
+
+/** Where the reader is among the links: at the focus, else at the row that is selected. */
+function placeIn(links, focused) {
+  const at = links.indexOf(focused);
+  return at < 0 ? links.findIndex((link) => link.closest("[data-row]").classList.contains("selected")) : at;
 }
 
 function focusRow(links, at) {
@@ -44,22 +57,23 @@ export function attach(root) {
   const sheet = root.getElementById("keys");
   for (const hidden of root.querySelectorAll("[data-script]")) hidden.hidden = false;
   root.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || sheet.open) return;
+    if (sheet.open || isCommand(event, event.getModifierState("AltGraph"))) return;
     if (TYPING.has(event.target.tagName)) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const links = rowLinks(root);
-    const current = links.indexOf(root.activeElement);
-    const failed = () => links.map((link) => link.closest("[data-row]").classList.contains("bad"));
+    const among = (choose) => () => {
+      const links = rowLinks(root);
+      focusRow(links, choose(links, placeIn(links, root.activeElement)));
+    };
     const actions = {
-      j: () => focusRow(links, step(current, links.length, 1)),
-      k: () => focusRow(links, step(current, links.length, -1)),
-      e: () => focusRow(links, nextWanted(current, failed())),
+      j: among((links, at) => step(at, links.length, 1)),
+      k: among((links, at) => step(at, links.length, -1)),
+      e: among((links, at) => nextWanted(at, links.map((link) => link.closest("[data-row]").classList.contains("bad")))),
       "?": () => sheet.showModal(),
     };
     const target = root.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    const action = actions[event.key] ?? (target && (() => follow(target)));
+    const action = target ? () => follow(target) : actions[event.key];
     if (!action) return;
     event.preventDefault();
     action();

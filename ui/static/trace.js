@@ -33,21 +33,44 @@ function keepSheet(page, loaded) {
   for (const part of [...fresh.children].slice(1)) old.append(page.adoptNode(part));
 }
 
+const spanOf = (href) => new URL(href).searchParams.get("span");
+
+/** The link of a span's row, where the row is in the page. */
+function rowOf(page, span) {
+  return [...page.querySelectorAll(".rows a")].find((link) => spanOf(link.href) === span);
+}
+
 export function attach(page) {
   let latest = 0;
+  let below = false; // on a narrow screen a span in full lies below the rows
+  const follow = (left) => {
+    const panel = page.querySelector("#span");
+    if (panel && panel.getBoundingClientRect().top >= innerHeight) {
+      below = true;
+      panel.scrollIntoView({ block: "start" });
+      panel.focus({ preventScroll: true });
+    } else if (!panel && left) {
+      const link = rowOf(page, left);
+      link?.focus({ preventScroll: true });
+      if (below) link?.scrollIntoView({ block: "nearest" });
+      below = false;
+    }
+  };
   const go = async (href, remember) => {
     latest += 1;
     const mine = latest;
     try {
       const loaded = await load(href);
       if (mine !== latest) return;
-      const focused = page.activeElement?.closest("[data-row]") ? new URL(page.activeElement.href).searchParams.get("span") : null;
+      const focused = page.activeElement?.closest("[data-row]") ? spanOf(page.activeElement.href) : null;
+      const left = spanOf(location.href);
       if (page.querySelector(".sheet.windowed")) keepSheet(page, loaded);
       else exchange(page, loaded, "#trace");
       exchange(page, loaded, ".trace-tools");
       if (remember) history.pushState({}, "", href);
       page.querySelector(".sheet.windowed")?.dispatchEvent(new Event("selected"));
-      if (focused) [...page.querySelectorAll(".rows a")].find((a) => new URL(a.href).searchParams.get("span") === focused)?.focus({ preventScroll: true });
+      if (focused) rowOf(page, focused)?.focus({ preventScroll: true });
+      if (remember) follow(left);
     } catch {
       location.href = href;
     }

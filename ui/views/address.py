@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 Parameters = Mapping[str, str]
+Choices = Mapping[str, str | Sequence[str]]
+"""Parameters of which some may be there several times."""
 NONE: Parameters = MappingProxyType({})
 
 
@@ -16,7 +18,7 @@ def journeys_address(parameters: Parameters = NONE) -> str:
     return _with("/", parameters)
 
 
-def journey_address(journey: str, parameters: Parameters = NONE, open: Sequence[str] = ()) -> str:
+def journey_address(journey: str, parameters: Choices = NONE, open: Sequence[str] = ()) -> str:
     """Return a journey's page; `open` names the services that its graph shows with their operations.
 
     Names that a path cannot carry (`.` and `..`, which browsers resolve; an end in `.json`, which asks for the page's
@@ -50,7 +52,7 @@ def findings_address(parameters: Parameters = NONE) -> str:
     return _with("/findings", parameters)
 
 
-def search_address(parameters: Parameters = NONE) -> str:
+def search_address(parameters: Choices = NONE) -> str:
     return _with("/search", parameters)
 
 
@@ -66,7 +68,7 @@ def contracts_address(parameters: Parameters = NONE) -> str:
     return _with("/contracts", parameters)
 
 
-def what_if_address(parameters: Parameters = NONE) -> str:
+def what_if_address(parameters: Choices = NONE) -> str:
     return _with("/what-if", parameters)
 
 
@@ -103,7 +105,25 @@ def json_address(address: str) -> str:
     return f"{path}.json{mark}{query}"
 
 
-def _with(path: str, parameters: Parameters, open: Sequence[str] = ()) -> str:
-    pairs = [(name, value) for name, value in parameters.items() if value]
-    pairs += [("open", name) for name in open]
+def fields(choices: Choices) -> list[tuple[str, str]]:
+    """Return what a form has to send so that these stay: a name and a value each; what is empty is not there.
+
+    >>> fields({"q": "", "tag": ("a=1", "b=2")})
+    [('tag', 'a=1'), ('tag', 'b=2')]
+    """
+    lists = ((name, [said] if isinstance(said, str) else said) for name, said in choices.items())
+    return [(name, value) for name, values in lists for value in values if value]
+
+
+def fields_of(address: str) -> list[tuple[str, str]]:
+    """Return what an address of ours asks for, which a form loses that is sent by GET.
+
+    >>> fields_of("/journeys/?name=..")
+    [('name', '..')]
+    """
+    return parse_qsl(address.partition("?")[2])
+
+
+def _with(path: str, parameters: Choices, open: Sequence[str] = ()) -> str:
+    pairs = [*fields(parameters), *(("open", name) for name in open)]
     return f"{path}?{urlencode(pairs, errors='replace')}" if pairs else path

@@ -12,14 +12,12 @@ from ui.views.address import compare_address, journey_address
 from ui.views.errors import BadAddress
 from ui.views.health import failed_share
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
+from ui.views.sides import BEFORE, VERSION, in_both, missing, sides_of, versions_address, versions_beside
 from ui.views.slower import places_of, ways_of
-from ui.views.time_range import TimeRange, parse_length_ns, parse_moment, range_of
+from ui.views.time_range import TimeRange, range_of
 
-BEFORE = "before"
 EARLIER = {BEFORE: "just before", "1d": "a day earlier", "7d": "a week earlier"}
 LISTED = 200
-OVERLAP = " The two windows overlap, so that some traces are in both."
-NOTHING_TO_COMPARE = "One of the two windows has no trace of this journey: choose a longer range, or another window."
 VERSIONS = 5
 
 
@@ -68,6 +66,12 @@ class ComparePage:
     journey_address: str
     answer: str
     before: TimeRange
+    title: str
+    """What is compared with what, in words."""
+    where: str
+    """`key=value` that the traces of the range have; empty for all."""
+    service: str
+    """Whose spans have the attributes; empty for anybody's."""
     a: JourneySummary | None
     """None where one of the windows has no traces."""
     b: JourneySummary | None
@@ -84,17 +88,23 @@ class ComparePage:
 
 def compare_view(visit: Visit) -> ComparePage:
     """Return what became of a journey from another window to the range of the page."""
-    journey, after = visit.query.get("journey", ""), visit.range.window
-    against = visit.query.get("against", "") or BEFORE
-    before = _before(visit, against)
-    found = visit.reader.difference(journey, before, after)
+    journey = visit.query.get("journey", "")
+    if not journey:
+        raise BadAddress("a comparison needs a journey", hint="choose one", address="/")
+    against = visit.query.get("against", "").strip() or BEFORE
+    before, after = sides_of(visit, journey)
+    chosen = (before.chosen, after.chosen)
+    found = visit.reader.difference(journey, before.range.window, after.range.window, chosen)
     ways = _ways(visit, journey) if found else {}
     return ComparePage(
         range=visit.range,
         journey=journey,
         journey_address=journey_address(journey, visit.range.parameters),
-        answer=f"{_answer(found, ways)}{OVERLAP * _overlap(before, after)}" if found else NOTHING_TO_COMPARE,
-        before=range_of(before, visit.now_unix_nano),
+        answer=f"{_answer(found, ways)}{in_both(before, after)}" if found else missing(visit, journey, (before, after)),
+        before=before.range,
+        title=f"{after.words} against {before.words}",
+        where=after.attribute,
+        service=after.service,
         a=found.a if found else None,
         b=found.b if found else None,
         delta_ns=found.whole.delta_ns if found else 0.0,
@@ -132,37 +142,25 @@ def _interval(figures: Compared) -> tuple[float, float] | None:
     return (low, high) if isfinite(low) and isfinite(high) else None
 
 
-def _overlap(a: Window, b: Window) -> bool:
-    return a.start_unix_nano < b.end_unix_nano and b.start_unix_nano < a.end_unix_nano
-
-
-def _before(visit: Visit, against: str) -> Window:
-    """Return the other window: of the same length and just before, earlier by a while, or until a moment."""
-    after = visit.range.window
-    length = after.end_unix_nano - after.start_unix_nano
-    if against == BEFORE:
-        return Window(after.start_unix_nano - length, after.start_unix_nano)
-    if "/" in against:
-        start, _, stop = against.partition("/")
-        first, last = parse_moment("against", start), parse_moment("against", stop)
-        if not first < last <= 2**63 - 1:
-            raise BadAddress(f"against={shown(against)} ends before it starts", hint="write START/END, two moments")
-        return Window(first, last)
-    if against[:1].isdigit() and against[-1:].isalpha() and "T" not in against:
-        shift = parse_length_ns(against)
-        return Window(after.start_unix_nano - shift, after.end_unix_nano - shift)
-    end = parse_moment("against", against)
-    if end <= length:
-        raise BadAddress(f"against={shown(against)} is too early", hint="write before, 1d, 7d, a moment, or START/END")
-    return Window(end - length, end)
-
-
 def _choices(visit: Visit, journey: str, against: str) -> tuple[Choice, ...]:
     earlier = [
         Choice(words, compare_address({"journey": journey, **visit.range.parameters, "against": name}), against == name)
         for name, words in EARLIER.items()
     ]
-    return (*earlier, *_versions(visit, journey))
+    return (*earlier, *_beside(visit, journey, against), *_versions(visit, journey))
+
+
+def _beside(visit: Visit, journey: str, against: str) -> list[Choice]:
+    """Two versions of a service that ran in the range, one against the other."""
+    asked = (visit.query.get("service", ""), visit.query.get("where", ""), against)
+    return [
+        Choice(
+            f"{shown(service)} {shown(newer)} against {shown(older)}",
+            versions_address(visit, journey, service, newer, older),
+            asked == (service, f"{VERSION}={newer}", f"{VERSION}={older}"),
+        )
+        for service, newer, older in versions_beside(visit.reader.service_facts(), visit.range.window)[:VERSIONS]
+    ]
 
 
 def _versions(visit: Visit, journey: str) -> list[Choice]:
@@ -238,8 +236,12 @@ PAGE = Page(
     parameters=(
         Parameter("journey", "the journey"),
         Parameter(
-            "against", "before, a length of time (1d, 7d) to go back, the moment at which the other ends, or START/END"
+            "against",
+            "before, a length of time (1d, 7d) to go back, the moment at which the other ends, START/END, or "
+            "key=value: the traces of the same range that have it, against those of `where`",
         ),
+        Parameter("where", "key=value: only traces with a span, or a resource, that has the attribute"),
+        Parameter("service", "only attributes of its spans count, as where two services have versions of one name"),
         *RANGE_PARAMETERS,
     ),
 )

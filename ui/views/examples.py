@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from collector.core.population.levels import BANDS
 from collector.store.values import BandDetail, CallPath, TraceSummary
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration
@@ -45,7 +46,7 @@ def examples_view(visit: Visit) -> ExamplesPage:
     if latency is None:
         raise NothingThere(f"no trace of {shown(journey)} in the {visit.range.words}", address=journey_address(journey))
     at = {**visit.range.parameters, **kept_of(visit.query)}
-    band = band_named(latency, visit.query.get("band", ""))
+    band = band_named(latency, visit.one_of("band", (*BANDS, latency.whole.name)))
     place = next((path for path in band.call_paths if path.id == int(number)), None)
     if place is None:
         raise NothingThere(

@@ -16,7 +16,9 @@ from collector.core.journeys import JourneyBook
 from collector.store.pins import Pin
 from collector.system import System
 from ui.draw.svg import Shape
+from ui.draw.text import shown
 from ui.views.boosts import Boosts
+from ui.views.errors import BadAddress
 from ui.views.explanations import Explanations
 from ui.views.reader import TraceReader
 from ui.views.time_range import TimeRange, read_range
@@ -76,9 +78,20 @@ class Visit:
         return self.explanations.get(spans, target)
 
     def number(self, name: str, default: int, least: int = 1) -> int:
-        """Return a whole number of the address; what cannot be read is the default, since a page must open."""
-        text = self.query.get(name, "")
-        return max(int(text), least) if text.isascii() and text.isdigit() and len(text) < 10 else default
+        """Return a whole number of the address, the default where it has none; raises BadAddress for another text."""
+        text = self.query.get(name, "").strip()
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise BadAddress(f"{name}={shown(text)} is no whole number", hint=f"write one of at least {least}")
+        return max(int(text), least)
+
+    def one_of(self, name: str, choices: Sequence[str]) -> str:
+        """Return what the address chooses, "" where it says nothing; raises BadAddress for what is no choice."""
+        text = self.query.get(name, "").strip()
+        if text and text not in choices:
+            raise BadAddress(f"{name}={shown(text)} is no choice", hint=f"write {' or '.join(choices)}")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

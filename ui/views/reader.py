@@ -9,11 +9,12 @@ from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.sessions import Whole
 from collector.core.spans import SpanBatch
+from collector.store.lookup import Place
 from collector.store.values import (
+    EVERY_TRACE,
     BandDetail,
     CellExamples,
     Edge,
-    Examples,
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
@@ -21,6 +22,7 @@ from collector.store.values import (
     Latency,
     ServiceCalls,
     ServiceFacts,
+    Sides,
     StoreInfo,
     TraceQuery,
     TraceSummary,
@@ -31,29 +33,41 @@ from collector.store.values import (
 class TraceReader(Protocol):
     """Answers about stored and analyzed traces. Thread-safe."""
 
-    def trace(self, trace_id: str) -> DetailedSpans | None:
-        """Return the spans of a trace (32 hex digits), without exact copies, or None where there is none."""
+    def place(self, trace_id: str) -> Place | None:
+        """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
+
+    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
+        """Return the spans of a trace, without exact copies, or None where there is none.
+
+        Args:
+            place: where it lies, from who has looked.
+        """
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
         """Return what was learned from a trace, or None before it was analyzed.
 
         Args:
-            within: when its spans start, from who has read them; it saves looking for the trace.
+            within: when its spans start, from who knows; it saves looking for the trace.
         """
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
-    def examples(self, query: TraceQuery) -> Examples:
-        """Return some of the traces that are asked for, each kind up to the limit."""
-
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
-    def choose(self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    def choose(
+        self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
+    ) -> tuple[str, ...]:
         """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
-    def journey(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> JourneyDetail | None:
-        """Return one journey, None where it has no traces; of those that were chosen, where any are named."""
+    def journey(
+        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+    ) -> JourneyDetail | None:
+        """Return one journey, with so many examples of each kind, None where it has no traces.
+
+        Args:
+            chosen: the traces that count; None for all.
+        """
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has."""
@@ -69,8 +83,14 @@ class TraceReader(Protocol):
     ) -> CellExamples:
         """Return traces of a band that have time in a call path."""
 
-    def difference(self, journey: str, before: Window, after: Window) -> JourneyDifference | None:
-        """Return what became of a journey from one window to another, None where either has no traces of it."""
+    def difference(
+        self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
+    ) -> JourneyDifference | None:
+        """Return what became of a journey from one window to another, None where either has no traces of it.
+
+        Args:
+            chosen: the traces that count, of either window.
+        """
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         """Yield the spans of these traces, those of several at a time, of whichever are stored."""

@@ -7,17 +7,18 @@ from fractions import Fraction
 
 from collector.store.values import CallsWanted, Node, TraceQuery, TraceSummary
 from ui.draw.scatter import Area, Dot, area_of, scatter
-from ui.draw.text import count_of, shown
+from ui.draw.text import count_of, in_a_row, shown
 from ui.draw.units import duration
-from ui.views.address import is_addressable, journey_address, search_address, trace_address
+from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.requirement import drawn_requirement
-from ui.views.search_words import AttributesWanted, Intent, NameWanted, TraceWanted, read_words
+from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words
 from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
+NEWEST, SLOWEST = "newest", "slowest"
 CALLS = {
     "mandatory-failed": "a mandatory call failed",
     "optional-failed": "an optional call failed",
@@ -28,6 +29,20 @@ CALLS = {
 MOST_CALLS = 5_000
 """So many edges are looked for at once; with more, a journey or a service must be chosen first."""
 SUGGESTIONS = 12
+OURS = (
+    "journeys",
+    "services",
+    "traces",
+    "findings",
+    "search",
+    "sampling",
+    "system",
+    "compare",
+    "what-if",
+    "contracts",
+    "examples",
+)
+"""How addresses of pages begin."""
 LONGEST_ERROR = 200
 """Characters of an error's text that are looked for."""
 _UNITS_NS = {
@@ -97,6 +112,28 @@ class SearchPage:
     """Of the service that was chosen."""
     newest_unix_nano: int | None
     """When the newest of all traces began, where none was found; None where none is stored, or some were found."""
+    tags: tuple[str, ...]
+    """Attributes that the form asks for, `key=value` each; those in the words of the box are not among them."""
+
+    @property
+    def kept(self) -> Choices:
+        """What was asked for, beside the range, as addresses have it."""
+        f = self.filters
+        return {
+            "q": self.q,
+            "journey": f.journey,
+            "service": f.service,
+            "operation": f.operation,
+            "min": f.min,
+            "max": f.max,
+            "error": f.error,
+            "on_path": "1" if f.on_path else "",
+            "failed": "1" if f.failed else "",
+            "call": f.call,
+            "tag": self.tags,
+            "sort": f.sort if f.sort != NEWEST else "",
+            "limit": str(f.limit) if f.limit != LIMIT else "",
+        }
 
     @property
     def calls(self) -> Mapping[str, str]:
@@ -110,7 +147,12 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     intent = read_words(words)
     if isinstance(intent, TraceWanted):
         return Elsewhere(trace_address(intent.trace_id, {"span": intent.span_id}))
+    ours = page_of_ours(words.strip(), visit.base)
+    if ours:
+        return Elsewhere(ours)
     filters = _filters(visit, intent)
+    if isinstance(intent, RequestWanted):
+        filters, intent = _of_request(visit, filters, intent)
     suggestions = _suggestions(visit, intent.text) if isinstance(intent, NameWanted) else []
     exact = [s for s in suggestions if isinstance(intent, NameWanted) and s.name.casefold() == intent.text.casefold()]
     if len(exact) == 1 and exact[0].kind == "journey" and not _is_filtered(filters):
@@ -142,7 +184,40 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         services=tuple(visit.reader.services()),
         operations=_operations(visit, filters.service),
         newest_unix_nano=None if traces else visit.reader.newest_trace_unix_nano(),
+        tags=_tags(visit),
     )
+
+
+def page_of_ours(words: str, base: str) -> str:
+    """Return what a pasted address of this server leads to, "" for other words.
+
+    >>> page_of_ours("http://cpdd.example/journeys/a?last=6h", "http://cpdd.example")
+    '/journeys/a?last=6h'
+    >>> page_of_ours("http://cpdd.example//evil.example", "http://cpdd.example")
+    ''
+    """
+    asked = words.removeprefix(f"{base}/") if base and words.startswith(f"{base}/") else ""
+    return f"/{asked}" if re.fullmatch(rf"(?:{'|'.join(OURS)})(?:[/?#]\S*)?", asked) else ""
+
+
+def _of_request(visit: Visit, filters: Filters, wanted: RequestWanted) -> tuple[Filters, Intent]:
+    """Return the filters with the attribute by which spans say that they are of a request; else look for its path."""
+    for pair in wanted.attributes:
+        asked = replace(filters, attributes=(*filters.attributes, pair))
+        if visit.reader.find(replace(_query(visit, asked), limit=1)):
+            return asked, AttributesWanted((pair,))
+    return filters, NameWanted(wanted.path)
+
+
+def _lengths(filters: Filters) -> tuple[int, int]:
+    """Return the least and the greatest duration that is asked for; raises BadAddress where none can be both."""
+    least, most = parse_duration_ns("min", filters.min), parse_duration_ns("max", filters.max)
+    if most and least > most:
+        raise BadAddress(
+            f"no trace takes at least min={shown(filters.min)} and at most max={shown(filters.max)}",
+            hint="exchange min and max",
+        )
+    return least, most
 
 
 def parse_duration_ns(name: str, text: str) -> int:
@@ -165,8 +240,9 @@ def parse_duration_ns(name: str, text: str) -> int:
 
 def _filters(visit: Visit, intent: Intent | None) -> Filters:
     ask = visit.query
-    tags = [tuple(tag.partition("=")[::2]) for tag in visit.lists.get("tag", []) if "=" in tag]
-    attributes = [*(intent.attributes if isinstance(intent, AttributesWanted) else ()), *((k, v) for k, v in tags if k)]
+    pairs = [tag.partition("=") for tag in _tags(visit)]
+    said = intent.attributes if isinstance(intent, AttributesWanted) else ()
+    attributes = dict.fromkeys([*said, *((key, value) for key, _, value in pairs)])
     return Filters(
         journey=ask.get("journey", ""),
         service=ask.get("service", ""),
@@ -176,17 +252,20 @@ def _filters(visit: Visit, intent: Intent | None) -> Filters:
         error=ask.get("error", "").strip()[:LONGEST_ERROR],
         on_path=ask.get("on_path", "") not in ("", "0", "false"),
         failed=ask.get("failed", "") not in ("", "0", "false"),
-        call=_call(ask.get("call", "")),
-        sort="slowest" if ask.get("sort") == "slowest" else "newest",
+        call=visit.one_of("call", tuple(CALLS)),
+        sort=visit.one_of("sort", (NEWEST, SLOWEST)) or NEWEST,
         attributes=tuple(attributes),
         limit=min(visit.number("limit", LIMIT), GREATEST_LIMIT),
     )
 
 
-def _call(text: str) -> str:
-    if text and text not in CALLS:
-        raise BadAddress(f"call={shown(text)} is none that can be looked for", hint=f"write {', '.join(CALLS)}")
-    return text
+def _tags(visit: Visit) -> tuple[str, ...]:
+    """Return the attributes that are asked for beside the box; raises BadAddress for what is none."""
+    tags = tuple(dict.fromkeys(tag.strip() for tag in visit.lists.get("tag", []) if tag.strip()))
+    for tag in tags:
+        if not tag.partition("=")[0] or "=" not in tag:
+            raise BadAddress(f"tag={shown(tag)} is no attribute", hint="write key=value, such as http.route=/pay")
+    return tags
 
 
 def _is_filtered(filters: Filters) -> bool:
@@ -221,6 +300,7 @@ def _narrowed(filters: Filters, intent: Intent | None, exact: list[Suggestion]) 
 
 def _query(visit: Visit, filters: Filters) -> TraceQuery:
     """Ask for one more than is shown, to know whether there are more."""
+    least, most = _lengths(filters)
     of_a_span = not filters.call or filters.on_path or filters.error or filters.attributes
     return TraceQuery(
         window=visit.range.window,
@@ -230,11 +310,11 @@ def _query(visit: Visit, filters: Filters) -> TraceQuery:
         attributes=filters.attributes,
         error=filters.error,
         on_path=filters.on_path,
-        min_duration_ns=parse_duration_ns("min", filters.min),
-        max_duration_ns=parse_duration_ns("max", filters.max),
+        min_duration_ns=least,
+        max_duration_ns=most,
         failed_only=filters.failed,
         calls=_calls(visit, filters) if filters.call else None,
-        slowest_first=filters.sort == "slowest",
+        slowest_first=filters.sort == SLOWEST,
         limit=filters.limit + 1,
     )
 
@@ -289,7 +369,9 @@ def _operations(visit: Visit, service: str) -> tuple[str, ...]:
 def _more(visit: Visit, filters: Filters) -> str:
     if filters.limit >= GREATEST_LIMIT:
         return ""
-    return search_address({**visit.query, "limit": str(min(4 * filters.limit, GREATEST_LIMIT))})
+    return search_address(
+        {**visit.query, "tag": visit.lists.get("tag", []), "limit": str(min(4 * filters.limit, GREATEST_LIMIT))}
+    )
 
 
 def _answer(
@@ -317,7 +399,7 @@ def _answer(
     if not traces:
         return f"No trace {when} is like that." if intent or _is_filtered(filters) else f"No trace {when}."
     failed = sum(trace.failed for trace in traces)
-    order = "slowest" if filters.sort == "slowest" else "newest"
+    order = "slowest" if filters.sort == SLOWEST else "newest"
     number = (
         f"The {order} {'trace' if len(traces) == 1 else f'{len(traces)} traces'}"
         if more
@@ -326,6 +408,8 @@ def _answer(
     longest = max(trace.duration_ns for trace in traces)
     hurt = f", {failed} failed" if failed and not filters.failed else ""
     said = f" with an error that says “{shown(filters.error)}”" if filters.error else ""
+    with_all = in_a_row([f"{shown(key, 60)}={shown(value, 60)}" for key, value in filters.attributes])
+    said += f" with {with_all}" if with_all else ""
     calls = f" in which {CALLS[filters.call]}" if filters.call else ""
     return f"{number}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
 
@@ -357,7 +441,10 @@ PAGE = Page(
     value=SearchPage,
     summary="Search for traces, journeys, services and span names",
     parameters=(
-        Parameter("q", "a trace id, a traceparent, an address with one, key=value, or a name"),
+        Parameter(
+            "q",
+            "a trace id, a traceparent, an address with one or of a request, key=value, a name, the text of an error",
+        ),
         Parameter("journey", "only this journey"),
         Parameter("service", "only traces with this service"),
         Parameter("operation", "only traces with a span of this name"),

@@ -9,12 +9,13 @@ from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
+from collector.store.lookup import Place
 from collector.store.side_by_side import Asked
 from collector.store.values import KeptLonger, TraceSummary, Window
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, whole_percent
 from ui.draw.waterfall import Axis
-from ui.views.address import journey_address, rows_address, trace_address
+from ui.views.address import boost_address, journey_address, rows_address, trace_address
 from ui.views.errors import BadAddress, NothingThere
 from ui.views.logs_link import logs_link
 from ui.views.page import Page, Parameter, Pictures, Visit
@@ -22,6 +23,7 @@ from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
 from ui.views.trace_rows import ROWS, SHOWS
 from ui.views.trace_sheet import LineStep, Sheet, SheetKey, TraceRow, draw_rows, name_of, ways
+from ui.views.trace_ways import next_failed, sections_beside
 from ui.views.whose_time import WhoseRow, whose_time
 from ui.views.words import FRAGMENTS, flag_words, reason_words
 
@@ -171,7 +173,14 @@ class TracePage:
     selected: SpanPanel | None
     previous_section: str
     """Id of the span that had the path before the selected one."""
+    previous_section_number: int
+    """Which section that is, from 0; -1 where there is none."""
     next_section: str
+    next_section_number: int
+    next_error: str
+    """Address of the next span that failed; empty where none did."""
+    boost: str
+    """Address of the page that turns sampling up for what is selected; empty where no address can name it."""
     kept: Kept | None
     """Who keeps this trace and why; None where it goes as others do."""
     stays: Stays | None
@@ -184,15 +193,22 @@ class TracePage:
 def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
-    summary = Asked(lambda: visit.reader.summary(trace_id))  # beside the spans, which take as long
-    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))
-    sheet = open_sheet(visit, trace_id)
+    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))  # beside the spans, as is the summary
+    place = visit.reader.place(trace_id)
+    if place is None:
+        raise _no_span(trace_id)
+    summary = Asked(lambda: visit.reader.summary(trace_id, place.window))
+    sheet = open_sheet(visit, trace_id, place)
     return _Build(visit, sheet, summary.answer(), kept_longer.answer()).page()
 
 
-def open_sheet(visit: Visit, trace_id: str) -> Sheet:
-    """Return the rows that the address asks for, as they are now; raises as `trace_view` does."""
-    spans = stored_spans(visit, trace_id)
+def open_sheet(visit: Visit, trace_id: str, place: Place | None = None) -> Sheet:
+    """Return the rows that the address asks for, as they are now; raises as `trace_view` does.
+
+    Args:
+        place: where the trace lies, from who has looked.
+    """
+    spans = stored_spans(visit, trace_id, place)
     key = key_of(visit, trace_id)
     explained = visit.explain(spans, OF.get(key.of, key.of))
     if explained is None:
@@ -203,16 +219,20 @@ def open_sheet(visit: Visit, trace_id: str) -> Sheet:
     return sheet
 
 
-def stored_spans(visit: Visit, trace_id: str) -> DetailedSpans:
+def stored_spans(visit: Visit, trace_id: str, place: Place | None = None) -> DetailedSpans:
     """Return the spans of a trace; raises NothingThere for an unknown one."""
-    spans = visit.reader.trace(trace_id)
+    spans = visit.reader.trace(trace_id, place)
     if spans is None or not len(spans.batch):
-        raise NothingThere(
-            f"no span of trace {trace_id} is stored",
-            "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
-            "/search",
-        )
+        raise _no_span(trace_id)
     return spans
+
+
+def _no_span(trace_id: str) -> NothingThere:
+    return NothingThere(
+        f"no span of trace {trace_id} is stored",
+        "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
+        "/search",
+    )
 
 
 def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummary | None:
@@ -222,9 +242,8 @@ def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummar
 
 
 def asked_show(visit: Visit) -> str:
-    """Return which spans the address asks for, empty where it leaves that to the page."""
-    asked = visit.query.get("show", "")
-    return asked if asked in SHOWS else ""
+    """Return which spans the address asks for, empty where it leaves that to the page; raises BadAddress."""
+    return visit.one_of("show", SHOWS)
 
 
 def key_of(visit: Visit, trace_id: str) -> SheetKey:
@@ -261,14 +280,14 @@ class _Build:
         self.show, self.find = sheet.show, sheet.find
         self.selected = self._position(visit.query.get("span", ""))
         self.shares = self._shares()
-        asked = visit.number("page", 0)
+        asked = 0 if self.selected >= 0 else visit.number("page", 0)  # a span is shown among its neighbours
         self.number = min(asked or sheet.listing.page_of(self.selected), sheet.listing.pages)
         self.window = sheet.listing.window((self.number - 1) * ROWS, ROWS)
 
     def page(self) -> TracePage:
         explained, nodes, sheet, window = self.explained, self.nodes, self.sheet, self.window
         axis = sheet.axis_of(window) if self.number > 1 else sheet.axis()
-        before, after = self._neighbours()
+        before, after = sections_beside(explained, self.selected, self.visit.number("section", -1, least=0))
         batch = self.spans.batch
         return TracePage(
             trace_id=explained.trace_id,
@@ -294,7 +313,7 @@ class _Build:
             of_words=self._of_words(),
             show=self.show,
             find=self.find,
-            address=self._address(),
+            address=self._address(self.number),
             logs=logs_link(
                 self.visit.settings.logs_link,
                 explained.trace_id,
@@ -322,8 +341,12 @@ class _Build:
             selected=None
             if self.selected < 0
             else span_panel(self.spans, explained, self.selected, self.begin, self.visit.settings),
-            previous_section=before,
-            next_section=after,
+            previous_section=before.span,
+            previous_section_number=before.section,
+            next_section=after.span,
+            next_section_number=after.section,
+            next_error=self._next_error(),
+            boost=self._boost(),
             kept=self._kept(),
             stays=self._stays(),
             can_keep=self.visit.boosts is not None,
@@ -340,13 +363,13 @@ class _Build:
         wanted = span_id.strip().lower()
         return next((i for i, node in enumerate(self.nodes) if node.id == wanted), -1)
 
-    def _address(self) -> str:
+    def _address(self, page: int) -> str:
         usual = "all" if len(self.nodes) <= ROWS else "path"
         parameters = {
             "of": self.of if self.of != "request" else "",
             "show": self.show if self.show != usual else "",
             "find": self.find,
-            "page": str(self.number) if self.sheet.listing.pages > 1 else "",
+            "page": str(page) if self.sheet.listing.pages > 1 else "",
         }
         address = trace_address(self.explained.trace_id, parameters)
         return f"{address}&" if "?" in address else f"{address}?"
@@ -448,14 +471,22 @@ class _Build:
             for rows in by_operation.values()
         )
 
-    def _neighbours(self) -> tuple[str, str]:
-        """Return the spans that had the path before and after the selected one's first section."""
-        owners = [section.node for section in self.explained.sections]
-        if not owners or self.selected not in self.on_path:
-            return "", self.nodes[owners[0]].id if owners else ""
-        at = owners.index(self.selected)
-        before = self.nodes[owners[at - 1]].id if at else ""
-        return before, self.nodes[owners[at + 1]].id if at + 1 < len(owners) else ""
+    def _next_error(self) -> str:
+        """Where the next span that failed is: among these rows, or where failed spans are shown."""
+        at = next_failed(self.failed, self.selected)
+        if at < 0:
+            return ""
+        id = self.nodes[at].id
+        if self.sheet.listing.shows(at):
+            return f"{self._address(self.sheet.listing.page_of(at))}span={id}#span"
+        parameters = {"of": self.of if self.of != "request" else "", "show": "errors", "span": id}
+        return f"{trace_address(self.explained.trace_id, parameters)}#span"
+
+    def _boost(self) -> str:
+        """Where sampling is turned up for the selected span, or for what the path is of."""
+        at = self.selected if self.selected >= 0 else max(self.explained.target, 0)
+        node = self.nodes[at]
+        return boost_address(node.service, node.operation, reason=f"trace {self.explained.trace_id}")
 
     def _answer(self) -> str:
         """Say what took the time, where it failed, and what went on afterwards."""
@@ -519,6 +550,7 @@ PAGE = Page(
     summary="A trace: waterfall, critical path, sections with reasons, one span in full",
     parameters=(
         Parameter("span", "id of the span to show in full"),
+        Parameter("section", "which section of the path is meant, from 0, where the span has several"),
         Parameter("of", "whose path: request (the root), trace (first start to last end), or the id of a span"),
         Parameter("show", "which spans are rows: all, path (those with time on it), errors (failed ones and the path)"),
         Parameter("find", "only spans whose service, name or id holds this text, and what is above them"),

@@ -32,6 +32,11 @@ class Listing:
         """Return the page, from 1, that holds the row of a node; 1 for no node."""
         return max(int(self.row_of[node]), 0) // ROWS + 1 if node >= 0 else 1
 
+    def shows(self, node: int) -> bool:
+        """Tell whether the node itself is a row."""
+        row = int(self.row_of[node])
+        return 0 <= row < len(self.nodes) and self.nodes[row] == node
+
     @property
     def pages(self) -> int:
         return max(1, -(-len(self.nodes) // ROWS))
@@ -51,8 +56,7 @@ class RowWindow:
 
     def shows(self, node: int) -> bool:
         """Tell whether the node itself is a row of the window."""
-        row = int(self.listing.row_of[node]) - self.first
-        return 0 <= row < len(self.nodes) and self.nodes[row] == node
+        return self.listing.shows(node) and 0 <= int(self.listing.row_of[node]) - self.first < len(self.nodes)
 
     def touched(self, owners: IntColumn) -> IntColumn:
         """Return which steps of a line draw anything here: those in the window, and those just before and after them.

@@ -72,9 +72,6 @@ class Sums:
         """Of s, unbiased; infinite where there is one trace or none."""
         return _unbiased(_over(self.ss, self.weight[:, None]) - self.mean() ** 2, self.effective()[:, None])
 
-    def variance_t(self) -> FloatColumn:
-        return _unbiased(_over(self.tt, self.weight) - self.mean_t() ** 2, self.effective())
-
     def variance_there(self) -> FloatColumn:
         """Of s among the traces that have it."""
         effective = self.effective()[:, None] * self.participation()
