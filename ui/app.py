@@ -279,7 +279,7 @@ def _failure(error: Exception) -> AnyResponse:
     if request.path.endswith((".json", ".md")):
         said = {"problem": problem.problem, "hint": problem.hint, "address": problem.address}
         return _json_answer({"error": said}, problem.status)
-    html = render_template("error.html", error=problem)
+    html = render_template("error.html", error=problem, again=_twin(request.path))
     return Response(html, status=problem.status, mimetype="text/html")
 
 

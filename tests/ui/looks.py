@@ -1,8 +1,8 @@
-"""How do the pages look? `python -m tests.ui.looks OUT` takes every page in four looks, of five systems.
+"""How do the pages look? `python -m tests.ui.looks OUT` takes every page in four looks, of six systems.
 
-Desktop and phone (390 px), light and dark; the demo's shop under load with a fault, `nezha-ob-cart-delay` behind a good
-quarter of an hour, `smartthings-mobile`, `derived-batch-5k`, and a generated trace of 100,000 spans. To be looked at by
-a person; what a machine can say of a page is in `test_browser.py`.
+Desktop and phone (390 px), light and dark; the demo's shop under load with a fault; a collector before its first span;
+`nezha-ob-cart-delay` behind a good quarter of an hour, `smartthings-mobile`, `derived-batch-5k`, and a generated trace
+of 100,000 spans. To be looked at by a person; what a machine can say of a page is in `test_browser.py`.
 """
 
 import tempfile
@@ -56,6 +56,23 @@ def shop_pages(site: Site) -> Addresses:
     }
 
 
+def empty_pages(site: Site) -> Addresses:
+    """What is there before the first span, and where an address leads nowhere."""
+    return {
+        "first-run": "/",
+        "empty-services": "/services",
+        "empty-findings": "/findings",
+        "empty-search": "/search",
+        "empty-sampling": "/sampling",
+        "empty-system": "/system",
+        "no-such-journey": "/journeys/nobody",
+        "no-such-page": "/nowhere",
+        "no-such-trace": f"/traces/{1:032x}",
+        "no-trace-id": "/traces/xyz",
+        "no-range": "/search?last=banana",
+    }
+
+
 def recorded_pages(site: Site) -> Addresses:
     """The pages of what other systems recorded."""
     rows = site.get("/.json?last=24h")
@@ -78,15 +95,26 @@ def recorded_pages(site: Site) -> Addresses:
 @click.option("--only", default="", help="Names of pages, with commas between.")
 @click.option("--shop", "of_shop", metavar="URL", help="The pages of a demo that runs already.")
 @click.option("--recorded", "of_recorded", metavar="URL", help="Those of a collector that has the recordings already.")
+@click.option("--empty", "of_empty", metavar="URL", help="Those of a collector without a span.")
 @click.option("--rate", default=8.0, help="Journeys a second in the shop.")
 @click.option("--warm-up", default=60.0, help="Seconds that the shop runs before.")
-def main(out: Path, only: str, of_shop: str | None, of_recorded: str | None, rate: float, warm_up: float) -> None:
+def main(
+    out: Path,
+    only: str,
+    of_shop: str | None,
+    of_recorded: str | None,
+    of_empty: str | None,
+    rate: float,
+    warm_up: float,
+) -> None:
     """Take the pages into the folder OUT: LOOK/PAGE.png."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         wanted = {name for name in only.split(",") if name}
         running = [
-            (Site({"ui": url}), pages) for url, pages in ((of_shop, shop_pages), (of_recorded, recorded_pages)) if url
+            (Site({"ui": url}), pages)
+            for url, pages in ((of_shop, shop_pages), (of_empty, empty_pages), (of_recorded, recorded_pages))
+            if url
         ]
         for site, pages_of in running or systems(Path(folder), rate, warm_up):
             pages = pages_of(site)
@@ -101,6 +129,8 @@ def systems(folder: Path, rate: float, warm_up_s: float) -> Iterator[tuple[Site,
         time.sleep(warm_up_s)
         site.wait_for_traces(int(rate * warm_up_s / 2))
         yield site, shop_pages
+    with recorded(folder / "empty") as site:
+        yield site, empty_pages
     with recorded(folder / "recorded") as site:
         now = time.time_ns()
         for back in range(4):

@@ -29,6 +29,7 @@ from tests.ui.shop import NOW_NS, Recorder, shop_traces
 from tests.ui.test_boost import MemoryPins, Threads
 from tests.ui.test_findings import BURNING, tracked
 from tests.ui.test_hostile import NAMES, addresses, hostile
+from tests.ui.test_slower import slow_shop
 from tests.ui.test_system_page import FACTS, metrics_of
 from ui.app import create_app
 
@@ -156,6 +157,22 @@ def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(brow
             assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
                 "rgb(253, 253, 252)" if scheme == "light" else "rgb(18, 19, 22)"
             )
+
+
+def test_since_when_a_journey_is_slow_fits_a_phone_and_ends_where_its_column_does(browser):
+    right = "part => part.getBoundingClientRect().right"
+    with serving(slow_shop()) as url:
+        with opened(browser, f"{url}/", viewport=PHONE) as page:
+            expect(page.locator(".below")).to_contain_text("since")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+
+        with opened(browser, f"{url}/", viewport=DESKTOP) as page:
+            note, time = (
+                page.locator(f"td[data-label=p50] {part}").evaluate(right) for part in (".below", "span >> nth=0")
+            )
+
+    assert wide == PHONE["width"]
+    assert abs(note - time) < 1
 
 
 def test_pages_are_whole_without_script(browser, site, trace):
@@ -514,6 +531,28 @@ def test_the_first_page_opens_by_itself_when_the_first_trace_comes(browser):
             reader.add(spans)
 
         expect(page.locator("table.journeys")).to_be_visible(timeout=15_000)
+
+
+def test_a_page_comes_back_by_itself_when_the_store_answers_again(browser):
+    class Away(MemoryReader):
+        is_away = True
+
+        def newest_trace_unix_nano(self) -> int | None:
+            if self.is_away:
+                raise RuntimeError("[Errno 111] Connection refused")
+            return super().newest_trace_unix_nano()
+
+    reader = Away(shop_traces(12))
+    with serving(reader) as site, browser.new_context() as profile:
+        page = profile.new_page()
+        page.goto(f"{site}/?last=6h")
+        expect(page.locator(".answer")).to_contain_text("The store cannot be read")
+        expect(page.locator(".waiting")).to_contain_text("Asking again every 5 s.")
+
+        reader.is_away = False
+
+        expect(page.locator("table.journeys")).to_be_visible(timeout=60_000)
+        expect(page.locator(".menu summary")).to_have_text("last 6 h")
 
 
 def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):

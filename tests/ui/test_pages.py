@@ -123,6 +123,21 @@ def test_the_pasted_span_is_one_that_otlp_reads(empty):
     assert b"first span" in translated.body
 
 
+@pytest.mark.parametrize(
+    ("address", "answer"),
+    [
+        ("/services", "No service has sent spans yet."),
+        ("/findings", "No trace has come in yet, so there is nothing to find."),
+        ("/search", "No trace in the last 1 h."),
+    ],
+)
+def test_pages_of_an_empty_store_do_not_say_that_all_is_well(empty, address, answer):
+    said = page(empty, address)
+
+    assert answer in said.text
+    assert "/" in said.links
+
+
 @pytest.mark.parametrize("address", ["/", "/.json"])
 def test_an_answer_says_what_took_how_long(client, address):
     said = client.get(address).headers["Server-Timing"]
@@ -378,13 +393,43 @@ def test_finding_in_a_trace_shows_matches_and_what_is_above_them(client, failed_
     assert [row["operation"] for row in trace["rows"]] == ["POST /checkout", "GET", "GET /cart/{id}", "HGETALL"]
 
 
+def test_where_the_time_went_tells_the_way_to_a_callee_from_work():
+    drawing = """
+        shop 0-100 server ok journey=buy
+        shop/GET 10-90 client in shop
+        cart 40-60 server ok in shop/GET
+        shop/batch 91-99 in shop
+    """
+    value = twin(
+        client_of(MemoryReader([drawn(drawing)]), EPOCH_NS + 10**9), "/traces/0af7651916cd43dd0000000000000001"
+    )
+
+    ways = {row["callee"]: row["time_ns"] for row in value["shares"] if row["is_way"]}
+
+    assert ways == {"cart": 60_000_000}
+    assert "60 % of the time was the way from shop to cart" in value["answer"].replace("\u00a0", " ")
+
+
+def test_fragments_of_one_operation_are_one_line():
+    calls = "".join(f"shop/log#{n} {20 + n}-{30 + 2 * n} not-awaited in shop\n" for n in range(3))
+    client = client_of(MemoryReader([drawn(f"shop 0-100 server ok\n{calls}")]), EPOCH_NS + 10**9)
+
+    value = twin(client, "/traces/0af7651916cd43dd0000000000000001")
+    [group] = value["fragment_groups"]
+
+    assert len(value["fragments"]) == group["fragments"] == 3
+    assert (group["shortest_ns"], group["longest_ns"]) == (10_000_000, 12_000_000)
+    assert page(client, "/traces/0af7651916cd43dd0000000000000001").text.count("has a path of its own") == 1
+
+
 def test_finding_nothing_says_so(client, failed_trace):
     assert "no span has this in its service, name or id" in page(client, f"/traces/{failed_trace}?find=zebra").text
 
 
 @pytest.mark.parametrize("id", ["zz", "0" * 32, "1" * 33, "%00", "é"])
 def test_what_is_no_trace_id_is_a_bad_address(client, id):
-    assert "is no trace id" in page(client, f"/traces/{id}", status=400).text
+    assert "trace=" in (said := page(client, f"/traces/{id}", status=400)).text  # as it was asked, not "Trace="
+    assert "is no trace id" in said.text
 
 
 def test_an_unknown_trace_is_not_found_and_says_why_that_may_be(client):

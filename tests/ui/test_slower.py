@@ -76,6 +76,12 @@ def test_what_may_be_chance_is_not_explained():
     assert added_words(None, {}) == ""
 
 
+def test_a_root_that_calls_one_service_is_no_way():
+    batch = (CallPath(1, 0, "nightly", "batch", "internal", 90.0, 1.0), CallPath(2, 1, "api", "GET", "server", 1, 1))
+
+    assert ways_of(batch) == {}
+
+
 def test_a_call_with_work_of_its_own_is_no_way():
     inner = CallPath(4, 2, "shop", "sign", "internal", 1.0, 1.0)
 

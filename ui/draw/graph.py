@@ -163,7 +163,7 @@ def _wire(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[float,
     leftwards = wire.source == wire.target or route[-1][0] < route[0][0]
     on = _on_path(wire)
     looks = f"wire wire-{wire.requirement}" + (" wire-on" if on else "")
-    stroke = 1.75 + 11 * wire.share if on else 1.25 if wire.requirement != "undetermined" else 1.75
+    stroke = _stroke_on_path(wire.share) if on else 1.25 if wire.requirement != "undetermined" else 1.75
     dashes = _dashes(wire.requirement, stroke)
     line = shape("path", d=d, class_="wire-line", stroke_width=stroke, stroke_dasharray=dashes)
     broken = on and wire.requirement != "mandatory"
@@ -176,6 +176,10 @@ def _inside(wire: GraphWire, at: Placed, size: tuple[float, float]) -> tuple[tup
     x, middle = at.x + size[0], at.y + size[1] / 2
     start, end = (middle + _offset(row, size[1]) for row in (wire.source_row, wire.target_row))
     return ((x, start - 6), (x, end + 6)) if wire.source_row == wire.target_row else ((x, start), (x, end))
+
+
+def _stroke_on_path(share: float) -> float:
+    return 1.75 + 11 * share
 
 
 def _arc(route: tuple[tuple[float, float], ...]) -> str:
@@ -232,9 +236,12 @@ def _labels(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[floa
         (x, start), (_, end) = _inside(wire, placed.boxes[wire.source], sizes[wire.source])
         x, y, anchor, below = x + 30, (start + end) / 2, "start", -2.0
     labels = []
-    if wire.failed_share >= _FAILING_FROM:
+    if wire.failed_share >= _FAILING_FROM and route:  # a call inside a service goes on to the one that says so
         words = f"✕ {whole_percent(wire.failed_share)}"
-        labels.append(shape("text", words, x=x, y=y - 12, text_anchor=anchor, class_="wire-failed"))
+        end_x, end_y = route[-1]
+        above = 16 + _stroke_on_path(wire.share) / 2 if _on_path(wire) else 5  # the share stands between
+        side = {"x": end_x - 12, "text_anchor": "end"} if end_x > route[0][0] else {"x": end_x + 12}
+        labels.append(shape("text", words, **side, y=end_y - above, class_="wire-failed"))
     if wire.requirement == "undetermined" and len(placed.routes) <= 300 and route:
         circle = shape("circle", cx=x, cy=y, r=7, class_="unknown-ring")
         mark = shape("text", "?", x=x, y=y + 3.5, text_anchor="middle", class_="unknown")
@@ -258,7 +265,14 @@ def _shares_of_calls(wires: Sequence[GraphWire], placed: Layout) -> list[Shape]:
         if route and route[-1][0] > route[0][0]:
             ends[route[-1]] = ends.get(route[-1], 0.0) + wire.share
     return [
-        shape("text", whole_percent(min(share, 1.0)), x=x - 12, y=y - 5, text_anchor="end", class_="wire-share")
+        shape(
+            "text",
+            whole_percent(min(share, 1.0)),
+            x=x - 12,
+            y=round(y - 4 - _stroke_on_path(share) / 2, 1),
+            text_anchor="end",
+            class_="wire-share",
+        )
         for (x, y), share in ends.items()
         if share >= _PATH_FROM
     ]

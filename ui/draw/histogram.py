@@ -11,7 +11,7 @@ from math import log
 from ui.draw.svg import Shape, picture, shape, share_of_width, stretched, title
 from ui.draw.units import count, duration
 
-HEIGHT = 120
+HEIGHT = 176
 SCALE = 20
 BAND_CLASSES = ("band-0", "band-1", "band-2", "band-3")
 

@@ -27,6 +27,10 @@ _FINEST = _UNITS / 4_000
 """Steps shorter than this are drawn as one vertical stroke; no screen shows them apart."""
 
 
+_APART = _UNITS / 160
+"""Strokes that lead out of the picture are at least so far apart: a row may have tens of thousands of them."""
+
+
 _Point = tuple[float, int]
 """Where on the stretched part's width, and in which row."""
 
@@ -174,15 +178,22 @@ def _owned(step: Step, axis: Axis, look: str) -> Shape:
 def path_line(steps: Sequence[Step], axis: Axis, rows: int) -> tuple[str, str]:
     """Return the path as the `d` of a line: what runs through the picture's rows, and what leads out of it and back.
 
-    The first is one unbroken line where all of the path's rows are shown. Steps too short to be seen share a stroke.
+    The first is one unbroken line where all of the path's rows are shown. Steps too short to be seen share a stroke,
+    and so do those that leave the picture side by side.
     """
     inside: list[list[_Point]] = []
     away: list[list[_Point]] = []
+    drawn_away: set[int] = set()
     at = _corners(steps, axis)
     for i, (start, end) in enumerate(pairwise(at)):
         ends = _is_row(start[1], rows), _is_row(end[1], rows)
         if not any(ends):
             continue  # runs on other pages, or passes by on its way from one to another
+        if not all(ends):
+            column = int(start[0] // _APART)
+            if column in drawn_away:
+                continue
+            drawn_away.add(column)
         lines = inside if all(ends) else away
         if not lines or i == 0 or lines[-1][-1] != start:
             lines.append([start])

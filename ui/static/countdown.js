@@ -6,7 +6,7 @@ export function left(ms) {
   if (seconds === 0) return "ended";
   const minutes = Math.floor(seconds / 60);
   const rest = seconds % 60;
-  return [minutes && `${minutes} m`, (rest || !minutes) && `${rest} s`].filter(Boolean).join(" ");
+  return [minutes && `${minutes} min`, (rest || !minutes) && `${rest} s`].filter(Boolean).join(" ");
 }
 
 export function attach(element) {

@@ -108,6 +108,7 @@ export function attach(element) {
     if (!seen.page) return;
     tag = seen.tag;
     element.dataset.ready = "yes";
+    if (reload === "answered") location.reload();
     if (reload) {
       if (seen.page.journeys && seen.page.first_span === null) location.reload();
       return;

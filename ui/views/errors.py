@@ -16,6 +16,11 @@ class PageError(CpddError):
         """Where the hint leads, where that is a page of ours."""
         super().__init__(f"{problem}\nhint: {hint}" if hint else problem)
 
+    @property
+    def is_quoting(self) -> bool:
+        """Whether the sentence begins with what was asked, `last=banana`, whose letters are to stay as they were."""
+        return "=" in self.problem.partition(" ")[0]
+
 
 class BadAddress(PageError):
     """The address asks for something that cannot be read."""
@@ -37,7 +42,7 @@ class StoreTrouble(PageError):
     def __init__(self, error: Exception) -> None:
         super().__init__(
             f"the store cannot be read: {reason(error, 'the store')}",
-            "pages come back by themselves when it does; how the collector fares is on the system page",
+            "this page comes back by itself when it can; how the collector fares is on the system page",
             "/system",
         )
 

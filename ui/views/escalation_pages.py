@@ -22,7 +22,9 @@ def trace_packet(visit: Visit, trace_id: str) -> Packet:
     spans = visit.reader.trace(trace_id)
     explained = visit.explain(spans, "root") if spans is not None and len(spans.batch) else None
     if spans is None or explained is None:
-        raise NothingThere(f"no span of trace {trace_id} is stored", "it may have been sampled away", "/search")
+        raise NothingThere(
+            f"no span of trace {trace_id} is stored", "it may have been sampled away: search for one like it", "/search"
+        )
     settings, summary = visit.settings, summary_of(visit, trace_id, spans)
     subject = subject_of_trace(spans, explained, summary, settings.source_link, settings.catalog)
     return packet(subject, visit, visit.base)

@@ -94,7 +94,7 @@ def findings_view(visit: Visit) -> FindingsPage:
     cleared = [one for one in chosen if visit.now_unix_nano - one.cleared_unix_nano < CLEARED_SHOWN_NS]
     cleared.sort(key=lambda one: -one.cleared_unix_nano)
     return FindingsPage(
-        answer=_answer(rows, journey or service),
+        answer=_answer(rows, journey or service) if rows or visit.reader.newest_trace_unix_nano() else NOTHING_YET,
         groups=tuple(group for group in _groups(rows) if group.findings),
         cleared=tuple(finding_row(one, visit.now_unix_nano) for one in cleared),
         open=len(rows),
@@ -187,6 +187,9 @@ def _groups(rows: Sequence[FindingRow]) -> tuple[FindingGroup, ...]:
         FindingGroup("Now", "what is so at present; it clears two minutes after it is over", now),
         FindingGroup("How it is built", "it stays until traces disprove it", lasting),
     )
+
+
+NOTHING_YET = "No trace has come in yet, so there is nothing to find."
 
 
 def _answer(rows: Sequence[FindingRow], narrowed: str) -> str:

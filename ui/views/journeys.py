@@ -21,6 +21,7 @@ from ui.views.wholes import WholeRow, whole_row
 
 ROWS = 100
 """Journeys on one page."""
+LONG_AGO_NS = 300 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class LastSeen:
     unix_nano: int
     words: str
     address: str
+    is_long_ago: bool
+    """So long that something may be broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,13 @@ class JourneysPage:
     first_span: FirstSpan | None
     wholes: tuple[WholeRow, ...] = ()
     """Journeys of several steps, on the first page of the list."""
+
+    @property
+    def title_of_others(self) -> str:
+        """What those that need nobody are called; one whose spans do not say how they ended is not fine."""
+        if not self.needs_you:
+            return "All"
+        return "Fine" if all(row.health.word == "fine" for row in self.others) else "Others"
 
 
 def journeys_view(visit: Visit) -> JourneysPage:
@@ -111,7 +121,8 @@ def last_seen(newest_unix_nano: int, now_unix_nano: int) -> LastSeen:
     """Return where the newest trace is."""
     there = range_of(around(newest_unix_nano), now_unix_nano)
     words = ago(newest_unix_nano, now_unix_nano)
-    return LastSeen(newest_unix_nano, words, journeys_address(there.parameters))
+    is_long_ago = now_unix_nano - newest_unix_nano > LONG_AGO_NS
+    return LastSeen(newest_unix_nano, words, journeys_address(there.parameters), is_long_ago)
 
 
 def _before_the_first_trace(settings: UiSettings, spans: int) -> JourneysPage:
@@ -201,7 +212,7 @@ def _rest(rows: list[JourneyRow]) -> str:
     """Say of the journeys that need nobody that they do not."""
     if not rows:
         return ""
-    well = "fine" if all(row.health.word == "fine" for row in rows) else "not"
+    well = "fine" if all(row.health.word == "fine" for row in rows) else "not known to be hurt"
     return f"The other one is {well}." if len(rows) == 1 else f"The other {len(rows)} are {well}."
 
 

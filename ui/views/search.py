@@ -110,6 +110,8 @@ class SearchPage:
     services: tuple[str, ...]
     operations: tuple[str, ...]
     """Of the service that was chosen."""
+    newest_unix_nano: int | None
+    """When the newest of all traces began, where none was found; None where none is stored, or some were found."""
     tags: tuple[str, ...]
     """Attributes that the form asks for, `key=value` each; those in the words of the box are not among them."""
 
@@ -181,6 +183,7 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         more=_more(visit, filters) if len(found) > filters.limit else "",
         services=tuple(visit.reader.services()),
         operations=_operations(visit, filters.service),
+        newest_unix_nano=None if traces else visit.reader.newest_trace_unix_nano(),
         tags=_tags(visit),
     )
 
@@ -394,7 +397,7 @@ def _answer(
         what = "failed" if became == "failed" else "was on the path"
         return f"No call that is known, or declared, to be {requirement} {what} {when}."
     if not traces:
-        return f"No trace {when} is like that."
+        return f"No trace {when} is like that." if intent or _is_filtered(filters) else f"No trace {when}."
     failed = sum(trace.failed for trace in traces)
     order = "slowest" if filters.sort == SLOWEST else "newest"
     number = (

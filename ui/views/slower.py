@@ -13,7 +13,9 @@ from ui.views.time_range import range_of
 
 WORTH_SAYING = 0.1
 """A smaller share of the change is not put into the sentence."""
-KINDS_OUT = ("client", "producer", "internal", "unspecified")
+SAYS_SO = ("client", "producer")
+"""Kinds of a span that says itself that it calls."""
+KINDS_OUT = (*SAYS_SO, "internal", "unspecified")
 """Kinds of a span that may do nothing but call another service."""
 
 
@@ -89,5 +91,8 @@ def ways_of(call_paths: Sequence[CallPath]) -> dict[int, str]:
     return {
         call.id: next(iter(callees))
         for call in call_paths
-        if call.kind in KINDS_OUT and len(callees := below.get(call.id, set())) == 1 and call.service not in callees
+        if call.kind in KINDS_OUT
+        and (call.parent or call.kind in SAYS_SO)  # a root that nobody calls is work, such as a batch
+        and len(callees := below.get(call.id, set())) == 1
+        and call.service not in callees
     }

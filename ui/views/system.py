@@ -136,15 +136,20 @@ def _work(values: Mapping[str, float]) -> tuple[Fact, ...]:
             f"{size(of('commit_queue_bytes'))} in {count_of(round(of('commit_queue_batches')), 'request')}",
             "who sends waits until it is durable",
         ),
-        Fact("stored", count_of(round(of("committed_spans")), "span"), "in groups, since the start"),
-        Fact("groups that failed", count(of("commits_failed")), "tried again", of("commits_failed") > 0),
-        Fact("analysis behind", duration(lag * _SECOND_NS), "newest span stored, newest span read", lag >= LATE_S),
-        Fact("traces analyzed", count(of("analyzer_traces")), "late spans open a trace again"),
-        Fact("opened again", count(of("analyzer_repeated"))),
+        Fact("stored", count_of(round(of("committed_spans")), "span"), "since the start"),
+        Fact("commits that failed", count(of("commits_failed")), "tried again", of("commits_failed") > 0),
+        Fact(
+            "analysis behind",
+            duration(lag * _SECOND_NS),
+            "from the newest span stored to the newest analyzed",
+            lag >= LATE_S,
+        ),
+        Fact("traces analyzed", count(of("analyzer_traces"))),
+        Fact("of them again", count(of("analyzer_repeated")), "a late span opens its trace once more"),
         Fact("traces open", count(of("analyzer_open_traces")), "not quiet for long enough yet"),
         Fact("spans of open traces", count(of("analyzer_open_spans"))),
-        Fact("rounds that failed", count(of("analyzer_failures")), "begun again", of("analyzer_failures") > 0),
-        Fact("looking for findings", duration(of("judge_seconds") * _SECOND_NS), "the last round"),
+        Fact("analysis failed", count(of("analyzer_failures")), "rounds, begun again", of("analyzer_failures") > 0),
+        Fact("looking for findings", duration(of("judge_seconds") * _SECOND_NS), "took the last round"),
         Fact("findings open", count(of("open_findings"))),
     )
 
@@ -152,7 +157,7 @@ def _work(values: Mapping[str, float]) -> tuple[Fact, ...]:
 def _storage(stored: StoreInfo | None, now_unix_nano: int, values: Mapping[str, float]) -> tuple[Fact, ...]:
     facts = list(_stored_facts(stored, now_unix_nano))
     if values.get("process_resident_memory_bytes"):
-        facts.append(Fact("memory of the process", size(values["process_resident_memory_bytes"])))
+        facts.append(Fact("memory", size(values["process_resident_memory_bytes"])))
     return tuple(facts)
 
 
@@ -163,7 +168,7 @@ def _stored_facts(stored: StoreInfo | None, now_unix_nano: int) -> tuple[Fact, .
         Fact("spans", count(stored.spans)),
         Fact("traces", count(stored.traces)),
         Fact("on disk", size(stored.bytes_on_disk)),
-        Fact("a span", size(stored.bytes_on_disk / stored.spans) if stored.spans else "–", "on disk, all tables"),
+        Fact("disk a span", size(stored.bytes_on_disk / stored.spans) if stored.spans else "–", "all tables"),
     ]
     if stored.oldest_unix_nano:
         facts.append(Fact("reaches back", duration(max(now_unix_nano - stored.oldest_unix_nano, 0))))

@@ -22,7 +22,7 @@ from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
 from ui.views.trace_rows import ROWS, SHOWS
-from ui.views.trace_sheet import LineStep, Sheet, SheetKey, TraceRow, draw_rows, name_of
+from ui.views.trace_sheet import LineStep, Sheet, SheetKey, TraceRow, draw_rows, name_of, ways
 from ui.views.trace_ways import next_failed, sections_beside
 from ui.views.whose_time import WhoseRow, whose_time
 from ui.views.words import FRAGMENTS, flag_words, reason_words
@@ -63,6 +63,9 @@ class ShareRow:
     service: str
     operation: str
     callee: str
+    """Whom it called; empty for work of its own."""
+    is_way: bool
+    """It does nothing but call: the time is the way to the callee, and not the callee's."""
     spans: int
     time_ns: int
     time_min_ns: int
@@ -79,6 +82,16 @@ class FragmentRow:
     words: str
     offset_ns: int
     duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentGroup:
+    """Fragments of one operation and kind, which are read as one line."""
+
+    first: FragmentRow
+    fragments: int
+    shortest_ns: int
+    longest_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +168,8 @@ class TracePage:
     """Sections of the fragments whose spans are among the rows."""
     fragments: tuple[FragmentRow, ...]
     total_fragments: int
+    fragment_groups: tuple[FragmentGroup, ...]
+    """All fragments by operation and kind, in the order of the first of each."""
     selected: SpanPanel | None
     previous_section: str
     """Id of the span that had the path before the selected one."""
@@ -215,7 +230,7 @@ def stored_spans(visit: Visit, trace_id: str, place: Place | None = None) -> Det
 def _no_span(trace_id: str) -> NothingThere:
     return NothingThere(
         f"no span of trace {trace_id} is stored",
-        "it may not have arrived yet, may have been sampled away, or may be older than what is kept",
+        "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
         "/search",
     )
 
@@ -241,7 +256,7 @@ def read_trace_id(text: str) -> str:
     digits = text.strip().lower()
     if not re.fullmatch(r"[0-9a-f]{1,32}", digits) or not int(digits, 16):
         raise BadAddress(
-            f"{shown(text)} is no trace id", hint="a trace id has 32 hex digits (or 16) and is not all zero"
+            f"trace={shown(text)} is no trace id", hint="a trace id has 32 hex digits (or 16) and is not all zero"
         )
     return digits.rjust(32, "0")
 
@@ -322,6 +337,7 @@ class _Build:
             side_line=sheet.side_line(window),
             fragments=tuple(self._fragment(fragment) for fragment in explained.fragments[:LISTED]),
             total_fragments=len(explained.fragments),
+            fragment_groups=self._fragment_groups(),
             selected=None
             if self.selected < 0
             else span_panel(self.spans, explained, self.selected, self.begin, self.visit.settings),
@@ -404,10 +420,12 @@ class _Build:
         )
 
     def _shares(self) -> tuple[ShareRow, ...]:
-        sums: dict[tuple[str, str, str], list[int]] = {}
+        on_ways = ways(self.nodes)
+        sums: dict[tuple[str, str, str, bool], list[int]] = {}
         for position in sorted(self.on_path):
             node = self.nodes[position]
-            summed = sums.setdefault((node.service, node.operation, self.callees[position]), [0, 0, 0, 0])
+            callee = on_ways[position] or self.callees[position]
+            summed = sums.setdefault((node.service, node.operation, callee, bool(on_ways[position])), [0, 0, 0, 0])
             for i, value in enumerate((1, node.time_ns, node.time_min_ns, node.time_max_ns)):
                 summed[i] += value
         whole = self.explained.target_duration_ns
@@ -416,13 +434,14 @@ class _Build:
                 shown(service),
                 shown(operation),
                 shown(callee),
+                is_way,
                 spans=spans,
                 time_ns=time,
                 time_min_ns=least,
                 time_max_ns=most,
                 share=time / whole if whole else 0.0,
             )
-            for (service, operation, callee), (spans, time, least, most) in sums.items()
+            for (service, operation, callee, is_way), (spans, time, least, most) in sums.items()
         ]
         return tuple(sorted(rows, key=lambda row: (-row.time_ns, row.service, row.operation)))
 
@@ -436,6 +455,20 @@ class _Build:
             words=FRAGMENTS.get(fragment.kind, fragment.kind),
             offset_ns=node.start_unix_nano - self.begin,
             duration_ns=node.end_unix_nano - node.start_unix_nano,
+        )
+
+    def _fragment_groups(self) -> tuple[FragmentGroup, ...]:
+        by_operation: dict[tuple[str, str, str], list[FragmentRow]] = {}
+        for row in map(self._fragment, self.explained.fragments):
+            by_operation.setdefault((row.kind, row.service, row.operation), []).append(row)
+        return tuple(
+            FragmentGroup(
+                rows[0],
+                len(rows),
+                min(row.duration_ns for row in rows),
+                max(row.duration_ns for row in rows),
+            )
+            for rows in by_operation.values()
         )
 
     def _next_error(self) -> str:
@@ -461,7 +494,7 @@ class _Build:
         sentences = [f"{subject} took {duration(self.explained.target_duration_ns)}{self._failed_at()}."]
         largest = [row for row in self.shares[:2] if row.share >= WORTH_SAYING]
         if largest:
-            first, *others = (name_of(row.service, row.operation, row.callee) for row in largest)
+            first, *others = map(_share_name, largest)
             also = "".join(
                 f", {whole_percent(row.share)} {name}" for row, name in zip(largest[1:], others, strict=True)
             )
@@ -489,6 +522,12 @@ class _Build:
             at = max(children[at], key=lambda i: self.nodes[i].end_unix_nano)
         node = self.nodes[at]
         return f" and failed at {name_of(node.service, node.operation, self.callees[at])}"
+
+
+def _share_name(row: ShareRow) -> str:
+    if row.is_way:
+        return f"the way from {row.service} to {row.callee}"
+    return name_of(row.service, row.operation, row.callee)
 
 
 def _because(reason: str) -> str:

@@ -225,6 +225,25 @@ def callees(batch: SpanBatch, nodes: Sequence[PathNode]) -> list[str]:
     ]
 
 
+def ways(nodes: Sequence[PathNode]) -> list[str]:
+    """Return for each span that does nothing but make one call of another service, that service, else "".
+
+    What is left of such a span when its callee is taken out is the way: network, queue or connection. One that does not
+    say that it is a client is one where it has a caller itself, and one span below it.
+    """
+    below: list[list[str]] = [[] for _ in nodes]
+    for node in nodes:
+        if node.parent >= 0:
+            below[node.parent].append(node.service)
+    return [called[0] if _is_way(node, called) else "" for node, called in zip(nodes, below, strict=True)]
+
+
+def _is_way(node: PathNode, called: Sequence[str]) -> bool:
+    if not called or len(set(called)) > 1 or called[0] == node.service or node.kind in (KIND_SERVER, KIND_CONSUMER):
+        return False
+    return node.kind in (KIND_CLIENT, KIND_PRODUCER) or (len(called) == 1 and node.parent >= 0)
+
+
 def name_of(service: str, operation: str, callee: str) -> str:
     """What a span is called in a sentence."""
     return " ".join(shown(word) for word in (service, operation, callee and f"→ {callee}") if word)

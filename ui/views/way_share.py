@@ -8,10 +8,7 @@ a picture that left it there would show a slow network as no call at all.
 from collections.abc import Mapping, Sequence
 
 from collector.store.values import CallPath, Edge
-from ui.views.slower import ways_of
-
-SAYS_SO = ("client", "producer")
-"""Kinds of a span whose time its edge has."""
+from ui.views.slower import SAYS_SO, ways_of
 
 
 def way_shares(edges: Sequence[Edge], call_paths: Sequence[CallPath]) -> dict[int, float]:
@@ -28,7 +25,7 @@ def way_shares(edges: Sequence[Edge], call_paths: Sequence[CallPath]) -> dict[in
     for number, to in ways_of(call_paths).items():
         call = by_id[number]
         if call.kind in SAYS_SO:
-            continue
+            continue  # its edge has its time
         called = {child.operation for child in children[number]}
         near = [edge for operation in sorted(called) for edge in by_ends.get((call.service, to, operation), ())]
         mine = _of_caller(near, call, by_id)
