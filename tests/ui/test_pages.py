@@ -641,6 +641,36 @@ def test_nothing_found_says_what_the_box_understands(client):
     assert "traceparent" in said.text
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("journey=check+out&failed=1", "The last like that was"),
+        ("q=http.route%3D%2Fpay", "The last of all came"),
+        ("", "The last like that was"),
+    ],
+)
+def test_a_search_that_finds_nothing_says_when_there_was_something(shop, query, words):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    found = twin(tomorrow, f"/search?{query}")
+
+    assert words in page(tomorrow, f"/search?{query}").text
+    assert twin(tomorrow, found["last"]["address"])["traces"]
+
+
+def test_a_search_for_what_never_was_promises_nothing(client):
+    assert twin(client, "/search?journey=nobody")["last"] is None
+
+
+def test_what_if_says_when_the_last_trace_was(shop):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    said = page(tomorrow, "/what-if?journey=check+out", status=404).text
+
+    assert "No trace of check out in the last 1 h." in said.replace("\xa0", " ")
+    assert "The last was 26 h ago" in said.replace("\xa0", " ")
+
+
 def test_more_results_are_one_link_away(client):
     found = twin(client, "/search?limit=5")
 

@@ -207,8 +207,7 @@ def proposal_of(visit: Visit, rates: Iterable[RateRow]) -> Proposal:
     """Return the boost that the address asks for, as a command and with its cost."""
     service, operation = visit.query.get("service", "").strip(), visit.query.get("operation", "").strip()
     share = min(max(visit.number("to", SHARES[0]), 1), 100)
-    length = visit.query.get("for", "5m")
-    length = length if length in LENGTHS else "5m"
+    length = visit.one_of("for", tuple(LENGTHS)) or "5m"
     caller = visit.query.get("caller", "").strip()
     whose = [*(["--op", operation] if operation else []), *(["--from", caller] if caller else [])]
     detail = [word for name in DETAILS if visit.query.get(name) for word in ("--detail", name)]
