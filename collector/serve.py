@@ -61,7 +61,8 @@ from collector.watch import watch_analyzer, watch_commits, watch_follower, watch
 from collector.web import WebServer, WsgiApplication, as_asgi
 from collector.webhook import Webhook
 from cpdd.errors import CpddError
-from cpdd.settings import Settings, flag_of, networks
+from cpdd.setting_values import networks
+from cpdd.settings import Settings, flag_of
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from collector.background import MAX_RETRY_S, Retry, Rounds
-from collector.store.engine import Address, Store
+from collector.store.address import Address
+from collector.store.engine import Store
 from collector.store.lock import DirectoryLock
 
 REFUSED = OperationalError("HTTPConnectionPool(host='db', port=8123): Max retries exceeded (Connection refused)")

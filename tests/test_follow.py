@@ -10,7 +10,8 @@ from clickhouse_connect.driver.client import Client
 
 from collector.follow import FIRST_LOOK_NS, Follower
 from collector.receive.intake import Intake
-from collector.store.engine import InvalidStoreAddress, Store, open_store
+from collector.store.address import InvalidStoreAddress
+from collector.store.engine import Store, open_store
 from collector.store.exporter_table import ExporterTable, NotExporterTable
 from collector.store.reader import Reader
 from collector.store.writer import Committer

@@ -14,7 +14,7 @@ import pytest
 from collector.login import ASKED, SESSION, USER, Login, Proxies, safe_address
 from collector.sessions import LASTS_S
 from collector.tokens import ANYBODY, Tokens
-from cpdd.settings import networks
+from cpdd.setting_values import networks
 
 BROWSER = {"HTTP_ACCEPT": "text/html,application/xhtml+xml,*/*;q=0.8"}
 NOW_S = 1_795_000_000.0

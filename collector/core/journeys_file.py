@@ -19,7 +19,8 @@ from collector.core.journeys import (
     Match,
 )
 from collector.core.toml_lines import Lines, tables_of
-from cpdd.settings import SettingsError, options, parse_duration_ns
+from cpdd.setting_values import parse_duration_ns
+from cpdd.settings import SettingsError, options
 
 TABLE = "journey"
 """The array of tables: `[[journey]]`."""

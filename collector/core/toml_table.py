@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from cpdd.errors import CpddError
-from cpdd.settings import parse_duration_ns
+from cpdd.setting_values import parse_duration_ns
 
 
 class TableError(CpddError):

@@ -1,4 +1,4 @@
-"""Rows of `span_arrivals` to columns: what the analyzer reads. Knows no queries; `derived` runs them."""
+"""Rows of `span_arrivals` to columns: what the analyzer reads. Knows no queries; `arrival_queries` runs them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

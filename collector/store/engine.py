@@ -9,17 +9,15 @@ back, since leaving the interpreter while a thread is inside the engine crashes 
 
 import logging
 import os
-import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from json import dumps, loads
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import clickhouse_connect
 import pyarrow as pa
@@ -27,6 +25,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from collector.store import cluster
+from collector.store.address import EMBEDDED_FOLDER, Address, parse_address
 from collector.store.lock import DirectoryLock, check_free
 from collector.store.schema import (
     DEFAULT_RETENTION,
@@ -45,8 +44,6 @@ from cpdd.errors import CpddError
 
 log = logging.getLogger(__name__)
 
-DEFAULT_DATABASE = "cpdd"
-EMBEDDED_FOLDER = "store"
 SPOOL_FOLDER = "spool"
 """Blocks on their way into the embedded engine."""
 CLOSE_TIMEOUT_S = 60.0
@@ -64,23 +61,10 @@ _ABORTED = 236
 _ENGINE_CONFIG = Path(__file__).with_name("engine.xml")
 
 
-class InvalidStoreAddress(CpddError):
-    """The DSN names no store."""
-
-    def __init__(self, dsn: str, reason: str) -> None:
-        self.dsn = dsn
-        self.reason = reason
-        super().__init__(
-            f"invalid store address: {dsn!r}: {reason}\n"
-            "hint: chdb:// (inside this process), chdb:///path, clickhouse://user:password@host:8123/database "
-            "(for a cluster with ?cluster=NAME), or clickhouses:// for TLS"
-        )
-
-
 class StoreUnreachable(CpddError):
     """The engine does not answer."""
 
-    def __init__(self, address: "Address", reason: str) -> None:
+    def __init__(self, address: Address, reason: str) -> None:
         self.store = address.shown
         self.reason = reason
         hint = (
@@ -106,58 +90,6 @@ class StoreClosed(CpddError):
     def __init__(self, store: str) -> None:
         self.store = store
         super().__init__(f"store closed: {store}")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the store is."""
-
-    database: str
-    path: Path | None
-    """The embedded engine's directory; None for a server."""
-    server: str = ""
-    """DSN of the server, without the database."""
-    secure: bool = False
-    cluster: str = ""
-    """Name of the cluster over whose servers the tables are spread; "" for one server."""
-
-    @property
-    def shown(self) -> str:
-        """The address without its password, for messages."""
-        if self.path is not None:
-            return str(self.path)
-        parts = urlsplit(self.server)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname or 'localhost'}{port}/{self.database}"
-
-
-def parse_address(dsn: str, data_dir: Path) -> Address:
-    """Return the address that `dsn` means; `chdb://` alone is inside `data_dir`.
-
-    Raises:
-        InvalidStoreAddress: unknown scheme, a host where a path belongs, or a database or cluster without a name.
-    """
-    try:
-        parts = urlsplit(dsn)
-        _ = parts.port
-    except ValueError as error:
-        raise InvalidStoreAddress(dsn, str(error)) from None
-    if parts.scheme == "chdb":
-        if parts.netloc:
-            raise InvalidStoreAddress(dsn, f"{parts.netloc!r} stands where a host would; a path begins with a third /")
-        path = Path(parts.path) if parts.path.strip("/") else data_dir / EMBEDDED_FOLDER
-        return Address(DEFAULT_DATABASE, path.absolute())
-    if parts.scheme in ("clickhouse", "clickhouses"):
-        database = parts.path.strip("/") or DEFAULT_DATABASE
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", database):
-            raise InvalidStoreAddress(dsn, f"{database!r} is no name of a database (letters, digits, _)")
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        name = options.pop("cluster", None)
-        if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
-            raise InvalidStoreAddress(dsn, f"{name!r} is no name of a cluster (letters, digits, _ . -)")
-        server = urlunsplit(("clickhouse", parts.netloc, "", urlencode(options), ""))
-        return Address(database, None, server, parts.scheme == "clickhouses", name or "")
-    raise InvalidStoreAddress(dsn, f"unknown scheme {parts.scheme!r}" if parts.scheme else "it has no scheme")
 
 
 class Store:

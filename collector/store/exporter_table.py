@@ -17,7 +17,8 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from collector.core.detail import DetailedSpans
 from collector.core.spans import IdColumn, IntColumn
-from collector.store.engine import Address, InvalidStoreAddress, StoreUnreachable, parse_address, read_arrow
+from collector.store.address import Address, InvalidStoreAddress, parse_address
+from collector.store.engine import StoreUnreachable, read_arrow
 from collector.store.rows import SPAN_SELECT, detailed_spans
 from cpdd.errors import CpddError
 

@@ -1,22 +1,19 @@
-"""Rows of `otel_traces` to spans: the columns that a decoder would have made of them, and each row in full.
+"""Rows of `otel_traces` to spans: the columns that a decoder would have made of them.
 
-    SELECT ... -> Arrow table -> DetailedSpans        `reader` and `derived` run the query
+    SELECT ... -> Arrow table -> DetailedSpans        `lookup` runs the query; a row in full is read by `row_details`
 
 Columns come from attributes by the rules of docs/reference/span-batch.md. Keys are compared as numbers, so that
-Python looks only at the values that count. A row is turned into a `SpanDetail` when somebody asks for it.
+Python looks only at the values that count.
 """
 
-import base64
-import binascii
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from collector.core.detail import Attributes, DetailedSpans, Event, Link, ResourceDetail, ScopeDetail, SpanDetail
+from collector.core.detail import DetailedSpans
 from collector.core.distinct import number_rows
 from collector.core.spans import (
     DTYPES,
@@ -27,7 +24,6 @@ from collector.core.spans import (
     OUTCOME_INJECTED,
     OUTCOMES,
     REQUIREMENTS,
-    AttributeValue,
     IndexColumn,
     IntColumn,
     Resources,
@@ -35,6 +31,7 @@ from collector.core.spans import (
     SpanBatch,
     StringTable,
 )
+from collector.store.row_details import Details, text_of
 
 _HIGH = "reinterpretAsUInt64(reverse(unhex(substring(TraceId, 1, 16))))"
 _LOW = "reinterpretAsUInt64(reverse(unhex(substring(TraceId, 17, 16))))"
@@ -100,7 +97,7 @@ _MAX_RPC_STATUS = 32_767
 def detailed_spans(table: pa.Table) -> DetailedSpans:
     """Return the spans of a result of `SPAN_SELECT`; exact copies are one, copies that differ are apart."""
     table = _without_copies(table.combine_chunks())
-    details = _Details(table)
+    details = Details(table.drop_columns(list(_NUMBERS)))
     return DetailedSpans(_batch(table), details, details.several)
 
 
@@ -192,7 +189,7 @@ class _Maps:
         count = len(texts.dictionary)
         value = self._letters_at(rows, places) * count + np.asarray(texts.indices)
         distinct, which = np.unique(value, return_inverse=True)
-        known = [_text(text) for text in texts.dictionary.to_pylist()]
+        known = [text_of(text) for text in texts.dictionary.to_pylist()]
         return rows, which, [(chr(number // count), known[number % count]) for number in distinct.tolist()]
 
     def _letters_at(self, rows: IntColumn, places: IntColumn) -> IntColumn:
@@ -315,7 +312,7 @@ def _first_links(table: pa.Table) -> dict[str, NDArray[np.generic]]:
 
 
 def _link_type(attributes: Sequence[tuple[bytes, bytes]]) -> int:
-    named = [_text(text) for key, text in attributes if key == _LINK_TYPE]
+    named = [text_of(text) for key, text in attributes if key == _LINK_TYPE]
     return next((LINKS.index(text) for text in named if text in LINKS[LINK_RETRY:]), LINKS.index("link"))
 
 
@@ -347,7 +344,7 @@ def _distinct(columns: Sequence[IndexColumn]) -> tuple[NDArray[np.int32], NDArra
 def _texts(table: pa.Table, name: str, strings: StringTable, absent: bool = False) -> IndexColumn:
     """Positions of a column's texts in `strings`; "" is absent if `absent` says so."""
     encoded = _chunk(table, name).dictionary_encode()
-    texts = [_text(text) for text in encoded.dictionary.to_pylist()]
+    texts = [text_of(text) for text in encoded.dictionary.to_pylist()]
     positions = [NO_STRING if absent and not text else strings.index(text) for text in texts]
     column: IndexColumn = np.array(positions, np.int32)[np.asarray(encoded.indices)]
     return column
@@ -357,123 +354,3 @@ def _chunk(table: pa.Table, name: str) -> Any:
     """A column in one piece."""
     column = table.column(name)
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-
-
-# --- a row in full
-
-
-_Raw: TypeAlias = tuple[object, ...]
-"""What columns say, as a key."""
-
-
-class _Details:
-    """Rows of the table as `SpanDetail`. What many have in common, a resource and a scope, is read once."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table.drop_columns(list(_NUMBERS))
-        self._resources: dict[_Raw, ResourceDetail] = {}
-        self._scopes: dict[_Raw, ScopeDetail] = {}
-
-    def __call__(self, row: int) -> SpanDetail:
-        (span,) = self._table.slice(row, 1).to_pylist()
-        return self._detail(span)
-
-    def several(self, rows: Sequence[int]) -> list[SpanDetail]:
-        """Return some rows; what costs most is the same for one row and for hundreds."""
-        return [self._detail(span) for span in self._table.take(pa.array(rows, pa.int64())).to_pylist()]
-
-    def _detail(self, span: dict[str, Any]) -> SpanDetail:
-        return SpanDetail(
-            attributes=_attributes(span["SpanAttributes"], span["SpanAttributeTypes"]),
-            events=tuple(_events(span)),
-            links=tuple(_links(span)),
-            status_message=_text(span["StatusMessage"]),
-            trace_state=_text(span["TraceState"]),
-            dropped_attributes_count=span["DroppedAttributes"],
-            dropped_events_count=span["DroppedEvents"],
-            dropped_links_count=span["DroppedLinks"],
-            resource=self._resource(span),
-            scope=self._scope(span),
-        )
-
-    def _resource(self, span: dict[str, Any]) -> ResourceDetail:
-        pairs, types = tuple(span["ResourceAttributes"]), span["ResourceAttributeTypes"]
-        dropped, schema_url = span["ResourceDropped"], span["ResourceSchemaUrl"]
-        key = (pairs, types, dropped, schema_url)
-        if key not in self._resources:
-            self._resources[key] = ResourceDetail(_attributes(pairs, types), dropped, _text(schema_url))
-        return self._resources[key]
-
-    def _scope(self, span: dict[str, Any]) -> ScopeDetail:
-        pairs, types = tuple(span["ScopeAttributes"]), span["ScopeAttributeTypes"]
-        name, version = span["ScopeName"], span["ScopeVersion"]
-        dropped, schema_url = span["ScopeDropped"], span["ScopeSchemaUrl"]
-        key = (pairs, types, name, version, dropped, schema_url)
-        if key not in self._scopes:
-            self._scopes[key] = ScopeDetail(
-                _text(name), _text(version), _attributes(pairs, types), dropped, _text(schema_url)
-            )
-        return self._scopes[key]
-
-
-def _events(span: dict[str, Any]) -> Iterator[Event]:
-    names = ("EventTimes", "Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped")
-    for time, name, attributes, types, dropped in zip(*(span[column] for column in names), strict=True):
-        # An event's time is unsigned and not bounded at receipt; above 2^63 the column holds it as a negative number.
-        yield Event(time % 2**64, _text(name), _attributes(attributes, types), dropped)
-
-
-def _links(span: dict[str, Any]) -> Iterator[Link]:
-    names = ("TraceId", "SpanId", "TraceState", "Attributes", "AttributeTypes", "Dropped", "Flags")
-    for trace_id, span_id, state, attributes, types, dropped, flags in zip(
-        *(span[f"Links.{name}"] for name in names), strict=True
-    ):
-        yield Link(_text(trace_id), _text(span_id), _text(state), _attributes(attributes, types), dropped, flags)
-
-
-def _attributes(pairs: Sequence[tuple[bytes, bytes]], types: bytes) -> Attributes:
-    letters = types.decode(errors="replace").ljust(len(pairs), "s")
-    return tuple((_text(key), _value(letter, _text(text))) for (key, text), letter in zip(pairs, letters, strict=False))
-
-
-def _value(letter: str, text: str) -> AttributeValue:
-    """The value that a text of type `letter` stands for; the text itself where it is no such value."""
-    read = _VALUE_READERS.get(letter)
-    try:
-        return read(text) if read else text
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-        return text
-
-
-def _any_value(value: dict[str, Any]) -> AttributeValue:
-    """The value of an AnyValue in OTLP/JSON."""
-    match value:
-        case {"arrayValue": content}:
-            return [_any_value(item) for item in content.get("values", ())]
-        case {"kvlistValue": content}:
-            # An empty key is left out of the JSON, like every field that has its default.
-            return {pair.get("key", ""): _any_value(pair.get("value", {})) for pair in content.get("values", ())}
-        case {"stringValue": str() as content} | {"boolValue": bool() as content}:
-            return content
-        case {"intValue": content}:
-            return int(content)
-        case {"doubleValue": content}:
-            return float(content)
-        case {"bytesValue": content}:
-            return base64.b64decode(content)
-    return None
-
-
-_VALUE_READERS: dict[str, Callable[[str], AttributeValue]] = {
-    "b": lambda text: text == "true",
-    "i": int,
-    "d": float,
-    "y": lambda text: base64.b64decode(text, validate=True),
-    "a": lambda text: _any_value(json.loads(text)),
-    "m": lambda text: _any_value(json.loads(text)),
-    "n": lambda text: None,
-}
-
-
-def _text(data: bytes) -> str:
-    return data.decode(errors="replace")

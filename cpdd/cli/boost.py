@@ -11,7 +11,7 @@ from cpdd.cli._control import ControlClient, author, clock_of, length_of, quoted
 from cpdd.cli._proposals_text import proposal_lines
 from cpdd.cli._settings import read_settings, setting_flags
 from cpdd.detail_letters import DETAILS
-from cpdd.settings import parse_duration_ns
+from cpdd.setting_values import parse_duration_ns
 
 
 def read_length(ctx: click.Context, param: click.Parameter, text: str) -> float:

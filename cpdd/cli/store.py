@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 import click
 
 from collector.retain import retention_of
+from collector.store.address import parse_address
 from collector.store.archive import Archive, export_store, import_store
 from collector.store.ddl import ddl
-from collector.store.engine import Store, open_store, parse_address
+from collector.store.engine import Store, open_store
 from collector.store.inventory import Inventory, compact, take_inventory
 from cpdd.cli._settings import read_settings, setting_flags
 

@@ -1,16 +1,19 @@
 """`cpdd settings`: values with their origins, and the reference page that is made of the same records."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from cpdd.cli import cli
+from cpdd.cli._book import load_book
 from cpdd.cli.settings import reference_page
 from cpdd.settings import SettingsError, options
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/settings.md"
+FILE_EXAMPLES = re.findall(r"```toml\n(.*?)```", (REFERENCE.parent / "cpdd-toml.md").read_text(encoding="utf-8"), re.S)
 
 
 @pytest.fixture
@@ -78,6 +81,16 @@ def test_a_file_may_be_named_by_flag_and_by_variable(run, tmp_path):
 
     assert json.loads(by_variable.stdout)["ui_port"]["value"] == 1
     assert json.loads(by_flag.stdout)["ui_port"]["value"] == 2
+
+
+def test_the_examples_of_the_reference_are_taken_by_all_who_read_the_file(run, tmp_path):
+    (tmp_path / "all.toml").write_text("\n".join(FILE_EXAMPLES), encoding="utf-8")
+
+    result, book = run("--json", "--config", "all.toml"), load_book("all.toml")
+
+    assert json.loads(result.stdout)["retention_days"]["origin"] == "file all.toml line 1"
+    assert [journey.name for journey in book.journeys] == ["check out", "user page", "buy"]
+    assert [queue.name for queue in book.queues] == ["orders*"]
 
 
 def test_a_named_file_that_is_absent_is_an_error_that_names_it(run):

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from cpdd.settings import Origin, Settings, SettingsError, flag_of, hide_password, load_settings, options
+from cpdd.setting_values import hide_password
+from cpdd.settings import Origin, Settings, SettingsError, flag_of, load_settings, options
 
 
 def test_without_anything_said_every_setting_has_its_default():

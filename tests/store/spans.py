@@ -1,7 +1,7 @@
 """Spans for the store's tests, and a second, slow encoder for them that knows nothing of the first.
 
-The blocks come from clickhouse-connect's own Native writer, so that the store is tested without our encoder, and
-the encoder against it (`test_native_agrees`).
+The blocks come from clickhouse-connect's own Native writer, so that the store is tested without our encoder, which
+`test_native` tests.
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from collector.core.shares import ALL
+from collector.store.address import InvalidStoreAddress, parse_address
 from collector.store.archive import export_store
 from collector.store.ceiling import Ceiling
 from collector.store.cluster import SHARDING_KEYS, clustered
 from collector.store.ddl import ddl
 from collector.store.derived import Derived
-from collector.store.engine import InvalidStoreAddress, NotOnCluster, Store, open_store, parse_address
+from collector.store.engine import NotOnCluster, Store, open_store
 from collector.store.inventory import compact, take_inventory
 from collector.store.journal import Journal
 from collector.store.keeping import PINNED_UNTIL_S, Choice, Keeping

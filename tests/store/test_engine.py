@@ -8,16 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.store.engine import (
-    SPOOL_FOLDER,
-    Address,
-    InvalidStoreAddress,
-    StoreClosed,
-    StoreUnreachable,
-    open_store,
-    parse_address,
-    run,
-)
+from collector.store.address import Address, InvalidStoreAddress, parse_address
+from collector.store.engine import SPOOL_FOLDER, StoreClosed, StoreUnreachable, open_store, run
 from collector.store.lock import LOCK_FILE, DirectoryLock, DirectoryUnusable, StoreInUse
 from collector.store.schema import VERSION, ForeignTable, Retention, StoreTooNew, ttl_statements
 from collector.store.spent import count_spent

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from collector.store.values import TraceQuery, Window
-from cpdd.settings import parse_logs_template
+from cpdd.setting_values import parse_logs_template
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage

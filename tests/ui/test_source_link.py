@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.core.code import CodePlace, SourceTree
-from cpdd.settings import parse_link_template
+from cpdd.setting_values import parse_link_template
 from ui.views.source_link import repository_address, source_link
 
 BANK = CodePlace("/app/shop/bank.py", 48, "shop.bank.pay")

@@ -22,8 +22,8 @@ from ui.draw.flame import flame_graph
 from ui.draw.graph import least_width
 from ui.draw.histogram import histogram
 from ui.draw.over_time import Step, over_time
-from ui.draw.text import in_a_row, shown
-from ui.draw.units import ago, count, duration, whole_percent
+from ui.draw.text import shown
+from ui.draw.units import ago
 from ui.views.address import (
     Parameters,
     boost_address,
@@ -35,8 +35,9 @@ from ui.views.address import (
 )
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
-from ui.views.health import Health, failed_share, health_of, since_words, slowed_since
-from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, about, box_name, callee_name, graph_of
+from ui.views.health import Health, failed_share, health_of, slowed_since
+from ui.views.journey_answer import journey_answer
+from ui.views.journey_graph import WITHOUT_SPANS, EdgeRow, about, box_name, graph_of
 from ui.views.journey_need import JourneyNeeds, needs_of
 from ui.views.latency import (
     BandRow,
@@ -58,10 +59,6 @@ from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
 EXAMPLES = 5
-WORTH_SAYING = 0.05
-"""A smaller share of the path is not put into the sentence."""
-MOST = 0.8
-"""A call explains the failures above it when it has so many of them."""
 LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 """How far a journey without traces in its range is looked for."""
 
@@ -212,7 +209,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     return JourneyPage(
         range=visit.range,
         journey=journey,
-        answer=_answer(detail, rows, health, slower, visit.now_unix_nano),
+        answer=journey_answer(detail, rows, health, slower, visit.now_unix_nano),
         health=health,
         slower=slower,
         failed_share=failed_share(detail.summary),
@@ -307,69 +304,6 @@ def callee_traces(edge: Edge, at: TimeRange) -> str:
     if edge.callee.kind in WITHOUT_SPANS:
         wanted |= {"service": edge.caller.service, "operation": edge.caller.operation}
     return search_address({**{key: value for key, value in wanted.items() if is_addressable(value)}, **at.parameters})
-
-
-def _answer(
-    detail: JourneyDetail, edges: tuple[EdgeRow, ...], health: Health, slower: Slower | None, now_unix_nano: int
-) -> str:
-    """Say with which call it fails, since when it is slow and by what, else where the time goes."""
-    summary = detail.summary
-    sentences = []
-    if health.needs_you:
-        culprit = _culprit(edges, summary.failed) if health.word != "slow" else ""
-        sentences.append(_sentence(f"{health.because}, {culprit}" if culprit else health.because))
-    if health.doubt:
-        culprit = _culprit(edges, summary.failed, "are ")
-        sentences += [f"It may be failing: {health.doubt}.", *([_sentence(culprit)] if culprit else [])]
-    if slower and health.word not in ("failing", "burning"):
-        since = _sentence(since_words(slower.since, now_unix_nano))
-        return " ".join(dict.fromkeys([*sentences, since, slower.added])).rstrip()
-    if health.word in ("failing", "burning"):
-        return " ".join(sentences)  # who is paged for failures asks about time later
-    largest = [op for op in detail.operations[:2] if op.share >= WORTH_SAYING]
-    if largest:
-        parts = [f"{whole_percent(op.share)} is {shown(op.service)} {shown(op.operation)}".rstrip() for op in largest]
-        sentences.append(f"Of {duration(summary.mean_ns)} on average, {in_a_row(parts)}.")
-    sentences.append(f"One trace in twenty takes {duration(summary.p95_ns)} or longer.")
-    return " ".join(sentences)
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
-
-
-def _culprit(edges: tuple[EdgeRow, ...], failed: float, verb: str = "") -> str:
-    """Name the call that most failures go back to: the deadliest, followed down while most of it comes from below.
-
-    Args:
-        failed: traces that failed, weighted; one may have several failed calls.
-        verb: makes a sentence of it.
-    """
-    deadly = [row.edge for row in edges if row.edge.status_known and _deaths(row.edge) > 0]
-    if not deadly:
-        return ""
-    at = max(deadly, key=_deaths)
-    seen = {at.id}
-    while True:
-        below = [e for e in deadly if e.caller == at.callee and e.id not in seen and _deaths(e) >= MOST * _deaths(at)]
-        if not below:
-            need = next(row.need for row in edges if row.edge is at)
-            known = ", which it cannot do without" if need == MANDATORY else ""
-            call = f"{shown(at.caller.service)} → {callee_name(at)}"
-            return f"{_part_of(_deaths(at), failed)} {verb}with the call {call}{known}"
-        at = max(below, key=_deaths)
-        seen.add(at.id)
-
-
-def _part_of(deaths: float, failed: float) -> str:
-    if failed < 1.5:
-        return "its one failure"
-    return f"{'all' if deaths > failed - 0.5 else f'{count(deaths)} of the'} {count(failed)} failures"
-
-
-def _deaths(edge: Edge) -> float:
-    """Failed calls that took their caller with them."""
-    return edge.failed - edge.survived
 
 
 def _example_groups(found: Examples, visit: Visit, journey: str, where: Where | None) -> tuple[ExampleGroup, ...]:
