@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from dataclasses import fields, is_dataclass
+from typing import get_args, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
@@ -775,6 +776,20 @@ def test_every_page_has_a_value_that_is_a_dataclass():
     for described in PAGES:
         assert is_dataclass(described.value)
         assert fields(described.value)
+
+
+def test_no_two_values_of_pages_share_a_name_in_openapi():
+    seen: dict[str, type] = {}
+    waiting: list[object] = [page.value for page in PAGES]
+    while waiting:
+        kind = waiting.pop()
+        if is_dataclass(kind) and seen.get(kind.__name__) is not kind:
+            assert kind.__name__ not in seen, (kind, seen[kind.__name__])
+            seen[kind.__name__] = kind
+            waiting += get_type_hints(kind).values()
+        waiting += get_args(kind)
+
+    assert len(seen) > len(PAGES)
 
 
 def test_pages_may_not_run_or_load_anything_from_elsewhere(client, addresses):

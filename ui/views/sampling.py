@@ -79,7 +79,7 @@ class ClientRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRow:
+class PolicyChangeRow:
     version: int
     at_unix_nano: int
     action: str
@@ -114,7 +114,7 @@ class SamplingPage:
     clients_in_all: int
     unweighted: tuple[str, ...]
     """Services whose traces come without the weights that their programs write."""
-    changes: tuple[ChangeRow, ...]
+    changes: tuple[PolicyChangeRow, ...]
     proposal: Proposal
 
 
@@ -177,8 +177,8 @@ def _client(row: Mapping[str, Any]) -> ClientRow:
     )
 
 
-def _change(row: Mapping[str, Any]) -> ChangeRow:
-    return ChangeRow(
+def _change(row: Mapping[str, Any]) -> PolicyChangeRow:
+    return PolicyChangeRow(
         row["version"], row["at_unix_ms"] * 1_000_000, row["action"], row["change"], row["author"], row["reason"]
     )
 

@@ -12,7 +12,7 @@ from ui.draw.units import duration
 from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
-from ui.views.last_seen import LastSeen, last_seen
+from ui.views.last_alike import LastAlike, last_alike
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.requirement import drawn_requirement
 from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words
@@ -113,7 +113,7 @@ class SearchPage:
     """Of the service that was chosen."""
     tags: tuple[str, ...]
     """Attributes that the form asks for, `key=value` each; those in the words of the box are not among them."""
-    last: LastSeen | None = None
+    last: LastAlike | None = None
     """Where there is something, if nothing was found here."""
 
     @property
@@ -186,7 +186,7 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         operations=_operations(visit, filters.service),
         tags=_tags(visit),
     )
-    return page if traces or not looked_for else replace(page, last=last_seen(visit, query, page.kept))
+    return page if traces or not looked_for else replace(page, last=last_alike(visit, query, page.kept))
 
 
 def page_of_ours(words: str, base: str) -> str:

@@ -12,14 +12,14 @@ LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class LastSeen:
+class LastAlike:
     words: str
     """After "the last": `like that was 47 min ago`."""
     address: str
     """The same search where it is."""
 
 
-def last_seen(visit: Visit, query: TraceQuery, asked: Choices) -> LastSeen | None:
+def last_alike(visit: Visit, query: TraceQuery, asked: Choices) -> LastAlike | None:
     """Return where a search that found nothing finds something, None where that is nowhere near or not known.
 
     What is told by rows of traces is looked for in the 30 days before the newest trace. Attributes and texts are in
@@ -38,4 +38,4 @@ def last_seen(visit: Visit, query: TraceQuery, asked: Choices) -> LastSeen | Non
     if not at or query.window.start_unix_nano <= at < query.window.end_unix_nano:
         return None
     there = range_of(around(at), visit.now_unix_nano)
-    return LastSeen(f"{words} {ago(at, visit.now_unix_nano)}", search_address({**asked, **there.parameters}))
+    return LastAlike(f"{words} {ago(at, visit.now_unix_nano)}", search_address({**asked, **there.parameters}))
