@@ -18,6 +18,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "times": units.times,
     "moment": units.moment,
     "exact_moment": units.exact_moment,
+    "sentence": text.sentence,
     "shown": text.shown,
     "breakable": text.breakable,
     "picture": svg.render,

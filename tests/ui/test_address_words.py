@@ -53,6 +53,15 @@ def test_a_range_with_one_end_takes_the_other_from_the_clock_or_an_hour():
 
 
 @pytest.mark.parametrize(
+    ("text", "at"), [("02:41", "18T02:41:00"), ("11:06", "18T11:06:00"), ("23:30:15", "17T23:30:15")]
+)
+def test_a_time_of_day_is_the_latest(text, at):
+    start = parse_moment("start", f"2026-11-{at}Z")
+
+    assert read_range({"start": text}, NOW).window == Window(start, NOW)
+
+
+@pytest.mark.parametrize(
     "query",
     [
         {"last": "1 hour"},

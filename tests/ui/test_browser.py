@@ -626,6 +626,12 @@ def test_times_are_those_of_the_reader_s_zone_for_who_chose_so_and_stay(browser,
         page.goto(f"{site}/search")
         page.keyboard.press("t")
         expect(page.locator("input[name=start]")).to_have_value(re.compile(r"\+05:30$"))
+        page.locator("input[name=start]").fill("2026-11-18 15:30")
+        page.locator("input[name=end]").fill("2026-11-18T16:30:00")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**start=**")
+        assert "start=2026-11-18T15%3A30%3A00%2B05%3A30" in page.url
+        expect(page.locator("[data-key=t] summary")).to_contain_text(re.compile(r"15:30(:00)? to .*16:30(:00)?$"))
         page.get_by_role("button", name="Show UTC").click()
         expect(page.locator("footer")).to_contain_text("Times are UTC.")
 
@@ -692,7 +698,7 @@ SCRIPTS = {
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
     "live": "offer, count",
-    "times": "local, withOffset",
+    "times": "local, withOffset, typed",
     "scatter": "chosen",
 }
 
@@ -750,6 +756,20 @@ SCRIPTS = {
             "['2026-11-18T23:30:05Z', '2026-11-18T11:30:05Z', '2025-11-18T11:30:05Z'].map("
             "t => local(new Date(t), new Date('2026-11-18T23:45:00Z'), 'Europe/Berlin'))",
             ["00:30:05", "18\u00a0Nov\u00a012:30", "18\u00a0Nov\u00a02025\u00a012:30"],
+        ),
+        (
+            "times",  # the browser of tests is in UTC
+            "['2026-11-18 02:41', '2026-11-18', '02:41', '23:50:01', '2026-11-18T02:41Z', '1795000000', 'x'].map("
+            "text => typed(text, new Date('2026-11-18T11:00:00Z')))",
+            [
+                "2026-11-18T02:41:00+00:00",
+                "2026-11-18T00:00:00+00:00",
+                "2026-11-18T02:41:00+00:00",
+                "2026-11-17T23:50:01+00:00",
+                "2026-11-18T02:41Z",
+                "1795000000",
+                "x",
+            ],
         ),
         (
             "times",

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from dataclasses import fields, is_dataclass
+from typing import get_args, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
@@ -686,6 +687,36 @@ def test_nothing_found_says_what_the_box_understands(client):
     assert "traceparent" in said.text
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("journey=check+out&failed=1", "The last like that was"),
+        ("q=http.route%3D%2Fpay", "The last of all came"),
+        ("", "The last like that was"),
+    ],
+)
+def test_a_search_that_finds_nothing_says_when_there_was_something(shop, query, words):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    found = twin(tomorrow, f"/search?{query}")
+
+    assert words in page(tomorrow, f"/search?{query}").text
+    assert twin(tomorrow, found["last"]["address"])["traces"]
+
+
+def test_a_search_for_what_never_was_promises_nothing(client):
+    assert twin(client, "/search?journey=nobody")["last"] is None
+
+
+def test_what_if_says_when_the_last_trace_was(shop):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    said = page(tomorrow, "/what-if?journey=check+out", status=404).text
+
+    assert "No trace of check out in the last 1 h." in said.replace("\xa0", " ")
+    assert "The last was 26 h ago" in said.replace("\xa0", " ")
+
+
 def test_more_results_are_one_link_away(client):
     found = twin(client, "/search?limit=5")
 
@@ -790,6 +821,20 @@ def test_every_page_has_a_value_that_is_a_dataclass():
     for described in PAGES:
         assert is_dataclass(described.value)
         assert fields(described.value)
+
+
+def test_no_two_values_of_pages_share_a_name_in_openapi():
+    seen: dict[str, type] = {}
+    waiting: list[object] = [page.value for page in PAGES]
+    while waiting:
+        kind = waiting.pop()
+        if is_dataclass(kind) and seen.get(kind.__name__) is not kind:
+            assert kind.__name__ not in seen, (kind, seen[kind.__name__])
+            seen[kind.__name__] = kind
+            waiting += get_type_hints(kind).values()
+        waiting += get_args(kind)
+
+    assert len(seen) > len(PAGES)
 
 
 def test_pages_may_not_run_or_load_anything_from_elsewhere(client, addresses):

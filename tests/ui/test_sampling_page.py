@@ -11,6 +11,7 @@ from tests.cpdd.sampling.policies import policy
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
 from tests.ui.shop import NOW_NS
+from tests.ui.test_pages import check
 from ui.app import create_app
 
 HOSTILE = "<script>alert(1)</script>\u202e"
@@ -30,6 +31,15 @@ def server() -> Iterator[ControlServer]:
 def pages(server: ControlServer) -> FlaskClient:
     app = create_app(MemoryReader(), SETTINGS, lambda: NOW_NS, lambda: server.loop.run(state_of(server.service)))
     return app.test_client()
+
+
+def test_its_twin_is_what_openapi_says(pages: FlaskClient):
+    described, value = pages.get("/openapi.json").get_json(), pages.get("/sampling.json").get_json()
+
+    schema = described["paths"]["/sampling.json"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+
+    assert value["changes"]
+    check(value, schema, described["components"]["schemas"], "/sampling")
 
 
 def test_the_page_says_first_what_is_kept(pages: FlaskClient):

@@ -46,6 +46,15 @@ def in_a_row(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def sentence(words: str) -> str:
+    """Return words as a sentence begins; a parameter of an address is as it is spelled there.
+
+    >>> sentence("the store is full"), sentence("last=5x is no length of time")
+    ('The store is full', 'last=5x is no length of time')
+    """
+    return words if re.match(r"[a-z_]+=", words) else words[:1].upper() + words[1:]
+
+
 def breakable(text: str) -> Markup:
     """Return text that may go on in the next line behind a separator, as names of operations are long."""
     return Markup("<wbr>").join(escape(piece) for piece in _SEPARATOR.sub("\\1\x00", text).split("\x00"))

@@ -20,11 +20,25 @@ export function withOffset(moment, minutesBehindUtc) {
   return `${shifted}${minutesBehindUtc > 0 ? "-" : "+"}${two(Math.floor(ahead / 60))}:${two(ahead % 60)}`;
 }
 
+/** What somebody typed into a form, with the offset of the reader's zone unless it has one; a time alone is the latest. */
+export function typed(text, now) {
+  const [, day, time] = /^(?:(\d{4}-\d\d-\d\d)(?:[T ]|$))?(\d\d:\d\d(?::\d\d)?)?$/.exec(text.trim()) ?? [];
+  if (!day && !time) return text;
+  const today = `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, "0")}-${String(now.getDate()).padStart(2, "0")}`;
+  const moment = new Date(`${day ?? today}T${time ?? "00:00"}`);
+  if (Number.isNaN(moment.getTime())) return text;
+  if (!day && moment > now) moment.setDate(moment.getDate() - 1);
+  return withOffset(moment, moment.getTimezoneOffset());
+}
+
 function rewrite(root) {
   const now = new Date();
   for (const time of root.querySelectorAll("time[datetime]:not([data-ends-ms])")) {
     const words = local(new Date(time.dateTime), now);
     time.textContent = "minute" in time.dataset && words[2] === ":" ? words.slice(0, 5) : words;
+  }
+  for (const words of root.querySelectorAll("[data-from][data-to]")) {
+    words.textContent = `${local(new Date(words.dataset.from), now)} to ${local(new Date(words.dataset.to), now)}`;
   }
   for (const input of root.querySelectorAll("input[data-moment]")) {
     const moment = new Date(input.value);
@@ -47,6 +61,9 @@ export function attach(root) {
   if (isLocal) {
     rewrite(root);
     root.querySelector("[data-zone-words]").textContent = `Times are ${name}; sentences that name UTC are UTC.`;
+    root.addEventListener("submit", ({ target }) => {
+      for (const input of target.querySelectorAll("input[data-moment]")) input.value = typed(input.value, new Date());
+    });
     new MutationObserver((changes) => {
       for (const { addedNodes } of changes) for (const node of addedNodes) if (node.querySelectorAll) rewrite(node);
     }).observe(root.querySelector("main"), { childList: true, subtree: true });

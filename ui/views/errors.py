@@ -16,11 +16,6 @@ class PageError(CpddError):
         """Where the hint leads, where that is a page of ours."""
         super().__init__(f"{problem}\nhint: {hint}" if hint else problem)
 
-    @property
-    def is_quoting(self) -> bool:
-        """Whether the sentence begins with what was asked, `last=banana`, whose letters are to stay as they were."""
-        return "=" in self.problem.partition(" ")[0]
-
 
 class BadAddress(PageError):
     """The address asks for something that cannot be read."""

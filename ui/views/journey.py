@@ -253,7 +253,7 @@ def detail_of(visit: Visit, journey: str, where: Where | None = None, examples: 
     if detail is not None:
         return detail
     if where is None or not visit.reader.traces_of(journey, visit.range.window):
-        raise _no_trace(visit, journey)
+        raise no_trace(visit, journey)
     raise NothingThere(
         f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
         "attributes of spans and of what sent them are compared as text",
@@ -280,7 +280,8 @@ def _findings(visit: Visit, journey: str) -> tuple[FindingRow, ...]:
     return tuple(finding_row(one, visit.now_unix_nano) for one in worst_first(mine))
 
 
-def _no_trace(visit: Visit, journey: str) -> NothingThere:
+def no_trace(visit: Visit, journey: str) -> NothingThere:
+    """Say that a journey has no trace in the range, and where its last one is."""
     at = visit.range
     problem = f"no trace of {shown(journey)} " + (f"in the {at.words}" if at.last else f"from {at.words}")
     newest = visit.reader.newest_trace_unix_nano()

@@ -79,7 +79,7 @@ class ClientRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRow:
+class PolicyChangeRow:
     version: int
     at_unix_nano: int
     action: str
@@ -114,7 +114,7 @@ class SamplingPage:
     clients_in_all: int
     unweighted: tuple[str, ...]
     """Services whose traces come without the weights that their programs write."""
-    changes: tuple[ChangeRow, ...]
+    changes: tuple[PolicyChangeRow, ...]
     proposal: Proposal
 
 
@@ -177,8 +177,8 @@ def _client(row: Mapping[str, Any]) -> ClientRow:
     )
 
 
-def _change(row: Mapping[str, Any]) -> ChangeRow:
-    return ChangeRow(
+def _change(row: Mapping[str, Any]) -> PolicyChangeRow:
+    return PolicyChangeRow(
         row["version"], row["at_unix_ms"] * 1_000_000, row["action"], row["change"], row["author"], row["reason"]
     )
 
@@ -207,8 +207,7 @@ def proposal_of(visit: Visit, rates: Iterable[RateRow]) -> Proposal:
     """Return the boost that the address asks for, as a command and with its cost."""
     service, operation = visit.query.get("service", "").strip(), visit.query.get("operation", "").strip()
     share = min(max(visit.number("to", SHARES[0]), 1), 100)
-    length = visit.query.get("for", "5m")
-    length = length if length in LENGTHS else "5m"
+    length = visit.one_of("for", tuple(LENGTHS)) or "5m"
     caller = visit.query.get("caller", "").strip()
     whose = [*(["--op", operation] if operation else []), *(["--from", caller] if caller else [])]
     detail = [word for name in DETAILS if visit.query.get(name) for word in ("--detail", name)]

@@ -12,6 +12,7 @@ from ui.draw.units import duration
 from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
+from ui.views.last_alike import LastAlike, last_alike
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.requirement import drawn_requirement
 from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words
@@ -114,6 +115,8 @@ class SearchPage:
     """When the newest of all traces began, where none was found; None where none is stored, or some were found."""
     tags: tuple[str, ...]
     """Attributes that the form asks for, `key=value` each; those in the words of the box are not among them."""
+    last: LastAlike | None = None
+    """Where there is something, if nothing was found here."""
 
     @property
     def kept(self) -> Choices:
@@ -166,7 +169,7 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     traces = found[: filters.limit]
     starts, durations = [trace.start_unix_nano for trace in traces], [trace.duration_ns for trace in traces]
     plotted = area_of(starts, durations, visit.range.window)
-    return SearchPage(
+    page = SearchPage(
         range=visit.range,
         q=words,
         answer=_answer(
@@ -186,6 +189,7 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         newest_unix_nano=None if traces else visit.reader.newest_trace_unix_nano(),
         tags=_tags(visit),
     )
+    return page if traces or not looked_for else replace(page, last=last_alike(visit, query, page.kept))
 
 
 def page_of_ours(words: str, base: str) -> str:

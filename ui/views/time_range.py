@@ -1,6 +1,6 @@
 """The stretch of time that a page speaks of: from its address to a window, and back into addresses.
 
-`last=1h` moves with the clock; `start=` and `end=` (ISO 8601, or Unix time in s, ms, µs or ns) stay.
+`last=1h` moves with the clock; `start=` and `end=` (ISO 8601, a time of day, or Unix time in s, ms, µs or ns) stay.
 """
 
 import re
@@ -86,7 +86,7 @@ def parse_moment(name: str, text: str) -> int:
             raise OverflowError("before the year 1678")
         return unix_nano
     except (ValueError, OverflowError) as error:
-        hint = "write 2026-11-21T02:41:00Z, or Unix time in s, ms, µs or ns"
+        hint = "write 2026-11-21T02:41:00Z, 02:41, or Unix time in s, ms, µs or ns"
         raise BadAddress(f"{name}={text} is no moment", hint=hint) from error
 
 
@@ -98,14 +98,25 @@ def _from_unix(text: str) -> int:
 
 
 def _absolute(query: Mapping[str, str], now_unix_nano: int) -> TimeRange:
-    end = parse_moment("end", query["end"]) if query.get("end") else now_unix_nano
-    start = parse_moment("start", query["start"]) if query.get("start") else end - parse_length_ns(DEFAULT_LAST)
+    end = _moment("end", query["end"], now_unix_nano) if query.get("end") else now_unix_nano
+    start = (
+        _moment("start", query["start"], now_unix_nano) if query.get("start") else end - parse_length_ns(DEFAULT_LAST)
+    )
     if not start < end <= 2**63 - 1:
         raise BadAddress(
             f"the range ends at {moment(end)}, which is not after its start at {moment(start)}",
             hint="exchange start and end",
         )
     return range_of(Window(start, end), now_unix_nano)
+
+
+def _moment(name: str, text: str, now_unix_nano: int) -> int:
+    """Return what `parse_moment` does, and of a time of day alone, as somebody types it at night, the latest."""
+    if not re.fullmatch(r"\d\d:\d\d(:\d\d)?", text.strip()):
+        return parse_moment(name, text)
+    today = moment(now_unix_nano).partition("T")[0]
+    at = parse_moment(name, f"{today}T{text.strip()}")
+    return at if at <= now_unix_nano else at - _UNITS_S["d"] * _SECOND_NS
 
 
 def _absolute_parameters(window: Window) -> dict[str, str]:

@@ -87,7 +87,7 @@ class CallRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OtherTrace:
     words: str
     address: str
     is_chosen: bool
@@ -101,7 +101,7 @@ class PairPage:
     """None where there is no such trace."""
     against: str
     journey_address: str
-    choices: tuple[Choice, ...]
+    choices: tuple[OtherTrace, ...]
     difference_ns: int
     """What the rows add up to, those that are left out included."""
     axis_end_ns: int
@@ -222,13 +222,13 @@ def _journey_address(visit: Visit, this: _Known) -> str:
     return journey_address(this.summary.journey, there.parameters)
 
 
-def _choices(this: _Known, against: str) -> tuple[Choice, ...]:
+def _choices(this: _Known, against: str) -> tuple[OtherTrace, ...]:
     id_ = this.side.trace_id
     offered = [
-        Choice(words, trace_pair_address(id_, {"with": name if name != TYPICAL else ""}), against == name)
+        OtherTrace(words, trace_pair_address(id_, {"with": name if name != TYPICAL else ""}), against == name)
         for name, words in OTHERS.items()
     ]
-    named = [] if against in OTHERS else [Choice("the one named", trace_pair_address(id_, {"with": against}), True)]
+    named = [] if against in OTHERS else [OtherTrace("the one named", trace_pair_address(id_, {"with": against}), True)]
     return (*offered, *named)
 
 

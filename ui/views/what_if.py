@@ -9,7 +9,8 @@ from collector.store.values import TraceQuery, TraceSummary
 from ui.draw.text import shown
 from ui.draw.units import duration, whole_percent
 from ui.views.address import journey_address, what_if_address
-from ui.views.errors import BadAddress, NothingThere
+from ui.views.errors import BadAddress
+from ui.views.journey import no_trace
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
 from ui.views.time_range import TimeRange
 
@@ -73,11 +74,7 @@ def what_if_view(visit: Visit) -> WhatIfPage:
     newest = _sample(visit.reader.find(TraceQuery(visit.range.window, journey, limit=MOST_TRACES)))
     batch = visit.reader.spans_of([trace.trace_id for trace in newest])
     if not newest or batch is None:
-        raise NothingThere(
-            f"no trace of {shown(journey)} is stored for the {visit.range.words}",
-            "a longer range may have some",
-            journey_address(journey, visit.range.parameters) or "/",
-        )
+        raise no_trace(visit, journey)
     population = WhatIf(batch)
     try:
         prediction = population.predict(wishes) if wishes else None
