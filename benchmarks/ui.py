@@ -155,7 +155,7 @@ class Pages:
         self._ask("journeys, all hours", few, "/", self._whole)
         self._ask("journey", times, "/journeys/{journey}", self._hour)
         self._ask("journey, all hours", few, "/journeys/{journey}", self._whole)
-        self._ask("journey, band", times, "/journeys/{journey}", lambda: {**self._hour(), "band": "p95-p99"})
+        self._ask("journey, band", times, "/journeys/{journey}", lambda: {**self._hour(), "band": "p90-99"})
         self._ask("examples of a cell", few, "/examples", self._of_cell)
         self._ask("contracts", few, "/contracts", self._of_journey)
         self._ask("compare", times, "/compare", self._of_journey)

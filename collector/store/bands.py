@@ -18,7 +18,7 @@ from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import wide_bounds
 from collector.store.journey_rows import JourneyRows
-from collector.store.journeys import Minutes
+from collector.store.journeys import Minutes, alone
 from collector.store.values import BandDetail, CallPath, Latency, LatencyBar
 
 WHOLE = "all"
@@ -39,7 +39,7 @@ def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str)
             Band.Bucket AS bucket, Band.Weight AS weight, Band.Squares AS squares, Band.TimeNs AS time_ns,
             Band.TimeSquaredNs AS time_squared_ns, Band.TimeDurationNs AS time_duration_ns
         WHERE {minutes.which} AND Journey = {{journey:String}}
-        GROUP BY PathId, bucket ORDER BY PathId, bucket
+        GROUP BY PathId, bucket ORDER BY PathId, bucket {alone(journey)}
         """,
         {**minutes.parameters(), "journey": journey},
     ).result_rows

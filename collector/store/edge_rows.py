@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
 from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
-from collector.store.journeys import Minutes, only
+from collector.store.journeys import Minutes, alone, only
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
@@ -84,7 +84,7 @@ def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, con
             Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
             {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
         FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
-        GROUP BY Journey, EdgeId HAVING {condition}
+        GROUP BY Journey, EdgeId HAVING {condition} {alone(journey)}
         """,
         {**minutes.parameters(), "journey": journey or ""},
     ).result_rows

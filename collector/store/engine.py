@@ -27,6 +27,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 from collector.store import cluster
 from collector.store.address import EMBEDDED_FOLDER, Address, parse_address
 from collector.store.lock import DirectoryLock, check_free
+from collector.store.merge_threads import let_merges_give_way
 from collector.store.schema import (
     DEFAULT_RETENTION,
     MIGRATIONS,
@@ -210,7 +211,10 @@ class Store:
             if self._idle:
                 return self._idle.pop()
         try:
-            return _connect(self.address, self.address.database)
+            client = _connect(self.address, self.address.database)
+            if self.address.path is not None:
+                let_merges_give_way()
+            return client
         except BaseException:
             with self._returned:
                 self._lent -= 1

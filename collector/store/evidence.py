@@ -14,7 +14,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from collector.core.requirement import NO_EVIDENCE, Baseline, Evidence, Share, prefer_current
-from collector.store.journeys import WHICH_MINUTES, only
+from collector.store.journeys import WHICH_MINUTES, alone, only
 
 HISTORY_S = 30 * 86_400
 HALF_LIFE_S = 7 * 86_400
@@ -95,7 +95,7 @@ def evidence_of_journeys(
             Journey, EdgeId, CallerVersion, toUnixTimestamp(max(Minute)), toUnixTimestamp(min(Minute)),
             max(StatusKnown), {", ".join(_COLUMNS)}
         FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} AND {condition}
-        GROUP BY Journey, EdgeId, CallerVersion
+        GROUP BY Journey, EdgeId, CallerVersion {alone(journey)}
         """,
         {"first": max(last_s - HISTORY_S, 0), "last": last_s, "half_life": HALF_LIFE_S, "journey": journey or ""},
     ).result_rows

@@ -5,7 +5,7 @@ Minutes that a window touches count whole. Each minute is read at its latest pub
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,13 @@ WHICH_MINUTES = """
     )
 """
 """The rows that count, in any minute table; `Minutes.parameters` goes with it."""
+_NAMED = """
+    Minute >= {first:DateTime} AND Minute < {last:DateTime}
+    AND (Minute, Version) IN arrayZip({minutes:Array(DateTime)}, {versions:Array(UInt64)})
+"""
+"""The same rows, where `Minutes` knows the versions: a subquery takes the engine as long to plan as all the rest."""
+MOST_NAMED = 360
+"""Minutes whose versions are named; of more, the engine is as quick to look for them."""
 STEP = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32})"
 """The step of a series that a minute is in, counted from the first; likewise."""
 
@@ -56,6 +63,8 @@ class Minutes:
     last minute is not over."""
     chosen: tuple[str, ...] | None = None
     """The traces that count, all of one journey; None for all."""
+    versions: Mapping[int, int] | None = None
+    """The published version of each minute; None where each query looks for them."""
 
     @classmethod
     def of(cls, window: Window, oldest_unix_nano: int = 0, newest_unix_nano: int = 0) -> "Minutes":
@@ -73,7 +82,11 @@ class Minutes:
         return cls(first, last, math.ceil(minutes / POINTS) * MINUTE_S, max(over_s - begin_s, 1.0))
 
     def parameters(self) -> dict[str, object]:
-        return {"first": self.first_s, "last": self.last_s, "step": self.step_s, "chosen": list(self.chosen or ())}
+        versions = self.versions or {}
+        return {
+            "first": self.first_s, "last": self.last_s, "step": self.step_s, "chosen": list(self.chosen or ()),
+            "minutes": list(versions), "versions": list(versions.values()),
+        }  # fmt: skip
 
     def rows(self, table: str) -> str:
         """Return what stands behind FROM for a minute table, and `which` behind its WHERE."""
@@ -81,7 +94,12 @@ class Minutes:
 
     @property
     def which(self) -> str:
-        return WHICH_MINUTES if self.chosen is None else "1"
+        return self.which_of_all if self.chosen is None else "1"
+
+    @property
+    def which_of_all(self) -> str:
+        """The rows of a minute table that count, whichever traces were chosen."""
+        return WHICH_MINUTES if self.versions is None else _NAMED
 
     def steps(self) -> range:
         return range(self.first_s, self.last_s, self.step_s)
@@ -89,6 +107,21 @@ class Minutes:
 
 def _clamped(seconds: int) -> int:
     return min(max(seconds, _FIRST_S), _LAST_S)
+
+
+def with_versions(client: Client, minutes: Minutes) -> Minutes:
+    """Return the same minutes for who asks several questions about them: all are about the same versions."""
+    if minutes.last_s - minutes.first_s > MOST_NAMED * MINUTE_S:
+        return minutes
+    rows = client.query(
+        """
+        SELECT toUnixTimestamp(Minute), max(Version) FROM minute_versions
+        WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} GROUP BY Minute
+        SETTINGS max_threads = 1
+        """,
+        minutes.parameters(),
+    ).result_rows
+    return replace(minutes, versions={int(minute): int(version) for minute, version in rows})
 
 
 def journey_summaries(
@@ -132,7 +165,7 @@ def summary_query(minutes: Minutes, journey: str | None = None, more: str = "") 
             {more and f", {more}"}
         FROM {minutes.rows("journey_minutes")}
         WHERE {minutes.which} {only(journey)}
-        GROUP BY journey, step ORDER BY journey, step
+        GROUP BY journey, step ORDER BY journey, step {alone(journey)}
         """,
         {**minutes.parameters(), "journey": journey or ""},
     )
@@ -243,6 +276,12 @@ def path_series(summary: JourneySummary, times: Mapping[str | int, Sequence[Serv
 def only(journey: str | None) -> str:
     """Return the condition that keeps one journey, or none; the parameter is `journey`."""
     return "" if journey is None else "AND Journey = {journey:String}"
+
+
+def alone(journey: str | None) -> str:
+    """Return the end of a query about one journey: it reads little, and its page asks others beside it, so that further
+    threads would only wait for each other. Empty for all journeys."""
+    return "" if journey is None else "SETTINGS max_threads = 1"
 
 
 def _numbers(table: pa.Table, name: str) -> IntColumn:

@@ -12,7 +12,7 @@ from collector.core.population.columns import FloatColumn
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.engine import read_arrow
-from collector.store.journeys import STEP, Minutes, ServiceTime, only
+from collector.store.journeys import STEP, Minutes, ServiceTime, alone, only
 
 
 class PathTime(NamedTuple):
@@ -88,6 +88,7 @@ def _read(client: Client, minutes: Minutes, group: str, journey: str | None) -> 
             {group} AS part, PathId AS path, sum(TimeNs) AS time_ns, sum(Weight) AS weight,
             sum(OperationWeight) AS operation_weight, sum(ServiceWeight) AS service_weight
         FROM {minutes.rows("path_minutes")} WHERE {minutes.which} {only(journey)} GROUP BY part, path
+        {alone(journey)}
         """,
         {**minutes.parameters(), "journey": journey or ""},
     )

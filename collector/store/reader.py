@@ -31,6 +31,7 @@ from collector.store.journeys import (
     only,
     path_series,
     path_shares,
+    with_versions,
 )
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import AGAIN
@@ -176,11 +177,11 @@ class Reader:
                 needed for is judged by all of its traces.
             examples: so many of the slowest traces, of the newest that failed, and of the newest.
         """
-        minutes = replace(Minutes.of(window), chosen=chosen)
-        edges = Asked(lambda: self._journey_edges(journey, minutes))
-        evidence = Asked(lambda: self._evidence(journey, minutes))
+        evidence = Asked(lambda: self._evidence(journey, Minutes.of(window)))
         with self._store.client() as client:
             minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
+            minutes = with_versions(client, minutes)
+            edges = Asked(lambda: self._journey_edges(journey, minutes))
             rows = read_journey(client, minutes, journey)
             if rows is None:
                 return None

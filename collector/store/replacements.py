@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.fallbacks import Use, fallbacks
 from collector.store.dictionaries import EdgeEnds
-from collector.store.journeys import WHICH_MINUTES, Minutes
+from collector.store.journeys import Minutes, alone
 from collector.store.values import Edge
 
 Replaced = Mapping[tuple[int, int], float]
@@ -19,7 +19,8 @@ def replacements(client: Client, journey: str, minutes: Minutes) -> Replaced:
     rows = client.query(
         f"""
         SELECT EdgeId, CalledEdgeId, sum(Callers) FROM replacement_minutes
-        WHERE {WHICH_MINUTES} AND Journey = {{journey:String}} GROUP BY EdgeId, CalledEdgeId
+        WHERE {minutes.which_of_all} AND Journey = {{journey:String}} GROUP BY EdgeId, CalledEdgeId
+        {alone(journey)}
         """,
         {**minutes.parameters(), "journey": journey},
     ).result_rows

@@ -6,7 +6,7 @@ from dataclasses import replace
 from clickhouse_connect.driver.client import Client
 
 from collector.store.dictionaries import CallPaths
-from collector.store.journeys import Minutes
+from collector.store.journeys import Minutes, alone
 from collector.store.search_conditions import bounds, conditions, span_condition
 from collector.store.trace_summaries import oldest_and_newest, read_summaries
 from collector.store.values import BandDetail, CellExamples, Examples, TraceQuery, TraceSummary, Window
@@ -78,7 +78,7 @@ def find_examples(
                 )) AS found FROM traces FINAL WHERE {" AND ".join(where)}
             )
         )
-        ORDER BY Start DESC, TraceId, Version DESC LIMIT 1 BY TraceId
+        ORDER BY Start DESC, TraceId, Version DESC LIMIT 1 BY TraceId {alone(journey)}
         """,
         parameters,
     )
