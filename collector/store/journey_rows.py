@@ -1,14 +1,12 @@
 """What the minutes say of one journey, read once: its figures, their series and bands, and where its examples are."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from collector.core.spans import IntColumn
 from collector.store.engine import read_arrow
-from collector.store.journeys import MINUTE_S, Minutes, Population, ServiceTime, summary_query
+from collector.store.journeys import MINUTE_S, Minutes, PathsByService, Population, summary_query
 from collector.store.values import JourneySummary
 
 _BAND = ("Bucket", "Traces", "Weight", "Squares", "SumNs", "SumSquaredNs")
@@ -27,7 +25,7 @@ class JourneyRows:
         self._table = table.combine_chunks()
         self._minutes = minutes
 
-    def summary(self, paths: Mapping[str | int, Sequence[ServiceTime]]) -> JourneySummary:
+    def summary(self, paths: PathsByService) -> JourneySummary:
         """Return its figures.
 
         Args:

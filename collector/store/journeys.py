@@ -4,7 +4,7 @@ Minutes that a window touches count whole. Each minute is read at its latest pub
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,9 @@ from collector.store.values import JourneySummary, PathPoint, PathShare, Point, 
 
 ServiceTime = tuple[str, str, float, float]
 """Service, operation ("" for all of the service's), time on the path, weight of the traces with any; all summed."""
+
+PathsByService = Mapping[str | int, Sequence[ServiceTime]]
+"""By journey, or by step of a series."""
 
 POINTS = 60
 """About how many points a series has."""
@@ -124,18 +127,16 @@ def with_versions(client: Client, minutes: Minutes) -> Minutes:
     return replace(minutes, versions={int(minute): int(version) for minute, version in rows})
 
 
-def journey_summaries(
-    client: Client, minutes: Minutes, paths: Mapping[str | int, Sequence[ServiceTime]]
-) -> list[JourneySummary]:
+def journey_summaries(client: Client, minutes: Minutes, paths: Callable[[], PathsByService]) -> list[JourneySummary]:
     """Return the journeys with traces in these minutes, most traces first.
 
     Args:
-        paths: time by service of each journey.
+        paths: returns the time by service of each journey; called when all else was read.
     """
     table = read_arrow(client, *summary_query(minutes))
     if not table.num_rows:
         return []
-    found = list(Population(table, minutes).summaries(paths))
+    found = list(Population(table, minutes).summaries(paths()))
     return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
 
 
@@ -193,7 +194,7 @@ class Population:
         self._buckets, self._weights = np.asarray(buckets.flatten()), np.asarray(weights.flatten())
         self._points = self._all_points(_numbers(table, "step"))
 
-    def summaries(self, paths: Mapping[str | int, Sequence[ServiceTime]]) -> Iterator[JourneySummary]:
+    def summaries(self, paths: PathsByService) -> Iterator[JourneySummary]:
         count = len(self._journeys)
         whole = merge(self._group, self._offsets, self._buckets, self._weights, count)
         levels = quantiles(*whole, LEVELS)
@@ -257,7 +258,7 @@ def path_shares(times: Sequence[ServiceTime], weight: float, sum_ns: float) -> t
     return tuple(sorted(shares, key=lambda share: (-share.mean_ns, share.service, share.operation)))
 
 
-def path_series(summary: JourneySummary, times: Mapping[str | int, Sequence[ServiceTime]]) -> tuple[PathPoint, ...]:
+def path_series(summary: JourneySummary, times: PathsByService) -> tuple[PathPoint, ...]:
     """Return a journey's path by service in the steps of its series.
 
     Args:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 NICE = 4
-"""Two fifths of what a thread gets that somebody waits for, while there is too little for both (decision 134)."""
+"""Two fifths of what a thread gets that somebody waits for, while there is too little for both (decision 142)."""
 _COMMAND = "MergeMutate"
 _TASKS = Path("/proc/self/task")
 

@@ -27,6 +27,7 @@ from collector.store.journey_rows import JourneyRows, read_journey
 from collector.store.journeys import (
     WHICH_MINUTES,
     Minutes,
+    PathsByService,
     journey_summaries,
     only,
     path_series,
@@ -149,9 +150,8 @@ class Reader:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
         with self._store.client() as client:
             minutes = Minutes.of(window, *oldest_and_newest(client))
-            times = times_of_journeys(client, minutes)
-            known = self._call_paths.known(client, times.paths)
-            return journey_summaries(client, minutes, times.by_service(known))
+            paths = Asked(lambda: self._paths_by_service(minutes))
+            return journey_summaries(client, minutes, paths.answer)
 
     def choose(
         self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
@@ -388,6 +388,11 @@ class Reader:
             ).result_rows
         none = not spans
         return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
+
+    def _paths_by_service(self, minutes: Minutes) -> PathsByService:
+        with self._store.client() as client:
+            times = times_of_journeys(client, minutes)
+            return times.by_service(self._call_paths.known(client, times.paths))
 
     def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows) -> Wide:
         with self._store.client() as client:

@@ -196,6 +196,18 @@ def test_a_time_without_neighbours_is_a_dot():
     assert dot.attribute("d") == "M1 2h0"
 
 
+def test_marks_of_failed_traces_stay_within_a_sparkline():
+    series = [Point(i, 10.0, 1.0, 5.0, 9.0) for i in range(3)]
+
+    marks = sparkline(series).with_class("spark-failed")
+
+    assert [(float(mark.attribute("x")), float(mark.attribute("width"))) for mark in marks] == [
+        (0.0, 0.5),
+        (0.5, 1.0),
+        (1.5, 0.5),
+    ]
+
+
 # Graph
 
 

@@ -55,5 +55,5 @@ def test_a_call_that_is_slow_on_its_way_is_on_the_path_of_the_picture():
 
     assert row["edge"]["critical_share"] == pytest.approx(0.002)
     assert row["way_share"] == pytest.approx(0.798)
-    assert len(page.with_class("wire-share")) == 1
+    assert len(page.with_class("path-share")) == 1
     assert "cart GET /cart: 80 % of the path in it, 79.8 % on the way to it; 1 calls" in page.text

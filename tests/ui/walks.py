@@ -91,6 +91,7 @@ def which_call(page: Page, site: Site) -> None:
     code = " ".join(page.locator("dl").first.inner_text().split())
     walk.steps.append(f"the same page: {code[:400]}")
     assert ".py:" in code, code
+    assert "payment / POST /charges, mandatory" in code, code  # as the journey's first sentence has it
     walk.answered(code[:200])
     walk.tell()
 

@@ -80,7 +80,7 @@ def sparkline(series: Sequence[Point], height: int = 28, name: str = "p95 over t
     top = max((point.p95_ns for point in series), default=0.0)
     floor = height - 5
     lines = [_line(run, series, top, floor) for run in _runs(series)]
-    marks = [_failed_mark(i, point, height) for i, point in enumerate(series) if point.failed > 0]
+    marks = [_failed_mark(i, point, height, width) for i, point in enumerate(series) if point.failed > 0]
     return picture(
         stretched(*lines, *marks, width=width, height=height),
         view=(100, height),
@@ -110,9 +110,11 @@ def _line(run: list[int], series: Sequence[Point], top: float, floor: float) -> 
     return shape("path", d=points(at), class_="spark-line", vector_effect="non-scaling-stroke")
 
 
-def _failed_mark(i: int, point: Point, height: int) -> Shape:
+def _failed_mark(i: int, point: Point, height: int, width: int) -> Shape:
+    """A step wide, and not beyond the picture's edges."""
+    left, right = max(i - 0.5, 0.0), min(i + 0.5, float(width))
     tall = 2 + 3 * min(1.0, point.failed / point.traces if point.traces else 1.0)
-    return shape("rect", x=i - 0.5, y=height - tall, width=1, height=tall, class_="spark-failed")
+    return shape("rect", x=left, y=height - tall, width=right - left, height=tall, class_="spark-failed")
 
 
 def _spark_words(series: Sequence[Point]) -> str:

@@ -271,7 +271,7 @@ def _shares_of_calls(wires: Sequence[GraphWire], placed: Layout) -> list[Shape]:
             x=x - 12,
             y=round(y - 4 - _stroke_on_path(share) / 2, 1),
             text_anchor="end",
-            class_="wire-share",
+            class_="path-share",
         )
         for (x, y), share in ends.items()
         if share >= _PATH_FROM
