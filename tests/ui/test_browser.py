@@ -159,6 +159,24 @@ def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(brow
             )
 
 
+SHORT_WORDS_IN_PIECES = """[...document.querySelectorAll("td a")].filter((link) => {
+  const word = link.firstChild;
+  if (word?.nodeType !== Node.TEXT_NODE || !/^\\w{3,10}$/.test(word.data.trim())) return false;
+  const range = document.createRange();
+  range.selectNodeContents(word);
+  return range.getClientRects().length > 1;
+}).map((link) => link.textContent)"""
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 760])
+def test_no_column_is_so_narrow_that_a_short_word_breaks(browser, site, pages, width):
+    with opened(browser, site, viewport={"width": width, "height": 800}) as page:
+        for address in pages:
+            page.goto(site + address)
+
+            assert page.evaluate(SHORT_WORDS_IN_PIECES) == [], address
+
+
 def test_since_when_a_journey_is_slow_fits_a_phone_and_ends_where_its_column_does(browser):
     right = "part => part.getBoundingClientRect().right"
     with serving(slow_shop()) as url:
@@ -588,7 +606,7 @@ def test_a_page_whose_server_is_silent_says_since_when_and_takes_it_back(browser
             with page.expect_response("**/.json"):
                 page.clock.fast_forward(10_000)
 
-        expect(live).to_have_text(re.compile(r"No answer since \d\d:\d\d:\d\d: these numbers are of then"))
+        expect(live).to_have_text(re.compile(r"No answer since \d\d:\d\d:\d\d: numbers are of then"))
         expect(page.locator("table.journeys")).to_be_visible()
         page.unroute("**/.json")
         page.clock.fast_forward(10_000)

@@ -60,7 +60,7 @@ function silence(since) {
   const time = document.createElement("time");
   time.dateTime = since.toISOString();
   time.textContent = time.dateTime.slice(11, 19);
-  words.append("No answer since ", time, ": these numbers are of then");
+  words.append("No answer since ", time, ": numbers are of then");
   return words;
 }
 
