@@ -103,7 +103,7 @@ def test_what_is_off_the_path_has_hardly_any_saturation():
 
 def test_nothing_but_the_path_takes_its_colour():
     of_the_path = re.compile(
-        r"path|own|node-|wire-on|wire-under|wire-share|frame|hatch|gauge|unknown-on|why\b|mine\b|side\b|forced-colors|Highlight"
+        r"path|own|node-|wire-on|wire-under|frame|hatch|gauge|unknown-on|why\b|mine\b|side\b|forced-colors|Highlight"
     )
     rules = re.findall(r"([^{}]+)\{([^{}]*var\(--(?:on-)?path[^{}]*)\}", THEME.split("}", 1)[1] + PAGE)
 
