@@ -210,10 +210,14 @@ _TABLES = {
 }
 
 
+_ALONE = "SETTINGS max_threads = 1, max_insert_threads = 1"
+"""Nobody waits for a minute as for a page: it leaves the other cores to those."""
+
+
 def _recompute(table: str) -> str:
     columns, rest = _TABLES[table](_DIRTY)
     version = f"transform({columns['Minute']}, {{starts:Array(DateTime)}}, {{versions:Array(UInt64)}}, toUInt64(0))"
-    return f"INSERT INTO {table} ({', '.join(columns)}, Version) SELECT {', '.join(columns.values())}, {version} {rest}"
+    return f"INSERT INTO {table} ({', '.join(columns)}, Version) SELECT {', '.join(columns.values())}, {version} {rest} {_ALONE}"
 
 
 def rows_of_chosen(table: str) -> str:
