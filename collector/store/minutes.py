@@ -217,7 +217,8 @@ _ALONE = "SETTINGS max_threads = 1, max_insert_threads = 1"
 def _recompute(table: str) -> str:
     columns, rest = _TABLES[table](_DIRTY)
     version = f"transform({columns['Minute']}, {{starts:Array(DateTime)}}, {{versions:Array(UInt64)}}, toUInt64(0))"
-    return f"INSERT INTO {table} ({', '.join(columns)}, Version) SELECT {', '.join(columns.values())}, {version} {rest} {_ALONE}"
+    made = f"SELECT {', '.join(columns.values())}, {version} {rest} {_ALONE}"
+    return f"INSERT INTO {table} ({', '.join(columns)}, Version) {made}"
 
 
 def rows_of_chosen(table: str) -> str:
