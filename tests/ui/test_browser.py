@@ -177,6 +177,16 @@ def test_no_column_is_so_narrow_that_a_short_word_breaks(browser, site, pages, w
             assert page.evaluate(SHORT_WORDS_IN_PIECES) == [], address
 
 
+def test_the_calls_of_a_journey_are_a_list_on_a_phone(browser, site):
+    with opened(browser, f"{site}/journeys/check%20out", viewport=PHONE) as page:
+        scrolls = page.locator(".scroll:has(.calls)").evaluate("part => part.scrollWidth - part.clientWidth")
+        first = page.locator(".calls tbody tr").first
+
+        expect(first).to_contain_text("POST /pay")
+        assert scrolls == 0
+        assert first.locator("td[data-label=failed]").evaluate("part => getComputedStyle(part, '::before').content")
+
+
 def test_since_when_a_journey_is_slow_fits_a_phone_and_ends_where_its_column_does(browser):
     right = "part => part.getBoundingClientRect().right"
     with serving(slow_shop()) as url:
