@@ -30,7 +30,7 @@ _COLUMNS = (
 _NEWEST_ROW = """
 WHERE TraceId = {id:String}
     AND Start >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Start < fromUnixTimestamp64Nano({last_ns:Int64})
-ORDER BY Version DESC, Deleted LIMIT 1
+ORDER BY Version DESC, Deleted LIMIT 1 SETTINGS max_threads = 1
 """
 """Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
 
