@@ -29,6 +29,7 @@ from collector.core.shares import Shares
 from collector.core.spans import SpanBatch, concatenate
 from collector.core.stamps import newer_stamp
 from collector.minutes import MINUTES_SHARE
+from collector.precedence import Precedence
 from collector.settling import Alone, OneOfSeveral, Settling
 from collector.store.arrivals import Arrivals
 from collector.store.derived import Derived
@@ -128,10 +129,15 @@ class Analyzer(Background):
         self._services: frozenset[str] = frozenset()
         self._loaded = False
         self._took_over = False
+        self._give_way: Callable[[], None] = lambda: None
 
     def read_first(self, fresh: Fresh) -> None:
         """Take from there what this process stores; before `start`."""
         self._derived.read_first(fresh)
+
+    def give_way_to(self, precedence: Precedence) -> None:
+        """Let pages have the processor before each round; before `start`."""
+        self._give_way = precedence.give_way
 
     def inventor(self) -> Inventor | None:
         """Return who begins journeys under ever new names, where there was no room for all."""
@@ -176,6 +182,7 @@ class Analyzer(Background):
             if not self._has_share():
                 self._stopping.wait(STANDBY_S)
                 continue
+            self._give_way()
             began_ns = self._steady_ns()
             try:
                 busy = self.run_once()

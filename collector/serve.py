@@ -13,7 +13,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
@@ -35,6 +34,7 @@ from collector.login import Login, Proxies
 from collector.loop import LoopThread
 from collector.metrics import Metrics, MetricsPage
 from collector.minutes import MinuteWriter
+from collector.precedence import GivingWay, Precedence
 from collector.receive.asgi import Application
 from collector.receive.grpc import GrpcReceiver
 from collector.receive.http import HttpReceiver, OtlpDialect
@@ -148,6 +148,7 @@ class Collector:
         self._settings = settings
         self._make_web = make_web
         self._make_analyzer = make_analyzer
+        self._precedence = Precedence()
         self._book = book
         self._catalog = catalog
         self._tell = tell
@@ -237,7 +238,8 @@ class Collector:
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
-            self._start_web(self._login.before(self._make_web(Reader(store))), listener)
+            pages = self._precedence.before(self._make_web(Reader(store)))
+            self._start_web(self._login.before(pages), listener)
         self._start_receivers(intake, listeners, grpc)
         self._health.state = State.READY
         log.info("ready", extra={"addresses": self.addresses})
@@ -300,6 +302,7 @@ class Collector:
             max_rows=settings.commit_rows,
             max_pending_bytes=self._limits.max_inflight_bytes,
             fresh=self._fresh if self._make_analyzer else None,
+            give_way=self._precedence.give_way,
         )
         self._parts.callback(committer.close)
         max_block_bytes = BLOCK_PER_BODY * self._limits.max_body_bytes
@@ -328,6 +331,7 @@ class Collector:
     def _start_analyzer(self, analyzer: Analyzer, intake: Intake, share: Share) -> None:
         analyzer.told = self.control.told
         analyzer.read_first(self._fresh)
+        analyzer.give_way_to(self._precedence)
         self._start_part(analyzer)
         watch_analyzer(self._metrics, analyzer.progress, intake, share)
         self._analyzer = analyzer
@@ -368,7 +372,7 @@ class Collector:
         self, intake: Intake, listeners: dict[Endpoint, socket.socket], grpc: GrpcReceiver[EncodedBatch] | None
     ) -> None:
         # Two at least: one may be busy for long with a large JSON body.
-        workers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="cpdd-decode")
+        workers = GivingWay(self._precedence, max(2, os.cpu_count() or 2), "cpdd-decode")
         self._parts.callback(workers.shutdown)
         for endpoint, dialect in ((OTLP_HTTP, OtlpDialect()), (ZIPKIN, ZipkinDialect())):
             metrics = self._metrics.receiver(endpoint.key)

@@ -129,6 +129,7 @@ class Committer:
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
         now_unix_milli: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         fresh: Fresh | None = None,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
         """Start the lanes.
 
@@ -139,6 +140,7 @@ class Committer:
                 three times as much a span as 50,000.
             max_pending_bytes: Encoded bytes that may wait or be under way.
             fresh: Is given what was stored, for the analyzer of this process.
+            give_way: Waits a moment where others want the processor; called before each group is stored.
         """
         self._queue = _Queue(linger_ms / 1000, max_rows, max_pending_bytes)
         self._clients = ExitStack()
@@ -146,7 +148,9 @@ class Committer:
         numbers = claim_lanes(store, clients[0], lanes)
         sequences = next_sequences(clients[0], numbers)
         self._lanes = [
-            _Lane(store, self._queue, client, number, sequences[number], retry_delays_s, now_unix_milli, fresh)
+            _Lane(
+                store, self._queue, client, number, sequences[number], retry_delays_s, now_unix_milli, fresh, give_way
+            )
             for client, number in zip(clients, numbers, strict=True)
         ]
         self._threads = [
@@ -294,6 +298,7 @@ class _Lane:
         retry_delays_s: Sequence[float],
         now_unix_milli: Callable[[], int],
         fresh: Fresh | None,
+        give_way: Callable[[], None],
     ) -> None:
         self.number = number
         self.groups = self.rows = self.refused = self.failed = 0
@@ -304,6 +309,7 @@ class _Lane:
         self._retry_delays_s = retry_delays_s
         self._now_unix_milli = now_unix_milli
         self._fresh = fresh
+        self._give_way = give_way
         if fresh:
             fresh.begin(number, first_sequence)
         self._shelves = Shelves()
@@ -315,6 +321,7 @@ class _Lane:
     def run(self) -> None:
         """Commit groups until the queue is closed and drained."""
         while taken := self._queue.take():
+            self._give_way()
             started_s = time.monotonic()
             group = [pending for pending in taken if pending.stored.set_running_or_notify_cancel()]
             try:
