@@ -57,6 +57,8 @@ _CLIENT_SETTINGS: dict[str, str] = {
     "max_partitions_per_insert_block": "1000",
     "optimize_on_insert": "0",  # no row of a block replaces another; to find that out costs half of an insert
 }
+ONE_THREAD = "SETTINGS max_threads = 1"
+"""Ends a query about little, or one that nobody waits for: what else is asked meanwhile gets the other cores."""
 _ABORTED = 236
 """Code of what the embedded engine says after a fatal error."""
 _ENGINE_CONFIG = Path(__file__).with_name("engine.xml")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from collector.core.spans import IntColumn
-from collector.store.engine import read_arrow
+from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.histogram import merge, quantiles
 from collector.store.minutes import rows_of_chosen
 from collector.store.values import JourneySummary, PathPoint, PathShare, Point, Window
@@ -117,10 +117,10 @@ def with_versions(client: Client, minutes: Minutes) -> Minutes:
     if minutes.last_s - minutes.first_s > MOST_NAMED * MINUTE_S:
         return minutes
     rows = client.query(
-        """
+        f"""
         SELECT toUnixTimestamp(Minute), max(Version) FROM minute_versions
-        WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} GROUP BY Minute
-        SETTINGS max_threads = 1
+        WHERE Minute >= {{first:DateTime}} AND Minute < {{last:DateTime}} GROUP BY Minute
+        {ONE_THREAD}
         """,
         minutes.parameters(),
     ).result_rows
@@ -282,7 +282,7 @@ def only(journey: str | None) -> str:
 def alone(journey: str | None) -> str:
     """Return the end of a query about one journey: it reads little, and its page asks others beside it, so that further
     threads would only wait for each other. Empty for all journeys."""
-    return "" if journey is None else "SETTINGS max_threads = 1"
+    return "" if journey is None else ONE_THREAD
 
 
 def _numbers(table: pa.Table, name: str) -> IntColumn:

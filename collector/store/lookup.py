@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.detail import DetailedSpans
 from collector.core.spans import SpanBatch
-from collector.store.engine import read_arrow
+from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.rows import BATCH_SELECT, SPAN_SELECT, batch_of, detailed_spans
 from collector.store.values import Window
 
@@ -157,7 +157,7 @@ _ORDER = ("start_time_unix_nano", "SpanId", "SpanKind")
 
 def _threads(traces: int) -> str:
     """The end of a query: one about a single trace reads little, and its page asks others beside it."""
-    return "SETTINGS max_threads = 1" if traces == 1 else ""
+    return ONE_THREAD if traces == 1 else ""
 
 
 def _with_kept(spans: str, select: str) -> str:

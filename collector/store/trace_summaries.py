@@ -6,6 +6,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from collector.store.dictionaries import CallPaths
+from collector.store.engine import ONE_THREAD
 from collector.store.journeys import path_shares
 from collector.store.lookup import REPAIR_S
 from collector.store.values import TraceSummary, Window
@@ -27,10 +28,10 @@ _COLUMNS = (
         "Deleted",
     ),
 )
-_NEWEST_ROW = """
-WHERE TraceId = {id:String}
-    AND Start >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Start < fromUnixTimestamp64Nano({last_ns:Int64})
-ORDER BY Version DESC, Deleted LIMIT 1 SETTINGS max_threads = 1
+_NEWEST_ROW = f"""
+WHERE TraceId = {{id:String}}
+    AND Start >= fromUnixTimestamp64Nano({{first_ns:Int64}}) AND Start < fromUnixTimestamp64Nano({{last_ns:Int64}})
+ORDER BY Version DESC, Deleted LIMIT 1 {ONE_THREAD}
 """
 """Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
 
