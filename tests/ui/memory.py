@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from collector.core.detail import DetailedSpans
 from collector.core.facts import facts_of
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey
+from collector.core.mandatory import declared_by_marks
 from collector.core.objectives import Standing
 from collector.core.population.difference import compare_sums
 from collector.core.population.sums import Sums
@@ -442,6 +443,8 @@ class MemoryReader:
             )
             for id_, s in sums.items()
         ]
+        marks = declared_by_marks((edge.callee, edge.declared) for edge in edges if edge.kind == "internal")
+        edges = [edge if edge.declared else replace(edge, around=marks.get(edge.caller, "")) for edge in edges]
         return tuple(sorted(edges, key=lambda edge: -edge.critical_share))
 
 
