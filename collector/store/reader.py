@@ -39,6 +39,7 @@ from collector.store.keeping import AGAIN
 from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
+from collector.store.recent import journey_totals
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
@@ -200,6 +201,13 @@ class Reader:
             latency_of(wide.answer(), known),
             found.answer(),
         )
+
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        """Return what share of each journey's traces failed, of journeys whose spans say how they ended."""
+        minutes = Minutes.of(window)
+        with self._store.client() as client:
+            found = journey_totals(client, minutes.first_s, minutes.last_s)
+        return {name: one.failed / one.weight for name, one in found.items() if one.status_known and one.weight}
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has in the minutes that the window touches."""

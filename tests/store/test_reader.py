@@ -430,6 +430,15 @@ def test_a_call_knows_what_the_mark_around_it_declares_whatever_became_of_the_ma
     assert {edge.id for edge in on_path} == {edge_id((SHOP, mark)), edge_id((mark, PAY)), edge_id((mark, CART))}
 
 
+def test_what_share_of_a_journeys_traces_failed_is_known_where_spans_say_how_they_ended(
+    store: Store, reader: Reader, five: list[LearnedTrace]
+) -> None:
+    learn(store, [LearnedTrace(9, journey="silent", status_known=False), LearnedTrace(10, journey="well", weight=3)])
+
+    assert reader.failed_shares(HOUR) == {"browse": pytest.approx(1 / 3), "pay": 0.0, "well": 0.0}
+    assert reader.failed_shares(Window(0, MINUTE_NS)) == {}
+
+
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:
     assert reader.newest_trace_unix_nano() == five[-1].start
 

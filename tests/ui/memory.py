@@ -190,6 +190,10 @@ class MemoryReader:
             for start, found in _in_steps(traces, window)
         )
 
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        summaries = self.journeys(window)
+        return {one.journey: one.failed / one.weighted_traces for one in summaries if one.status_known}
+
     def traces_of(self, journey: str, window: Window) -> int:
         return len(self._of(journey, window))
 

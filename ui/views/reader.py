@@ -69,6 +69,9 @@ class TraceReader(Protocol):
             chosen: the traces that count; None for all.
         """
 
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        """Return what share of each journey's traces failed, of journeys whose spans say how they ended."""
+
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has."""
 
