@@ -562,6 +562,23 @@ def test_the_address_of_a_request_finds_its_traces_by_whichever_attribute_has_it
     assert {example["trace"]["journey"] for example in by_route["traces"]} == {"check out"}
 
 
+def test_an_id_in_the_address_of_a_request_leads_to_a_trace_only_where_one_is_stored(client, failed_trace):
+    order = "550e8400-e29b-41d4-a716-446655440000"
+
+    stored = client.get("/search", query_string={"q": f"https://shop.example/orders/{failed_trace}"})
+    answers = [
+        twin(client, f"/search?q={quote(words, safe='')}")["answer"]
+        for words in (f"https://shop.example/orders/{order}", f"https://shop.example/{order.replace('-', '')}", order)
+    ]
+
+    assert stored.headers["Location"] == f"/traces/{failed_trace}"
+    assert answers == [
+        f"Nothing is called “{said}”, and no error in the last 1\u00a0h says it."
+        for said in (f"/orders/{order}", f"/{order.replace('-', '')}", order)
+    ]
+    assert client.get("/search", query_string={"q": "1" * 32}).headers["Location"] == f"/traces/{'1' * 32}"
+
+
 def test_the_address_of_a_request_that_no_span_has_is_looked_for_among_names(client):
     found = twin(client, "/search?q=https%3A%2F%2Fshop.example%2Fcart%2F")
 
