@@ -36,6 +36,7 @@ from collector.store.journeys import (
 )
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import AGAIN
+from collector.store.last_traces import BUDGET_S, newest_alike
 from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
@@ -146,6 +147,15 @@ class Reader:
         """Return the traces that `query` asks for, newest (or slowest) first."""
         with self._store.client() as client:
             return find_traces(client, self._call_paths, query)
+
+    def newest_alike(self, query: TraceQuery, budget_s: float = BUDGET_S) -> int | None:
+        """Return the start of the newest trace like `query` outside its window, None where there is none in time.
+
+        Args:
+            budget_s: how long it may take.
+        """
+        with self._store.client() as client:
+            return newest_alike(client, query, oldest_and_newest(client)[1], budget_s)
 
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""

@@ -141,6 +141,12 @@ class MemoryReader:
         found.sort(key=lambda s: -s.duration_ns if query.slowest_first else -s.start_unix_nano)
         return found[: query.limit]
 
+    def newest_alike(self, query: TraceQuery) -> int | None:
+        found = self.find(replace(query, window=Window(0, 2**63 - 1), slowest_first=False))
+        starts = [trace.start_unix_nano for trace in found]
+        outside = [at for at in starts if not query.window.start_unix_nano <= at < query.window.end_unix_nano]
+        return max(outside, default=None)
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]

@@ -708,7 +708,8 @@ def test_nothing_found_says_what_the_box_understands(client):
     ("query", "words"),
     [
         ("journey=check+out&failed=1", "The last like that was"),
-        ("q=http.route%3D%2Fpay", "The last of all came"),
+        ("q=http.route%3D%2Fpay", "The last like that was"),
+        ("q=read+timed+out", "The last like that was"),
         ("", "The last like that was"),
     ],
 )
@@ -719,6 +720,12 @@ def test_a_search_that_finds_nothing_says_when_there_was_something(shop, query, 
 
     assert words in page(tomorrow, f"/search?{query}").text
     assert twin(tomorrow, found["last"]["address"])["traces"]
+
+
+def test_a_search_for_an_attribute_that_no_trace_has_says_when_the_last_of_all_came(shop):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    assert "The last of all came" in page(tomorrow, "/search?q=http.route%3D%2Fnowhere").text
 
 
 def test_a_search_for_what_never_was_promises_nothing(client):

@@ -52,6 +52,12 @@ class TraceReader(Protocol):
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
+    def newest_alike(self, query: TraceQuery) -> int | None:
+        """Return the start of the newest trace like `query` outside its window.
+
+        None where there is none, or where it takes too long to say.
+        """
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
