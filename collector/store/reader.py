@@ -170,7 +170,7 @@ class Reader:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
 
         Ids of the newest `searches.MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the
-        window, where `bands` and the others read a row a minute.
+        window, where `latency` and the others read a row a minute.
 
         Args:
             service: only its spans count; empty for those of all.
@@ -227,14 +227,6 @@ class Reader:
                 {**Minutes.of(window).parameters(), "journey": journey},
             ).result_rows
         return int(rows[0][0])
-
-    def bands(self, journey: str, window: Window) -> tuple[BandDetail, ...]:
-        """Return the bands of latency of a journey, fastest first; none where it has no traces.
-
-        Reads a row a minute and call path, whatever the number of traces.
-        """
-        found = self.latency(journey, window)
-        return found.bands if found else ()
 
     def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none.
