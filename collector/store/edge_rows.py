@@ -11,11 +11,11 @@ from collector.core.mandatory import declared_by_marks
 from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
 from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
-from collector.store.journeys import Minutes, alone, only
+from collector.store.journeys import WHICH_MINUTES, Minutes, alone, only
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
-from collector.store.values import Edge, Node, declared_word, mark_of
+from collector.store.values import Edge, Node, ServiceCalls, declared_word, mark_of
 
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
@@ -87,6 +87,25 @@ def edges_of(seen: JourneyEdges, evidence: Mapping[int, EdgeEvidence], duration_
         for edge in with_fallbacks(found.get(seen.journey, []), seen.replaced, seen.ends)
     ]
     return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
+
+
+def read_service_calls(client: Client, minutes: Minutes) -> list[ServiceCalls]:
+    """Return how often services called each other."""
+    rows = client.query(
+        f"""
+        SELECT caller, callee, sum(calls)
+        FROM (
+            SELECT EdgeId, sum(Calls) AS calls FROM edge_minutes WHERE {WHICH_MINUTES} GROUP BY EdgeId
+        ) AS counts
+        INNER JOIN (
+            SELECT Id, any(CallerService) AS caller, any(CalleeService) AS callee FROM edges GROUP BY Id
+        ) AS names ON names.Id = counts.EdgeId
+        WHERE caller != callee
+        GROUP BY caller, callee ORDER BY caller, callee
+        """,
+        minutes.parameters(),
+    ).result_rows
+    return [ServiceCalls(str(caller), str(callee), max(round(calls), 1)) for caller, callee, calls in rows]
 
 
 def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1") -> Sequence[_Row]:
