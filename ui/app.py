@@ -151,7 +151,7 @@ def create_app(
     changes.add_routes(app, boosts, pins, form_token)
     login.add_routes(app)
     jaeger_api.add_routes(app, reader, clock)
-    app.register_error_handler(Exception, _failure)
+    app.register_error_handler(Exception, lambda error: _failure(error, clock()))
     app.after_request(_finish)
     return app
 
@@ -255,7 +255,7 @@ def _json_answer(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status=status, mimetype=_JSON)
 
 
-def _failure(error: Exception) -> AnyResponse:
+def _failure(error: Exception, now_unix_nano: int) -> AnyResponse:
     """Say what went wrong, in the form that was asked for."""
     match error:
         case PageError():
@@ -279,7 +279,7 @@ def _failure(error: Exception) -> AnyResponse:
     if request.path.endswith((".json", ".md")):
         said = {"problem": problem.problem, "hint": problem.hint, "address": problem.address}
         return _json_answer({"error": said}, problem.status)
-    html = render_template("error.html", error=problem, again=_twin(request.path))
+    html = render_template("error.html", error=problem, again=_twin(request.path), now=now_unix_nano)
     return Response(html, status=problem.status, mimetype="text/html")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from ui.draw import bars, svg, text, units
+from ui.draw import bars, said_times, svg, text, units
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "duration": units.duration,
@@ -20,6 +20,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "exact_moment": units.exact_moment,
     "sentence": text.sentence,
     "shown": text.shown,
+    "with_times": said_times.with_times,
     "breakable": text.breakable,
     "picture": svg.render,
 }

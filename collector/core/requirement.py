@@ -17,6 +17,8 @@ import numpy as np
 from collector.core.kernels import load
 
 MANDATORY, OPTIONAL, MIXED, UNDETERMINED = "mandatory", "optional", "mixed", "undetermined"
+BY_NEED = (MANDATORY, MIXED, UNDETERMINED, OPTIONAL)
+"""Of several calls to one place the first of these counts: who needs one of them needs the place."""
 NO_STATUS = "no status recorded"
 SURVIVES_ABOVE = 0.9
 """Survival lies above this with a probability of 90 %: optional."""
@@ -37,6 +39,21 @@ def as_known(verdict: str, declared: str | None) -> str:
     ('optional', 'mandatory', 'undetermined')
     """
     return verdict if verdict != UNDETERMINED else declared or UNDETERMINED
+
+
+def inner_decides(outer: str, inner: str) -> bool:
+    """Tell whether a call inside a span around it decides, rather than the span, if the span's caller needs the call.
+
+    It does without where either of the two is survived.
+
+    >>> inner_decides("mandatory", "optional"), inner_decides("optional", "mandatory")
+    (True, False)
+    """
+    if outer == MANDATORY:
+        return True
+    if inner == MANDATORY or outer == OPTIONAL:
+        return False
+    return inner == OPTIONAL or outer != UNDETERMINED
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,15 @@ def only(journey: str | None) -> str:
     return "" if journey is None else "AND Journey = {journey:String}"
 
 
+def traces_of(client: Client, minutes: Minutes, journey: str) -> int:
+    """Return how many traces a journey has."""
+    rows = client.query(
+        f"SELECT sum(Traces) FROM journey_minutes WHERE {WHICH_MINUTES} {only(journey)}",
+        {**minutes.parameters(), "journey": journey},
+    ).result_rows
+    return int(rows[0][0])
+
+
 def alone(journey: str | None) -> str:
     """Return the end of a query about one journey: it reads little, and its page asks others beside it, so that further
     threads would only wait for each other. Empty for all journeys."""

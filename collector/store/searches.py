@@ -37,7 +37,7 @@ def find_traces(client: Client, known: CallPaths, query: TraceQuery) -> list[Tra
     what is found among them, only what the newest row of a trace still says counts.
     """
     wanted = min(max(query.limit, 0), MAX_FOUND)
-    path_ids = known.named(client, query.service, query.operation) if query.on_path else ()
+    path_ids = known.on_path(client, query)
     rank = _slowness if query.slowest_first else _newness
     at_once = wanted + wanted // 4 + 10
     while True:

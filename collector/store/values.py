@@ -153,6 +153,25 @@ class Edge:
     """Of a span around a call: how long its caller waits at most, and what it has instead."""
     blamed_injected: float = 0.0
     """Of the failed traces that this call has the blame for, those in which somebody made it fail."""
+    around: str = ""
+    """What the mark around the call declares, where the call itself is not declared."""
+
+    @property
+    def declared(self) -> str:
+        """`mandatory`, `optional`, `mixed` where callers disagree, or empty."""
+        return declared_word(self.declared_mandatory, self.declared_optional)
+
+    @property
+    def as_declared(self) -> str:
+        """What is declared of the call, or of the mark around it."""
+        return self.declared or self.around
+
+
+def declared_word(mandatory: float, optional: float) -> str:
+    """Return what so many calls that are declared one thing, and so many that are declared the other, are together."""
+    if mandatory and optional:
+        return "mixed"
+    return "mandatory" if mandatory else "optional" if optional else ""
 
 
 class Call(Protocol):

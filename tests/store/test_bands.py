@@ -15,7 +15,7 @@ from collector.store.histogram import GROWTH, WIDE, wide_bounds, wide_buckets
 from collector.store.journey_rows import read_journey
 from collector.store.journeys import Minutes
 from collector.store.reader import Reader
-from collector.store.values import Window
+from collector.store.values import BandDetail, Window
 from tests.store.learned import LearnedTrace, learned, path_id
 from tests.store.spans import MINUTE_NS, NOON
 from tests.store.test_derived import NOW
@@ -96,8 +96,14 @@ def test_sums_by_bucket_are_what_plain_arithmetic_says(filled: Store) -> None:
                 assert (found[i] if found.ndim == 1 else found[i, column]) == pytest.approx(value), name
 
 
+def bands_of(reader: Reader) -> tuple[BandDetail, ...]:
+    latency = reader.latency("check out", HOUR)
+    assert latency is not None
+    return latency.bands
+
+
 def test_bands_hold_every_trace_once_and_the_slow_ones_wait_for_what_makes_them_slow(filled: Store) -> None:
-    bands = Reader(filled).bands("check out", HOUR)
+    bands = bands_of(Reader(filled))
 
     assert [band.name for band in bands] == ["p0-50", "p50-90", "p90-99", "p99+"]
     assert sum(band.traces for band in bands) == 121
@@ -196,7 +202,7 @@ def test_two_kinds_of_traces_in_one_window_differ_by_what_their_calls_do(store: 
 
 def test_a_band_leads_to_its_traces(filled: Store) -> None:
     reader = Reader(filled)
-    band = reader.bands("check out", HOUR)[1]
+    band = bands_of(reader)[1]
     inside = [t for t in traces() if band.from_ns < t.duration_ns <= band.to_ns and t.path.get((SHOP, CART))]
 
     found = reader.band_examples("check out", HOUR, band, path_id((SHOP, CART)))
@@ -230,7 +236,7 @@ def test_hours_of_call_paths_are_what_plain_arithmetic_says(filled: Store) -> No
 
 
 def test_a_journey_that_nobody_took_has_no_bands(filled: Store) -> None:
-    assert Reader(filled).bands("nobody's", HOUR) == ()
+    assert Reader(filled).latency("nobody's", HOUR) is None
 
 
 def test_wide_buckets_hold_whole_buckets_of_the_histogram() -> None:

@@ -453,6 +453,41 @@ def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader
     assert failed == {"pay": on_path["pay"]} == reader.calls(HOUR, "on-path", "pay")
 
 
+def test_a_call_knows_what_the_mark_around_it_declares_whatever_became_of_the_mark(
+    store: Store, reader: Reader
+) -> None:
+    mark = ("shop", "mark charge")
+    once = {"Calls": 1, "PathNs": 10}
+    edges = {
+        (SHOP, mark): {**once, "DeclaredMandatory": 1},
+        (mark, PAY): {**once, "Failed": 1},
+        (mark, CART): {**once, "DeclaredOptional": 1},
+        (SHOP, CART): {**once, "DeclaredOptional": 1, "PathNs": 0},
+    }
+    learn(store, [LearnedTrace(1, journey="buy", edges=edges)])
+
+    in_list = reader.calls(HOUR)["buy"]
+    detail = reader.journey("buy", HOUR)
+    failed, on_path = (reader.calls(HOUR, became)["buy"] for became in ("failed", "on-path"))
+
+    around = {(SHOP, mark): "", (mark, PAY): "mandatory", (mark, CART): "", (SHOP, CART): ""}
+    by_id = {edge_id(ends): word for ends, word in around.items()}
+    assert {edge.id: edge.around for edge in in_list} == by_id
+    assert detail is not None
+    assert {edge.id: edge.around for edge in detail.edges} == by_id
+    assert [(edge.id, edge.around) for edge in failed] == [(edge_id((mark, PAY)), "mandatory")]
+    assert {edge.id for edge in on_path} == {edge_id((SHOP, mark)), edge_id((mark, PAY)), edge_id((mark, CART))}
+
+
+def test_what_share_of_a_journeys_traces_failed_is_known_where_spans_say_how_they_ended(
+    store: Store, reader: Reader, five: list[LearnedTrace]
+) -> None:
+    learn(store, [LearnedTrace(9, journey="silent", status_known=False), LearnedTrace(10, journey="well", weight=3)])
+
+    assert reader.failed_shares(HOUR) == {"browse": pytest.approx(1 / 3), "pay": 0.0, "well": 0.0}
+    assert reader.failed_shares(Window(0, MINUTE_NS)) == {}
+
+
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:
     assert reader.newest_trace_unix_nano() == five[-1].start
 

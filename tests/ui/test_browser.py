@@ -660,8 +660,10 @@ def test_times_are_those_of_the_reader_s_zone_for_who_chose_so_and_stay(browser,
         page.wait_for_url("**start=**")
         assert "start=2026-11-18T15%3A30%3A00%2B05%3A30" in page.url
         expect(page.locator("[data-key=t] summary")).to_contain_text(re.compile(r"15:30(:00)? to .*16:30(:00)?$"))
+        expect(page.locator(".answer")).to_contain_text(re.compile(r"from .*15:30(:00)? to .*16:30(:00)?, "))
         page.get_by_role("button", name="Show UTC").click()
         expect(page.locator("footer")).to_contain_text("Times are UTC.")
+        expect(page.locator(".answer")).to_contain_text(re.compile(r"from .*10:00(:00)? to .*11:00(:00)?.UTC, "))
 
 
 @pytest.mark.parametrize("name", ["script", "attribute", "closing", "template", "bidi"])

@@ -562,6 +562,23 @@ def test_the_address_of_a_request_finds_its_traces_by_whichever_attribute_has_it
     assert {example["trace"]["journey"] for example in by_route["traces"]} == {"check out"}
 
 
+def test_an_id_in_the_address_of_a_request_leads_to_a_trace_only_where_one_is_stored(client, failed_trace):
+    order = "550e8400-e29b-41d4-a716-446655440000"
+
+    stored = client.get("/search", query_string={"q": f"https://shop.example/orders/{failed_trace}"})
+    answers = [
+        twin(client, f"/search?q={quote(words, safe='')}")["answer"]
+        for words in (f"https://shop.example/orders/{order}", f"https://shop.example/{order.replace('-', '')}", order)
+    ]
+
+    assert stored.headers["Location"] == f"/traces/{failed_trace}"
+    assert answers == [
+        f"Nothing is called “{said}”, and no error in the last 1\u00a0h says it."
+        for said in (f"/orders/{order}", f"/{order.replace('-', '')}", order)
+    ]
+    assert client.get("/search", query_string={"q": "1" * 32}).headers["Location"] == f"/traces/{'1' * 32}"
+
+
 def test_the_address_of_a_request_that_no_span_has_is_looked_for_among_names(client):
     found = twin(client, "/search?q=https%3A%2F%2Fshop.example%2Fcart%2F")
 
@@ -691,7 +708,8 @@ def test_nothing_found_says_what_the_box_understands(client):
     ("query", "words"),
     [
         ("journey=check+out&failed=1", "The last like that was"),
-        ("q=http.route%3D%2Fpay", "The last of all came"),
+        ("q=http.route%3D%2Fpay", "The last like that was"),
+        ("q=read+timed+out", "The last like that was"),
         ("", "The last like that was"),
     ],
 )
@@ -702,6 +720,12 @@ def test_a_search_that_finds_nothing_says_when_there_was_something(shop, query, 
 
     assert words in page(tomorrow, f"/search?{query}").text
     assert twin(tomorrow, found["last"]["address"])["traces"]
+
+
+def test_a_search_for_an_attribute_that_no_trace_has_says_when_the_last_of_all_came(shop):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    assert "The last of all came" in page(tomorrow, "/search?q=http.route%3D%2Fnowhere").text
 
 
 def test_a_search_for_what_never_was_promises_nothing(client):

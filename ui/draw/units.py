@@ -7,6 +7,7 @@ import math
 from datetime import UTC, datetime
 
 NBSP = "\u00a0"
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """Between a number and its unit, so that a line never breaks there."""
 
 _DURATION_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
@@ -185,7 +186,7 @@ def clock(unix_nano: int, now_unix_nano: int) -> str:
     if when.date() == now.date():
         return f"{when:%H:%M:%S}"
     same_year = when.year == now.year
-    return f"{when.day}{NBSP}{when:%b}{'' if same_year else f'{NBSP}{when.year}'}{NBSP}{when:%H:%M}"
+    return f"{when.day}{NBSP}{MONTHS[when.month - 1]}{'' if same_year else f'{NBSP}{when.year}'}{NBSP}{when:%H:%M}"
 
 
 def clock_to_minute(unix_nano: int, now_unix_nano: int) -> str:

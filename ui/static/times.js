@@ -60,7 +60,7 @@ export function attach(root) {
   const isLocal = remembered();
   if (isLocal) {
     rewrite(root);
-    root.querySelector("[data-zone-words]").textContent = `Times are ${name}; sentences that name UTC are UTC.`;
+    root.querySelector("[data-zone-words]").textContent = `Times are ${name}; what names UTC is UTC.`;
     root.addEventListener("submit", ({ target }) => {
       for (const input of target.querySelectorAll("input[data-moment]")) input.value = typed(input.value, new Date());
     });

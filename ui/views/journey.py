@@ -52,7 +52,7 @@ from ui.views.latency import (
 )
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
-from ui.views.requirement import requirements_of
+from ui.views.requirement import requirement_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, around, range_of
 from ui.views.way_share import way_shares
@@ -185,8 +185,15 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     rows = tuple(
         sorted(
             (
-                EdgeRow(edge, said, callee_traces(edge, visit.range), edge_boost(edge), need, on_ways.get(edge.id, 0.0))
-                for edge, said, need in zip(edges, requirements_of(edges), words, strict=True)
+                EdgeRow(
+                    edge,
+                    requirement_of(edge),
+                    callee_traces(edge, visit.range),
+                    edge_boost(edge),
+                    need,
+                    on_ways.get(edge.id, 0.0),
+                )
+                for edge, need in zip(edges, words, strict=True)
             ),
             key=lambda row: -row.path_share,
         )

@@ -189,11 +189,14 @@ def _answer(rows: list[JourneyRow], at: TimeRange) -> str:
     worst = rows[0]
     failed = worst.health.because + _culprit(worst)
     hurt = sum(row.health.needs_you for row in rows)
+    patience = f" It can wait until morning: {worst.health.can_wait}." if worst.health.can_wait else ""
     if hurt > 1:
-        return f"{hurt} of {len(rows)} journeys need you. Worst is {shown(worst.summary.journey)}: {failed}."
+        need = "need you, none of them before the morning" if patience else "need you"
+        return f"{hurt} of {len(rows)} journeys {need}. Worst is {shown(worst.summary.journey)}: {failed}."
     if hurt:
         rest = _rest(rows[1:])
-        return f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{f' {rest}' if rest else ''}"
+        said = f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{patience}"
+        return f"{said} {rest}" if rest else said
     doubtful = next((row for row in rows if row.health.doubt), None)
     if doubtful:
         name = shown(doubtful.summary.journey)

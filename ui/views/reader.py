@@ -52,6 +52,12 @@ class TraceReader(Protocol):
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
+    def newest_alike(self, query: TraceQuery) -> int | None:
+        """Return the start of the newest trace like `query` outside its window.
+
+        None where there is none, or where it takes too long to say.
+        """
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
@@ -68,6 +74,9 @@ class TraceReader(Protocol):
         Args:
             chosen: the traces that count; None for all.
         """
+
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        """Return what share of each journey's traces failed, of journeys whose spans say how they ended."""
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has."""

@@ -15,7 +15,7 @@ from ui.views.journey import Example, example_of
 from ui.views.last_alike import LastAlike, last_alike
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.requirement import drawn_requirement
-from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words
+from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words, settled
 from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
@@ -147,7 +147,7 @@ class SearchPage:
 def search_view(visit: Visit) -> SearchPage | Elsewhere:
     """Return what was found, or where it is when there is only one thing it can be."""
     words = visit.query.get("q", "")
-    intent = read_words(words)
+    intent = settled(read_words(words), lambda trace_id: visit.reader.place(trace_id) is not None)
     if isinstance(intent, TraceWanted):
         return Elsewhere(trace_address(intent.trace_id, {"span": intent.span_id}))
     ours = page_of_ours(words.strip(), visit.base)
