@@ -48,6 +48,7 @@ from collector.store.values import (
     BandDetail,
     CallPath,
     CellExamples,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -159,7 +160,7 @@ class Reader:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
 
         Ids of the newest `searches.MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the
-        window, where `bands` and the others read a row a minute.
+        window, where `latency` and the others read a row a minute.
 
         Args:
             service: only its spans count; empty for those of all.
@@ -168,7 +169,12 @@ class Reader:
             return choose_traces(client, journey, window, attributes, service)
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
@@ -176,6 +182,7 @@ class Reader:
             chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
                 needed for is judged by all of its traces.
             examples: so many of the slowest traces, of the newest that failed, and of the newest.
+            durations: a stretch of them, of which `latency` tells, too.
         """
         evidence = Asked(lambda: self._evidence(journey, Minutes.of(window)))
         with self._store.client() as client:
@@ -197,7 +204,7 @@ class Reader:
             call_paths,
             edges_of(edges.answer(), evidence.answer(), summary.mean_ns * summary.weighted_traces),
             path_series(summary, times.by_service(known)),
-            latency_of(wide.answer(), known),
+            latency_of(wide.answer(), known, durations),
             found.answer(),
         )
 
@@ -210,15 +217,13 @@ class Reader:
             ).result_rows
         return int(rows[0][0])
 
-    def bands(self, journey: str, window: Window) -> tuple[BandDetail, ...]:
-        """Return the bands of latency of a journey, fastest first; none where it has no traces.
-
-        Reads a row a minute and call path, whatever the number of traces.
-        """
-        found = self.latency(journey, window)
-        return found.bands if found else ()
-
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none.
 
         Reads a row a minute and call path, whatever the number of traces.
@@ -229,7 +234,7 @@ class Reader:
             if rows is None:
                 return None
             wide = read_wide(client, minutes, rows, journey)
-            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]), durations)
 
     def difference(
         self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
