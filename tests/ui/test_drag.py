@@ -1,5 +1,8 @@
 """Parts of pictures, chosen in a real Chromium: by dragging, by keys, by touch, and without a script."""
 
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -86,6 +89,57 @@ def test_bars_are_chosen_without_script(browser, site):
         expect(page.get_by_label("Took from")).to_have_value("117ms")
 
 
+TIMES = ".chart:has(.spark)"
+
+
+@pytest.mark.parametrize("chart", [TIMES, ".chart:has(.over-time)"])
+def test_a_stretch_of_time_that_is_dragged_over_becomes_the_range_and_all_else_stays(browser, site, chart):
+    with opened(
+        browser, f"{site}{CHECK_OUT}?last=1h&band=p50-90&open=cart&open=shop", timezone_id="Asia/Kolkata"
+    ) as page:
+        picture = page.locator(chart)
+        drag(page, picture, 0.9, 0.305)
+        said = picture.locator("output").inner_text()
+        page.mouse.up()
+
+        page.wait_for_url("**start=*")
+        asked = parse_qs(urlsplit(page.url).query)
+        assert (asked.pop("band"), asked.pop("open")) == (["p50-90"], ["cart", "shop"])
+        assert sorted(asked) == ["end", "start"]
+        at = page.locator("[data-key=t] summary")
+        for end, words in zip(("start", "end"), said.split(" to "), strict=True):
+            assert asked[end][0][11:16] in words, "said in the zone of the page"
+            expect(at).to_contain_text(asked[end][0][11:19])
+        page.go_back()
+        expect(at).to_have_text("last 1\u00a0h")
+
+
+def test_keys_choose_a_stretch_of_time(browser, site):
+    with opened(browser, f"{site}{CHECK_OUT}") as page:
+        picture = page.locator(TIMES)
+        picture.locator("[tabindex='0']").focus()
+        page.keyboard.press("End")
+        page.keyboard.press("Shift+ArrowLeft")
+        page.keyboard.press("Enter")
+
+        page.wait_for_url("**start=*")
+        expect(picture.locator("a")).not_to_have_count(0)
+
+
+def test_an_area_of_the_plot_is_said_and_can_be_given_up(browser, site):
+    with opened(browser, f"{site}/search?service=payment") as page:
+        before = page.url
+        drag(page, page.locator(".plot"), 0.2, 0.6)
+        page.mouse.move(300, 400)
+        words = page.locator(".plot output").inner_text().replace("\xa0", " ")
+        page.keyboard.press("Escape")
+        expect(page.locator(".plot .chosen-area")).to_have_count(0)
+        page.mouse.up()
+
+        assert re.fullmatch(r".*\d\d:\d\d to .*\d\d:\d\d, \S+ ms to \S+ ms", words)
+        assert page.url == before
+
+
 def touch(page: Page, *points: tuple[float, float]) -> None:
     """Move a finger along points of the screen."""
     session = page.context.new_cdp_session(page)
@@ -129,10 +183,18 @@ def test_a_finger_chooses_sideways_and_scrolls_up_and_down(browser, site):
             "{ends: ['a', 'b', 'c'], names: ['start', 'end'], instead: ['last'], hash: 'g'}, 0, 1)",
             "http://x/j?need=mandatory&start=a&end=c#g",
         ),
+        ("pick", "['2026-11-18T02:41:00Z', '1795000000.250000000'].map(text => momentOf(text).getTime())",
+         [1_794_969_660_000, 1_795_000_000_250]),
+        (
+            "scatter",
+            "inWords({start: '1795000000000000000', end: '1795000060000000000', min: '12340000ns', max: '2e9ns'})"
+            ".replace(/^.*:06.* to .*:07.*, /, '').replaceAll('\u00a0', ' ')",
+            "12.3 ms to 2 s",
+        ),
     ],
 )  # fmt: skip
 def test_the_scripts_pure_parts(browser, site, module, expression, answer):
     with opened(browser, site) as page:
-        names = {"drag": "held, distance", "pick": "columns, addressOf"}[module]
+        names = {"drag": "held, distance", "pick": "columns, addressOf, momentOf", "scatter": "inWords"}[module]
 
         assert page.evaluate(f"import('/static/{module}.js').then(({{ {names} }}) => {expression})") == answer

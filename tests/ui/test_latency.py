@@ -41,6 +41,19 @@ def test_the_histogram_is_cut_into_bands_that_links_lead_to(client):
     assert {bar["class"] for bar in bars} == {"band-0", "band-1", "band-2"}
 
 
+def test_a_step_of_a_picture_over_time_is_a_link_to_its_minutes(client):
+    value, read = twin(client, CHECK_OUT), page(client, f"{CHECK_OUT}?last=1h&band=p50-90&open=cart")
+
+    starts = [step["start_unix_nano"] for step in value["over_time"] if step["parts"]]
+    links = [link for link in read.links if link.startswith(f"{CHECK_OUT}?start=")]
+    assert len(links) == 2 * len(starts), "p95, and the path by service"
+    assert all(link.endswith("&band=p50-90&open=cart") for link in links)
+    for link in (links[0], links[-1]):
+        minute = twin(client, link)
+        assert minute["range"]["window"]["start_unix_nano"] in starts
+        assert minute["summary"]["traces"] > 0
+
+
 def bars_of(client, address=CHECK_OUT):
     return twin(client, address)["bars"]
 

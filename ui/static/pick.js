@@ -1,6 +1,7 @@
 // Columns of a picture, chosen by dragging over them or with the arrow keys, become a range of the page's address.
 
 import { draggable, frameOf, held } from "./drag.js";
+import { said } from "./times.js";
 
 /** The first and the last of `count` columns that lie under a stretch of the picture, 0 to 1 from the left. */
 export function columns(count, a, b) {
@@ -18,10 +19,13 @@ export function addressOf(page, { ends, names, instead, hash }, first, last) {
   return address.href;
 }
 
+/** A moment as addresses have it: ISO 8601, or Unix time in s. */
+export const momentOf = (text) => new Date(/^[\d.]+$/.test(text) ? 1000 * Number(text) : text);
+
 export function attach(box) {
-  const { pick, instead, ends: joined, words: said, hash = "" } = box.dataset;
-  const ends = joined.split(" ");
-  const words = said.split("|");
+  const { pick, instead, hash = "" } = box.dataset;
+  const ends = box.dataset.ends.split(" ");
+  const words = box.dataset.words?.split("|") ?? ends.map((end) => said(momentOf(end)));
   const range = { ends, names: pick.split(" "), instead: instead.split(" "), hash };
   const count = ends.length - 1;
   const picture = box.querySelector("svg");

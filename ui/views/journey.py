@@ -1,6 +1,7 @@
 """One journey: what it waits for, what it needs, and traces that show it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
@@ -60,7 +61,7 @@ from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
 from ui.views.requirement import requirements_of
 from ui.views.slower import Slower, slower_of
-from ui.views.time_range import TimeRange, around, range_of
+from ui.views.time_range import TimeRange, address_moment, around, ends_of_steps, range_of
 from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
@@ -188,6 +189,19 @@ class JourneyPage:
     def bar_ends(self) -> list[float]:
         """Where the bars of the histogram begin, in ns, and where the last one ends."""
         return ends_of(columns_of(self.bars))
+
+    @property
+    def step_ends(self) -> list[str]:
+        """Where the steps of the pictures over time begin, as addresses have it, and where the last one ends."""
+        starts = [point.start_unix_nano for point in self.summary.series]
+        return [address_moment(end) for end in ends_of_steps(starts, self.range.window)]
+
+    def step_addresses(self) -> list[str]:
+        """Return the address of this page about each step."""
+        return [
+            journey_address(self.journey, {"start": start, "end": end, **self.choices}, self.open)
+            for start, end in pairwise(self.step_ends)
+        ]
 
     @property
     def kept_of_all(self) -> Parameters:
@@ -393,7 +407,7 @@ def example_of(trace: TraceSummary) -> Example:
 
 def pictures(page: JourneyPage) -> Pictures:
     of_part = f" of {page.part}" if page.part else ""
-    columns = columns_of(page.bars)
+    columns, steps = columns_of(page.bars), page.step_addresses()
     edges = about(page.edges, page.focus)
     graph = graph_of(page.journey, edges, page.operations, page.call_paths, page.open, page.kept)
     return {
@@ -410,8 +424,8 @@ def pictures(page: JourneyPage) -> Pictures:
             bar_addresses(columns, page.stretch, page.journey, page.kept_of_all, page.open),
             are_inside(columns, page.band, page.stretch),
         ),
-        "over_time": over_time(page.over_time, "The critical path over time, by service"),
-        "latency": sparkline(page.summary.series, height=64, name="p95 and failed traces over time"),
+        "over_time": over_time(page.over_time, "The critical path over time, by service", steps),
+        "latency": sparkline(page.summary.series, 64, "p95 and failed traces over time", steps),
     }
 
 
