@@ -9,7 +9,8 @@ from ui.draw.units import duration
 from ui.views.address import journey_address
 from ui.views.durations import BAND, MAX, MIN, Part, durations_of
 from ui.views.errors import BadAddress, NothingThere
-from ui.views.journey import Example, example_of, part_of
+from ui.views.journey import Example, example_of
+from ui.views.latency import part_of
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
 from ui.views.time_range import TimeRange
 from ui.views.where import WHERE, chosen_by, kept_of, where_of

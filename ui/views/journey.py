@@ -14,7 +14,6 @@ from collector.store.values import (
     Examples,
     JourneyDetail,
     JourneySummary,
-    Latency,
     LatencyBar,
     PathShare,
     TraceQuery,
@@ -36,7 +35,7 @@ from ui.views.address import (
     search_address,
     trace_address,
 )
-from ui.views.durations import BAND, MAX, MIN, Part, Stretch, durations_of, stretch_of
+from ui.views.durations import BAND, MAX, MIN, Part, Stretch, durations_of
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
 from ui.views.health import Health, failed_share, health_of, slowed_since
@@ -48,12 +47,12 @@ from ui.views.latency import (
     Contribution,
     are_inside,
     band_bar,
-    band_named,
     band_rows,
     bar_addresses,
     columns_of,
     contributions,
     ends_of,
+    part_of,
     services_of,
     steps_of,
 )
@@ -285,15 +284,6 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         where=where.text if where else "",
         traces_of_all=visit.reader.traces_of(journey, visit.range.window) if where else detail.summary.traces,
     )
-
-
-def part_of(visit: Visit, latency: Latency, durations: Durations | None) -> Part:
-    """Return the traces that an address chooses by their duration; all of them where it chooses none, or a band that
-    these traces have not."""
-    if durations and latency.stretch:
-        return Part(latency.stretch, "", stretch_of(durations, latency.stretch))
-    detail = band_named(latency, visit.one_of(BAND.name, (*BANDS, latency.whole.name)))
-    return Part(detail, "" if detail is latency.whole else detail.name, None)
 
 
 def _search(visit: Visit, journey: str, part: Part, where: Where | None) -> str:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from collector.core.population.levels import BANDS
 from collector.store.bands import WHOLE
-from collector.store.values import BandDetail, CallPath, Latency, LatencyBar, PathPoint
+from collector.store.values import BandDetail, CallPath, Durations, Latency, LatencyBar, PathPoint
 from ui.draw.bars import BarPart, shaded
 from ui.draw.histogram import BAND_CLASSES, Column
 from ui.draw.over_time import Step
 from ui.draw.units import spelled
 from ui.views.address import Parameters, examples_address, journey_address
-from ui.views.durations import BAND, MAX, MIN, Part, Stretch
+from ui.views.durations import BAND, MAX, MIN, Part, Stretch, stretch_of
+from ui.views.page import Visit
 
 _NEAR = 1.001
 """Bounds of one wide bucket are equal but for rounding; those of neighbours are 1.22 apart."""
@@ -98,9 +99,14 @@ def _band_address(journey: str, band: str, parameters: Mapping[str, str], open: 
     return address and f"{address}#latency"
 
 
-def band_named(latency: Latency, name: str) -> BandDetail:
-    """Return a band by its name, all traces where none has it."""
-    return next((band for band in latency.bands if band.name == name), latency.whole)
+def part_of(visit: Visit, latency: Latency, durations: Durations | None) -> Part:
+    """Return the traces that an address chooses by their duration; all of them where it chooses none, or a band that
+    these traces have not."""
+    if durations and latency.stretch:
+        return Part(latency.stretch, "", stretch_of(durations, latency.stretch))
+    name = visit.one_of(BAND.name, (*BANDS, WHOLE))
+    detail = next((band for band in latency.bands if band.name == name), latency.whole)
+    return Part(detail, "" if detail is latency.whole else name, None)
 
 
 def contributions(journey: str, part: Part, parameters: Parameters) -> tuple[Contribution, ...]:

@@ -131,14 +131,14 @@ def address_moment(unix_nano: int) -> str:
 
 
 def ends_of_steps(starts: Sequence[int], window: Window) -> list[int]:
-    """Return where the steps of a picture over a window begin, and where the last one ends.
+    """Return where the steps of a picture over a window begin, and where the last one ends: with the window at most.
 
-    >>> ends_of_steps([60, 120, 180], Window(70, 200))
-    [60, 120, 180, 240]
+    >>> ends_of_steps([60, 120, 180], Window(70, 200)), ends_of_steps([60], Window(70, 200))
+    ([60, 120, 180, 200], [60, 200])
     """
     if len(starts) < 2:
         return [*starts, window.end_unix_nano] if starts else []
-    return [*starts, starts[-1] + starts[1] - starts[0]]
+    return [*starts, min(2 * starts[-1] - starts[-2], window.end_unix_nano)]
 
 
 def length_words(last: str) -> str:
