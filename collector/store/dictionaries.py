@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from collector.store.engine import ONE_THREAD
 from collector.store.values import Node
 
 MAX_KNOWN = 200_000
@@ -57,6 +58,17 @@ class CallPaths:
             found |= new
             wanted = {step.parent for step in new.values() if step.parent} - found.keys()
         return found
+
+    def named(self, client: Client, service: str, operation: str) -> list[int]:
+        """Return the ids of all call paths of a service and an operation, an empty name being any; none for two."""
+        if not (service or operation):
+            return []
+        rows = client.query(
+            "SELECT DISTINCT Id FROM call_paths WHERE {service:String} IN ('', Service) "
+            f"AND {{operation:String}} IN ('', Operation) {ONE_THREAD}",
+            {"service": service, "operation": operation},
+        ).result_rows
+        return [int(row[0]) for row in rows]
 
     def services(self, client: Client, ids: Collection[int]) -> Mapping[int, str]:
         """Return the service of each call path."""

@@ -9,15 +9,18 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
-from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
+from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, EvidenceRows, evidence_of
 from collector.store.journeys import Minutes, alone, only
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
+from collector.store.side_by_side import Asked
 from collector.store.values import Edge, mark_of
 
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
+DECIDING = ("Calls", "Failed", "Waited", "DeclaredMandatory", "DeclaredOptional")
+"""The counts that decide, beside the evidence, whether a call is needed."""
 _BECAME = {"": "1", "failed": "sum(Failed) > 0", "on-path": "sum(PathNs) > 0"}
 
 _Row = Sequence[Any]
@@ -37,22 +40,23 @@ def read_edges(
     client: Client,
     known: Edges,
     minutes: Minutes,
+    evidence: Asked[EvidenceRows],
     durations_ns: Mapping[str, float],
     journey: str | None = None,
     became: str = "",
-    with_evidence: str = "1",
 ) -> dict[str, tuple[Edge, ...]]:
     """Return the edges of all journeys, or of the one, with their evidence; not what was called in their place.
 
     Args:
+        evidence: what is known about the edges, of the same journeys.
         durations_ns: of each journey, the durations of its traces, weighted and summed.
-        became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
-        with_evidence: which edges' evidence is read: a condition on `edge_minutes`.
+        became: only those that failed, or had time on the path: `failed`, `on-path`; of their counts only those of
+            `DECIDING` are read, the others are 0. Empty for all edges with all counts.
     """
-    rows = _read_rows(client, minutes, journey, _BECAME[became])
+    rows = _read_rows(client, minutes, journey, _BECAME[became], DECIDING if became else EDGE_COUNTS)
     ids = {int(row[1]) for row in rows}
-    evidence = evidence_of_journeys(client, minutes.last_s, journey, ids, with_evidence)
-    found = _by_journey(rows, known.known(client, ids), evidence, durations_ns)
+    ends = known.known(client, ids)
+    found = _by_journey(rows, ends, evidence_of(evidence.answer(), ids), durations_ns)
     return {name: tuple(edges) for name, edges in found.items()}
 
 
@@ -76,13 +80,19 @@ def edges_of(seen: JourneyEdges, evidence: Mapping[int, EdgeEvidence], duration_
     return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
 
 
-def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1") -> Sequence[_Row]:
-    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
+def _read_rows(
+    client: Client,
+    minutes: Minutes,
+    journey: str | None = None,
+    condition: str = "1",
+    counts: Sequence[str] = EDGE_COUNTS,
+) -> Sequence[_Row]:
+    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row. What is
+    not among the counts is 0."""
+    sums = [f"sum({name})" if name in counts else "0" for name in EDGE_COUNTS]
     return client.query(
         f"""
-        SELECT
-            Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
-            {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
+        SELECT Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight), {", ".join(sums)}
         FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
         GROUP BY Journey, EdgeId HAVING {condition} {alone(journey)}
         """,

@@ -21,7 +21,7 @@ from collector.store.bands import Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges
 from collector.store.engine import Store
-from collector.store.evidence import OF_FAILED, EdgeEvidence, evidence_of_journeys
+from collector.store.evidence import OF_FAILED, EvidenceRows, evidence_of, read_evidence
 from collector.store.hours import read_hours
 from collector.store.journey_rows import JourneyRows, read_journey
 from collector.store.journeys import (
@@ -184,7 +184,7 @@ class Reader:
             examples: so many of the slowest traces, of the newest that failed, and of the newest.
             durations: a stretch of them, of which `latency` tells, too.
         """
-        evidence = Asked(lambda: self._evidence(journey, Minutes.of(window)))
+        evidence = Asked(lambda: evidence_of(self._evidence(Minutes.of(window), journey)).get(journey, {}))
         with self._store.client() as client:
             minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
             minutes = with_versions(client, minutes)
@@ -412,9 +412,9 @@ class Reader:
         with self._store.client() as client:
             return find_examples(client, self._call_paths, journey, window, wanted, among, chosen)
 
-    def _evidence(self, journey: str, minutes: Minutes) -> Mapping[int, EdgeEvidence]:
+    def _evidence(self, minutes: Minutes, journey: str | None = None, condition: str = "1") -> EvidenceRows:
         with self._store.client() as client:
-            return evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
+            return read_evidence(client, minutes.last_s, journey, condition)
 
     def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
         with self._store.client() as client:
@@ -427,10 +427,12 @@ class Reader:
         what never failed, there is no evidence.
 
         Args:
-            became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+            became: only those that failed, or had time on the path, as `edge_rows.read_edges` says; empty for all.
         """
+        minutes, of = Minutes.of(window), journey or None
+        evidence = Asked(lambda: self._evidence(minutes, of, OF_FAILED))
         with self._store.client() as client:
-            return read_edges(client, self._edges, Minutes.of(window), {}, journey or None, became, OF_FAILED)
+            return read_edges(client, self._edges, minutes, evidence, {}, of, became)
 
     def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys.
@@ -438,8 +440,9 @@ class Reader:
         Args:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
+        evidence = Asked(lambda: self._evidence(minutes))
         with self._store.client() as client:
-            return read_edges(client, self._edges, minutes, durations_ns)
+            return read_edges(client, self._edges, minutes, evidence, durations_ns)
 
     def findings(self) -> list[Tracked]:
         """Return every finding that is open, and those that cleared lately."""
