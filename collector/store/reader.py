@@ -51,6 +51,7 @@ from collector.store.values import (
     BandDetail,
     CallPath,
     CellExamples,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -178,7 +179,12 @@ class Reader:
             return choose_traces(client, journey, window, attributes, service)
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
@@ -186,6 +192,7 @@ class Reader:
             chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
                 needed for is judged by all of its traces.
             examples: so many of the slowest traces, of the newest that failed, and of the newest.
+            durations: a stretch of them, of which `latency` tells, too.
         """
         evidence = Asked(lambda: evidence_of(self._evidence(Minutes.of(window), journey)).get(journey, {}))
         with self._store.client() as client:
@@ -207,7 +214,7 @@ class Reader:
             call_paths,
             edges_of(edges.answer(), evidence.answer(), summary.mean_ns * summary.weighted_traces),
             path_series(summary, times.by_service(known)),
-            latency_of(wide.answer(), known),
+            latency_of(wide.answer(), known, durations),
             found.answer(),
         )
 
@@ -223,7 +230,13 @@ class Reader:
         with self._store.client() as client:
             return traces_of(client, Minutes.of(window), journey)
 
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none.
 
         Reads a row a minute and call path, whatever the number of traces.
@@ -234,7 +247,7 @@ class Reader:
             if rows is None:
                 return None
             wide = read_wide(client, minutes, rows, journey)
-            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]), durations)
 
     def difference(
         self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
