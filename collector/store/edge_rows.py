@@ -10,7 +10,8 @@ from clickhouse_connect.driver.client import Client
 from collector.core.mandatory import declared_by_marks
 from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
-from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, EvidenceRows, evidence_of
+from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of
+from collector.store.evidence_rows import EvidenceRows
 from collector.store.journeys import WHICH_MINUTES, Minutes, alone, only
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks

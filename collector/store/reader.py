@@ -22,7 +22,8 @@ from collector.store.bands import Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges, read_service_calls
 from collector.store.engine import Store
-from collector.store.evidence import OF_FAILED, EvidenceRows, evidence_of, read_evidence
+from collector.store.evidence import evidence_of
+from collector.store.evidence_rows import EvidenceRows, past_of
 from collector.store.hours import read_hours
 from collector.store.inventory import store_info
 from collector.store.journey_rows import JourneyRows, read_journey
@@ -81,6 +82,7 @@ class Reader:
         self._store = store
         self._call_paths = CallPaths()
         self._edges = Edges()
+        self._evidence_past = past_of(store)
 
     @cached_property
     def pins(self) -> Pins:
@@ -357,9 +359,9 @@ class Reader:
         with self._store.client() as client:
             return find_examples(client, self._call_paths, journey, window, wanted, among, chosen)
 
-    def _evidence(self, minutes: Minutes, journey: str | None = None, condition: str = "1") -> EvidenceRows:
+    def _evidence(self, minutes: Minutes, journey: str | None = None, failed_only: bool = False) -> EvidenceRows:
         with self._store.client() as client:
-            return read_evidence(client, minutes.last_s, journey, condition)
+            return self._evidence_past.read(client, minutes.last_s, journey, failed_only)
 
     def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
         with self._store.client() as client:
@@ -375,7 +377,7 @@ class Reader:
             became: only those that failed, or had time on the path, as `edge_rows.read_edges` says; empty for all.
         """
         minutes, of = Minutes.of(window), journey or None
-        evidence = Asked(lambda: self._evidence(minutes, of, OF_FAILED))
+        evidence = Asked(lambda: self._evidence(minutes, of, failed_only=True))
         with self._store.client() as client:
             return read_edges(client, self._edges, minutes, evidence, {}, of, became)
 
