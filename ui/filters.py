@@ -9,6 +9,7 @@ from ui.draw import bars, said_times, svg, text, units
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "duration": units.duration,
+    "spelled": units.spelled,
     "exact": units.exact_duration,
     "percent": units.percent,
     "part": units.part,

@@ -10,15 +10,18 @@ from clickhouse_connect.driver.client import Client
 from collector.core.mandatory import declared_by_marks
 from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
-from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
+from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, EvidenceRows, evidence_of
 from collector.store.journeys import WHICH_MINUTES, Minutes, alone, only
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
+from collector.store.side_by_side import Asked
 from collector.store.values import Edge, Node, ServiceCalls, declared_word, mark_of
 
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
+DECIDING = ("Calls", "Failed", "Waited", "DeclaredMandatory", "DeclaredOptional")
+"""The counts that decide, beside the evidence, whether a call is needed."""
 _BECAME = {"failed": "Failed", "on-path": "PathNs"}
 """What became of calls, and the column that says how often."""
 
@@ -43,28 +46,28 @@ def read_edges(
     client: Client,
     known: Edges,
     minutes: Minutes,
+    evidence: Asked[EvidenceRows],
     durations_ns: Mapping[str, float],
     journey: str | None = None,
     became: str = "",
-    with_evidence: str = "1",
 ) -> dict[str, tuple[Edge, ...]]:
     """Return the edges of all journeys, or of the one, with their evidence; not what was called in their place.
 
     Args:
+        evidence: what is known about the edges, of the same journeys.
         durations_ns: of each journey, the durations of its traces, weighted and summed.
-        became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
-        with_evidence: which edges' evidence is read: a condition on `edge_minutes`.
+        became: only those that failed, or had time on the path: `failed`, `on-path`; of their counts only those of
+            `DECIDING` are read, the others are 0. Empty for all edges with all counts.
     """
     column = _BECAME.get(became)
     # What a mark declares counts for the calls inside it, whatever became of the mark itself.
     condition = f"(sum({column}) > 0 OR sum(DeclaredMandatory + DeclaredOptional) > 0)" if column else "1"
-    rows = _read_rows(client, minutes, journey, condition)
+    rows = _read_rows(client, minutes, journey, condition, (*DECIDING, column) if column else EDGE_COUNTS)
     ends = known.known(client, {int(row[1]) for row in rows})
     marks = _marks(rows, ends)
     rows = [row for row in rows if row[_FIRST_COUNT + EDGE_COUNTS.index(column)]] if column else rows
     ids = {int(row[1]) for row in rows}
-    evidence = evidence_of_journeys(client, minutes.last_s, journey, ids, with_evidence)
-    found = _by_journey(rows, ends, marks, evidence, durations_ns)
+    found = _by_journey(rows, ends, marks, evidence_of(evidence.answer(), ids), durations_ns)
     return {name: tuple(edges) for name, edges in found.items()}
 
 
@@ -108,13 +111,19 @@ def read_service_calls(client: Client, minutes: Minutes) -> list[ServiceCalls]:
     return [ServiceCalls(str(caller), str(callee), max(round(calls), 1)) for caller, callee, calls in rows]
 
 
-def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1") -> Sequence[_Row]:
-    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
+def _read_rows(
+    client: Client,
+    minutes: Minutes,
+    journey: str | None = None,
+    condition: str = "1",
+    counts: Sequence[str] = EDGE_COUNTS,
+) -> Sequence[_Row]:
+    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row. What is
+    not among the counts is 0."""
+    sums = [f"sum({name})" if name in counts else "0" for name in EDGE_COUNTS]
     return client.query(
         f"""
-        SELECT
-            Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
-            {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
+        SELECT Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight), {", ".join(sums)}
         FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
         GROUP BY Journey, EdgeId HAVING {condition} {alone(journey)}
         """,

@@ -5,7 +5,7 @@ prove little either: until they decide, the past counts, unless they contradict 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -50,8 +50,15 @@ _FADED = {1: "fading", 2: "fading_squared"}
 _COLUMNS = [f"sum({name})" for name in (*_OF_JOURNEY, *_SUMS)] + [f"sum({k} * {_FADED[n]})" for k, n in _SUMS.items()]
 
 
-OF_FAILED = f"EdgeId IN (SELECT EdgeId FROM edge_minutes WHERE {WHICH_MINUTES} AND Alone > 0)"
-"""A condition for `evidence_of_journeys`: edges of which there can be a verdict. Most calls never fail."""
+OF_FAILED = """EdgeId IN (
+    SELECT EdgeId FROM edge_minutes WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} AND Alone > 0
+)"""
+"""A condition for `read_evidence`: edges of which there can be a verdict. Most calls never fail. Rows that were
+replaced count, too: what is too much among the edges has nothing to say."""
+
+
+EvidenceRows = Mapping[str, Sequence[Sequence[Any]]]
+"""By journey, a row for each edge and version of its caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +84,8 @@ class _Version:
     fading: Evidence
 
 
-def evidence_of_journeys(
-    client: Client,
-    last_s: int,
-    journey: str | None = None,
-    edges: Collection[int] | None = None,
-    condition: str = "1",
-) -> dict[str, dict[int, EdgeEvidence]]:
-    """Return the evidence about each edge (or these) of all journeys (or the one) in the 30 days before `last_s`.
+def read_evidence(client: Client, last_s: int, journey: str | None = None, condition: str = "1") -> EvidenceRows:
+    """Read what is known about the edges of all journeys (or of the one) from the 30 days before `last_s`.
 
     Whoever judges an edge asks here, so that pages, findings and metrics never differ about it (decision 014).
     """
@@ -102,7 +103,12 @@ def evidence_of_journeys(
     by_journey: dict[str, list[Sequence[Any]]] = defaultdict(list)
     for name, *row in rows:
         by_journey[str(name)].append(row)
-    return {name: _by_edge(found, edges) for name, found in by_journey.items()}
+    return by_journey
+
+
+def evidence_of(found: EvidenceRows, edges: Collection[int] | None = None) -> dict[str, dict[int, EdgeEvidence]]:
+    """Return the evidence about each edge, or about these, by journey."""
+    return {name: _by_edge(rows, edges) for name, rows in found.items()}
 
 
 def _by_edge(rows: Sequence[Sequence[Any]], edges: Collection[int] | None) -> dict[int, EdgeEvidence]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from collector.store.dictionaries import CallPaths
 from collector.store.search_conditions import conditions
 from collector.store.values import TraceQuery, Window
 
@@ -26,6 +27,7 @@ _LEAST_S = 0.001
 
 def newest_alike(
     client: Client,
+    known: CallPaths,
     query: TraceQuery,
     newest_unix_nano: int,
     budget_s: float = BUDGET_S,
@@ -38,16 +40,17 @@ def newest_alike(
         budget_s: how long it may take.
     """
     until_s = clock_s() + budget_s
+    path_ids = known.on_path(client, query)
     for window in _stretches(query.window, newest_unix_nano):
         left_s = until_s - clock_s()
         if left_s <= 0:
             return None
-        where, parameters = conditions(replace(query, window=window))
+        asked_for = conditions(replace(query, window=window), path_ids)
         try:
             ((found, newest),) = client.query(
-                f"SELECT count(), toUnixTimestamp64Nano(max(Start)) FROM traces FINAL WHERE {' AND '.join(where)} "
+                f"SELECT count(), toUnixTimestamp64Nano(max(Start)) FROM traces FINAL WHERE {asked_for.all} "
                 f"SETTINGS max_execution_time = {max(left_s, _LEAST_S):.3f}",
-                parameters,
+                asked_for.parameters,
             ).result_rows
         except DatabaseError as error:
             if error.code == _TIMEOUT_EXCEEDED:

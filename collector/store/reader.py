@@ -22,7 +22,7 @@ from collector.store.bands import Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges, read_service_calls
 from collector.store.engine import Store
-from collector.store.evidence import OF_FAILED, EdgeEvidence, evidence_of_journeys
+from collector.store.evidence import OF_FAILED, EvidenceRows, evidence_of, read_evidence
 from collector.store.hours import read_hours
 from collector.store.inventory import store_info
 from collector.store.journey_rows import JourneyRows, read_journey
@@ -51,6 +51,7 @@ from collector.store.values import (
     BandDetail,
     CallPath,
     CellExamples,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -154,7 +155,7 @@ class Reader:
             budget_s: how long it may take.
         """
         with self._store.client() as client:
-            return newest_alike(client, query, oldest_and_newest(client)[1], budget_s)
+            return newest_alike(client, self._call_paths, query, oldest_and_newest(client)[1], budget_s)
 
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
@@ -178,7 +179,12 @@ class Reader:
             return choose_traces(client, journey, window, attributes, service)
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
@@ -186,8 +192,9 @@ class Reader:
             chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
                 needed for is judged by all of its traces.
             examples: so many of the slowest traces, of the newest that failed, and of the newest.
+            durations: a stretch of them, of which `latency` tells, too.
         """
-        evidence = Asked(lambda: self._evidence(journey, Minutes.of(window)))
+        evidence = Asked(lambda: evidence_of(self._evidence(Minutes.of(window), journey)).get(journey, {}))
         with self._store.client() as client:
             minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
             minutes = with_versions(client, minutes)
@@ -207,7 +214,7 @@ class Reader:
             call_paths,
             edges_of(edges.answer(), evidence.answer(), summary.mean_ns * summary.weighted_traces),
             path_series(summary, times.by_service(known)),
-            latency_of(wide.answer(), known),
+            latency_of(wide.answer(), known, durations),
             found.answer(),
         )
 
@@ -223,7 +230,13 @@ class Reader:
         with self._store.client() as client:
             return traces_of(client, Minutes.of(window), journey)
 
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none.
 
         Reads a row a minute and call path, whatever the number of traces.
@@ -234,7 +247,7 @@ class Reader:
             if rows is None:
                 return None
             wide = read_wide(client, minutes, rows, journey)
-            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]), durations)
 
     def difference(
         self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
@@ -344,9 +357,9 @@ class Reader:
         with self._store.client() as client:
             return find_examples(client, self._call_paths, journey, window, wanted, among, chosen)
 
-    def _evidence(self, journey: str, minutes: Minutes) -> Mapping[int, EdgeEvidence]:
+    def _evidence(self, minutes: Minutes, journey: str | None = None, condition: str = "1") -> EvidenceRows:
         with self._store.client() as client:
-            return evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
+            return read_evidence(client, minutes.last_s, journey, condition)
 
     def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
         with self._store.client() as client:
@@ -359,10 +372,12 @@ class Reader:
         what never failed, there is no evidence.
 
         Args:
-            became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+            became: only those that failed, or had time on the path, as `edge_rows.read_edges` says; empty for all.
         """
+        minutes, of = Minutes.of(window), journey or None
+        evidence = Asked(lambda: self._evidence(minutes, of, OF_FAILED))
         with self._store.client() as client:
-            return read_edges(client, self._edges, Minutes.of(window), {}, journey or None, became, OF_FAILED)
+            return read_edges(client, self._edges, minutes, evidence, {}, of, became)
 
     def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys.
@@ -370,8 +385,9 @@ class Reader:
         Args:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
+        evidence = Asked(lambda: self._evidence(minutes))
         with self._store.client() as client:
-            return read_edges(client, self._edges, minutes, durations_ns)
+            return read_edges(client, self._edges, minutes, evidence, durations_ns)
 
     def findings(self) -> list[Tracked]:
         """Return every finding that is open, and those that cleared lately."""

@@ -201,11 +201,22 @@ class PathPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Durations:
+    """A stretch of durations that somebody asks about. It means whole wide buckets (`histogram.WIDE`): those between
+    the bounds nearest to its ends, one at least."""
+
+    min_ns: float | None
+    """None: from the shortest on."""
+    max_ns: float | None
+    """None: up to the longest."""
+
+
+@dataclass(frozen=True, slots=True)
 class BandDetail:
-    """The traces of a journey between two quantiles of latency, and where they spend their time."""
+    """The traces of a journey between two durations, and where they spend their time."""
 
     name: str
-    """One of `collector.core.population.levels.BANDS`."""
+    """One of `collector.core.population.levels.BANDS`, or of `collector.store.bands`: `all`, `stretch`."""
     from_ns: float
     to_ns: float
     """Bounds of its wide buckets (`histogram.WIDE`); what `Reader.band_examples` takes."""
@@ -235,6 +246,8 @@ class Latency:
     """Fastest first; those without traces are left out."""
     bars: tuple[LatencyBar, ...]
     """Fastest first, without the empty ones."""
+    stretch: BandDetail | None = None
+    """The durations that were asked about, with or without traces; None where none were."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from collector.store.dictionaries import CallPaths
 from collector.store.engine import Store
 from collector.store.last_traces import newest_alike
 from collector.store.reader import Reader
@@ -81,7 +82,7 @@ def test_an_engine_that_takes_too_long_is_not_waited_for_and_other_errors_are_to
     query = TraceQuery(NOW, error="x")
     too_long = "SELECT sleepEachRow(0.01) FROM numbers(1000) SETTINGS max_block_size = 1, max_execution_time = 0.05"
     with store.client() as client:
-        assert newest_alike(Another(client, too_long), query, NOON) is None  # type: ignore[arg-type]
+        assert newest_alike(Another(client, too_long), CallPaths(), query, NOON) is None  # type: ignore[arg-type]
 
         with pytest.raises(DatabaseError):
-            newest_alike(Another(client, "SELECT nothing"), query, NOON)  # type: ignore[arg-type]
+            newest_alike(Another(client, "SELECT nothing"), CallPaths(), query, NOON)  # type: ignore[arg-type]

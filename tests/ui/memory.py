@@ -29,6 +29,7 @@ from collector.store.values import (
     CallPath,
     CallsWanted,
     CellExamples,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -164,10 +165,15 @@ class MemoryReader:
         )
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         traces = self._of(journey, window, chosen)
-        latency = self.latency(journey, window, chosen)
+        latency = self.latency(journey, window, chosen, durations)
         if latency is None:
             return None
         newest = sorted((t.summary for t in traces), key=lambda summary: -summary.start_unix_nano)
@@ -208,9 +214,15 @@ class MemoryReader:
         edges = {name: self._journey_edges(name, self._of(name, window)) for name in names}
         return {name: tuple(edge for edge in found if _became(edge, became)) for name, found in edges.items()}
 
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         wide = self._wide(self._of(journey, window, chosen))
-        return latency_of(wide, self._steps()) if wide else None
+        return latency_of(wide, self._steps(), durations) if wide else None
 
     def band_examples(
         self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.store.values import Window
+from ui.views.durations import parse_duration_ns
 from ui.views.errors import BadAddress
-from ui.views.search import parse_duration_ns
 from ui.views.search_words import (
     AttributesWanted,
     NameWanted,

@@ -727,7 +727,7 @@ SCRIPTS = {
     "keys": "step, nextWanted, isCommand",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor",
-    "live": "offer, count",
+    "live": "offer, count, texts, said",
     "times": "local, withOffset, typed",
     "scatter": "chosen",
 }
@@ -773,8 +773,32 @@ SCRIPTS = {
         ("sheet", "[scrollFor(3, 0, 600), scrollFor(400, 0, 600)]", [0, 9_372]),
         (
             "live",
-            "[offer(3, 4, 'trace'), offer(3, 1203, 'trace'), offer(4, 3, 'trace'), offer(3, 4, '')]",
-            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show", "Numbers changed: show"],
+            "[[3, 4, 'trace'], [3, 1203, 'trace'], [4, 3, 'trace'], [3, 4, ''], [3, 3, 'trace']].map("
+            "([a, b, what]) => offer({count: a, verdicts: {}}, {count: b, verdicts: {}}, what))",
+            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show", "Numbers changed: show", ""],
+        ),
+        (
+            "live",
+            "[['fine', 'x', 'y'], ['failing', 'y', 'y'], ['fine', 'y', 'z'], ['fine', 'x', 'z']].map("
+            "([now, a, b]) => offer({count: 1, now: 'fine', verdicts: {Findings: 'x', Verdicts: 'y'}}, "
+            "{count: 2, now, verdicts: {Findings: a, Verdicts: b}}, 'trace'))",
+            [
+                "1 new trace: show",
+                "Now failing: show",
+                "Findings and verdicts changed: show",
+                "Verdicts changed: show",
+            ],
+        ),
+        (
+            "live",
+            "[texts({a: [{n: 'y'}, {n: 'x'}, {}], b: [['q']], c: null}, 'a.n,b,c.d'), texts({n: {w: 'one'}}, 'n.w')]",
+            ["q\nx\ny", "one"],
+        ),
+        (
+            "live",
+            "said({n: 2, h: 'fine', f: [{id: 'b'}, {id: 'a'}], answer: 'Well.'}, "
+            "{count: 'n', now: 'h', verdicts: 'Findings=f.id', answer: 'yes'})",
+            {"count": 2, "now": "fine", "verdicts": {"Findings": "a\nb"}, "answer": "Well."},
         ),
         (
             "live",

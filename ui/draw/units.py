@@ -57,6 +57,16 @@ def exact_duration(ns: int) -> str:
     return f"{sign}{whole}{'.' if digits else ''}{digits}{NBSP}{unit}"
 
 
+def spelled(ns: float) -> str:
+    """Return a duration as addresses have it: in one unit of ASCII letters, in three digits or more.
+
+    >>> [spelled(ns) for ns in (0, 1.2, 12_183_742, 840_000, 5_025e9)]
+    ['0ns', '1.2ns', '12.2ms', '840us', '5025s']
+    """
+    scale, unit = next((each for each in _DURATION_UNITS if ns >= each[0]), _DURATION_UNITS[-1])
+    return f"{significant(ns / scale)}{unit.replace('µ', 'u')}"
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage that says 0 or 100 only where that is exactly so.
 

@@ -54,6 +54,9 @@ function remembered() {
   }
 }
 
+/** A moment as this page says moments, without seconds where they are none. */
+export const said = (moment) => local(moment, new Date(), remembered() ? undefined : "UTC").replace(/^(\d\d:\d\d):00$/, "$1");
+
 export function attach(root) {
   const button = root.querySelector("[data-zone]");
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;

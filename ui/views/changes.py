@@ -20,7 +20,7 @@ from ui.views.address import trace_address
 from ui.views.boost import LONGEST_TEXT, boost_request
 from ui.views.boosts import Boosts
 from ui.views.errors import NothingThere, PageError
-from ui.views.trace import read_trace_id
+from ui.views.trace_asked import read_trace_id
 
 OUR_PAGES = ("", "same-origin", "none")
 """What `Sec-Fetch-Site` may say; older browsers say nothing."""

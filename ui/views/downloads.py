@@ -10,7 +10,7 @@ from collector.core.formats.jaeger_export import to_jaeger
 from collector.core.formats.otlp_json_export import to_otlp_json
 from ui.views.errors import NothingThere
 from ui.views.reader import TraceReader
-from ui.views.trace import read_trace_id
+from ui.views.trace_asked import read_trace_id
 
 FORMATS: dict[str, Callable[[DetailedSpans], object]] = {
     "otlp": to_otlp_json,

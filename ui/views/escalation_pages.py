@@ -13,7 +13,7 @@ from ui.views.escalation_finding import finding_packet
 from ui.views.escalation_text import to_markdown
 from ui.views.escalation_trace import subject_of_trace
 from ui.views.page import Page, Visit
-from ui.views.trace import read_trace_id, summary_of
+from ui.views.trace_asked import read_trace_id, summary_of
 
 
 def trace_packet(visit: Visit, trace_id: str) -> Packet:

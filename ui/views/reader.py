@@ -14,6 +14,7 @@ from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
     CellExamples,
+    Durations,
     Edge,
     JourneyDetail,
     JourneyDifference,
@@ -67,12 +68,18 @@ class TraceReader(Protocol):
         """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         """Return one journey, with so many examples of each kind, None where it has no traces.
 
         Args:
             chosen: the traces that count; None for all.
+            durations: a stretch of them, of which `latency` tells, too.
         """
 
     def failed_shares(self, window: Window) -> dict[str, float]:
@@ -84,7 +91,13 @@ class TraceReader(Protocol):
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         """Return the edges (that `failed`, or were `on-path`, if `became` says so) by journey; without their shares."""
 
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
 
     def band_examples(

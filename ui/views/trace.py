@@ -1,28 +1,25 @@
 """One trace: whom the request waited for at every moment, and what each span said."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from collector.core.detail import DetailedSpans
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
-from collector.store.lookup import Place
 from collector.store.side_by_side import Asked
-from collector.store.values import KeptLonger, TraceSummary, Window
+from collector.store.values import KeptLonger, TraceSummary
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, whole_percent
 from ui.draw.waterfall import Axis
 from ui.views.address import boost_address, journey_address, rows_address, trace_address
-from ui.views.errors import BadAddress, NothingThere
 from ui.views.logs_link import logs_link
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
-from ui.views.trace_rows import ROWS, SHOWS
-from ui.views.trace_sheet import LineStep, Sheet, SheetKey, TraceRow, draw_rows, name_of, ways
+from ui.views.trace_asked import OF, asked_show, no_span, open_sheet, read_trace_id
+from ui.views.trace_rows import ROWS
+from ui.views.trace_sheet import LineStep, Sheet, TraceRow, draw_rows, name_of, ways
 from ui.views.trace_ways import next_failed, sections_beside
 from ui.views.whose_time import WhoseRow, whose_time
 from ui.views.words import FRAGMENTS, flag_words, reason_words
@@ -38,8 +35,6 @@ BECAUSE = {
     "example": "it shows a finding",
 }
 """Words for why a trace is kept, by the reason in the store."""
-OF = {"request": "root", "trace": "trace"}
-"""Words of the address for `explain`'s targets; anything else is a span's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,69 +191,10 @@ def trace_view(visit: Visit, trace_id: str) -> TracePage:
     kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))  # beside the spans, as is the summary
     place = visit.reader.place(trace_id)
     if place is None:
-        raise _no_span(trace_id)
+        raise no_span(trace_id)
     summary = Asked(lambda: visit.reader.summary(trace_id, place.window))
     sheet = open_sheet(visit, trace_id, place)
     return _Build(visit, sheet, summary.answer(), kept_longer.answer()).page()
-
-
-def open_sheet(visit: Visit, trace_id: str, place: Place | None = None) -> Sheet:
-    """Return the rows that the address asks for, as they are now; raises as `trace_view` does.
-
-    Args:
-        place: where the trace lies, from who has looked.
-    """
-    spans = stored_spans(visit, trace_id, place)
-    key = key_of(visit, trace_id)
-    explained = visit.explain(spans, OF.get(key.of, key.of))
-    if explained is None:
-        hint = "write request, trace, or the id of a span"
-        raise BadAddress(f"of={shown(key.of)} is no span of this trace", hint=hint)
-    sheet = Sheet(spans, explained, key.show, key.find)
-    visit.sheets.put(key, sheet, visit.now_unix_nano)
-    return sheet
-
-
-def stored_spans(visit: Visit, trace_id: str, place: Place | None = None) -> DetailedSpans:
-    """Return the spans of a trace; raises NothingThere for an unknown one."""
-    spans = visit.reader.trace(trace_id, place)
-    if spans is None or not len(spans.batch):
-        raise _no_span(trace_id)
-    return spans
-
-
-def _no_span(trace_id: str) -> NothingThere:
-    return NothingThere(
-        f"no span of trace {trace_id} is stored",
-        "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
-        "/search",
-    )
-
-
-def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummary | None:
-    """Return what was learned from a trace whose spans were read, None before it was analyzed."""
-    starts = spans.batch.start_time_unix_nano
-    return visit.reader.summary(trace_id, Window(int(starts.min()), int(starts.max()) + 1))
-
-
-def asked_show(visit: Visit) -> str:
-    """Return which spans the address asks for, empty where it leaves that to the page; raises BadAddress."""
-    return visit.one_of("show", SHOWS)
-
-
-def key_of(visit: Visit, trace_id: str) -> SheetKey:
-    query = visit.query
-    return SheetKey(trace_id, query.get("of", "") or "request", asked_show(visit), query.get("find", "").strip())
-
-
-def read_trace_id(text: str) -> str:
-    """Return 32 lower-case hex digits; 64-bit ids are padded as Jaeger does."""
-    digits = text.strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{1,32}", digits) or not int(digits, 16):
-        raise BadAddress(
-            f"trace={shown(text)} is no trace id", hint="a trace id has 32 hex digits (or 16) and is not all zero"
-        )
-    return digits.rjust(32, "0")
 
 
 class _Build:

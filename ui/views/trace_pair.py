@@ -17,7 +17,7 @@ from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.search_words import TraceWanted, read_words, settled
 from ui.views.time_range import around, range_of
-from ui.views.trace import read_trace_id, stored_spans, summary_of
+from ui.views.trace_asked import read_trace_id, stored_spans, summary_of
 
 TYPICAL, EARLIER, SLOWEST = "typical", "1d", "slowest"
 OTHERS = {TYPICAL: "typical of its hour", EARLIER: "typical a day earlier", SLOWEST: "slowest of its hour"}

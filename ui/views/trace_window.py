@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ui.draw.waterfall import Axis
 from ui.views.address import trace_address
 from ui.views.page import Page, Parameter, Pictures, Visit
-from ui.views.trace import asked_show, key_of, open_sheet, read_trace_id
+from ui.views.trace_asked import asked_show, key_of, open_sheet, read_trace_id
 from ui.views.trace_rows import ROWS
 from ui.views.trace_sheet import LineStep, TraceRow, draw_rows
 

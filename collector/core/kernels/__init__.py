@@ -35,6 +35,11 @@ def kernel(function: _Function) -> _Function:
     return _compiled(function)
 
 
+def held(function: _Function) -> _Function:
+    """Mark a kernel of a millisecond: it keeps the GIL, since to get it back from a busy thread would take five."""
+    return _compiled(function, nogil=False)
+
+
 def step(function: _Function) -> _Function:
     """Mark a part of kernels that allocates no array: it borrows its arguments instead of counting references.
 
@@ -54,7 +59,7 @@ def _compiled(function: _Function, **options: bool) -> _Function:
         return function
     import numba  # noqa: PLC0415 - plain copies never import it
 
-    compiler: Any = numba.njit(cache=True, nogil=True, error_model="numpy", **options)  # type: ignore[call-overload]
+    compiler: Any = numba.njit(**{"cache": True, "nogil": True, "error_model": "numpy", **options})  # type: ignore[call-overload]
     compiled = compiler(function)
     stamp = source_stamp(Path(__file__).parent, function.__module__.removeprefix(f"{__name__}."))
     compiled._cache._cache_file._source_stamp = stamp
