@@ -15,11 +15,11 @@ from collector.core.detail import DetailedSpans, SpanDetail
 from collector.core.formats.otlp_json import translate_otlp_json
 from collector.store.values import TraceQuery, Window
 from tests.core.drawing import EPOCH_NS, read_trace
-from tests.ui.conftest import client_of
+from tests.ui.conftest import SETTINGS, client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
-from tests.ui.shop import NOW_NS
-from ui.app import PAGES
+from tests.ui.shop import NOW_NS, shop_traces
+from ui.app import PAGES, create_app
 from ui.views.address import journey_address
 
 ALL_TIME = Window(0, 2**62)
@@ -726,6 +726,19 @@ def test_a_search_for_an_attribute_that_no_trace_has_says_when_the_last_of_all_c
     tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
 
     assert "The last of all came" in page(tomorrow, "/search?q=http.route%3D%2Fnowhere").text
+
+
+@pytest.mark.parametrize("traces", [0, 20])
+def test_the_first_page_says_first_that_nothing_is_stored_any_more(traces):
+    trouble = ["nothing could be stored for 31 s: the disk of /data is full; make room"]
+    app = create_app(MemoryReader(shop_traces(traces)), SETTINGS, lambda: NOW_NS, read_trouble=lambda: trouble)
+
+    said = twin(app.test_client(), "/")
+
+    assert said["answer"].startswith("Nothing could be stored for 31 s: the disk of /data is full; make room. ")
+    assert said["trouble"] == trouble[0]
+    assert ("What was stored before says: " in said["answer"]) == bool(traces)
+    assert twin(client_of(MemoryReader()), "/")["trouble"] == ""
 
 
 def test_a_search_for_what_never_was_promises_nothing(client):
