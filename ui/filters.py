@@ -21,6 +21,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "sentence": text.sentence,
     "shown": text.shown,
     "breakable": text.breakable,
+    "head_and_tail": text.head_and_tail,
     "picture": svg.render,
 }
 

@@ -394,6 +394,21 @@ def test_selecting_in_a_large_trace_leaves_the_rows_where_they_are(browser, larg
         expect(page.locator("#span")).to_contain_text("op6871")
 
 
+def test_a_long_name_is_cut_at_its_head_and_the_keys_have_a_button(browser):
+    calls = "cart/hipstershop.ProductCatalogService.ListOfAllProducts/GetProductsOfTheMonth 10-90 in root"
+    batch = read_trace(f"root 0-100; {calls}", "us")
+    reader = MemoryReader([DetailedSpans(batch, lambda row: SpanDetail())])
+    trace = "/traces/0af7651916cd43dd0000000000000001"
+    with serving(reader, EPOCH_NS) as site, opened(browser, site + trace) as page:
+        head, tail = page.locator(".who").nth(1).locator("span").all()
+        assert head.evaluate("span => span.scrollWidth > span.clientWidth")
+        assert tail.inner_text() == "/GetProductsOfTheMonth"
+        assert tail.evaluate("span => span.scrollWidth <= span.clientWidth")
+
+        page.get_by_role("button", name="Keys:").click()
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
 def test_a_moment_of_a_large_trace_is_gone_to_by_its_picture_of_the_whole(browser, large_site):
     with opened(browser, large_site) as page:
         expect(page.locator(".windowed .piece").first).to_be_visible()
