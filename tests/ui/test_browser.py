@@ -41,6 +41,8 @@ PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 OPEN = Login(ANYBODY, time.time)
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+NARROW = {"width": 320, "height": 256}
+"""1280 by 1024 at 400 %: WCAG 2.2, 1.4.10."""
 
 
 pytestmark = [
@@ -145,8 +147,9 @@ def pages(shop, trace) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (NARROW, "dark")]
+)
 def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(browser, site, pages, size, scheme):
     with opened(browser, site, viewport=size, color_scheme=scheme) as page:
         for address in pages:
@@ -392,6 +395,26 @@ def test_selecting_in_a_large_trace_leaves_the_rows_where_they_are(browser, larg
         expect(page.locator(".rows .selected")).to_contain_text("op6870")
         page.keyboard.press("]")
         expect(page.locator("#span")).to_contain_text("op6871")
+
+
+def test_the_path_and_the_tab_one_is_on_are_told_apart_in_the_reader_s_own_colours(browser, site, trace):
+    with opened(browser, site + trace, forced_colors="active") as page:
+        path, off = (
+            page.locator(look).first.evaluate("part => getComputedStyle(part).fill") for look in (".own", ".bar")
+        )
+        highlight = page.evaluate("""() => {
+          document.body.style.color = "Highlight";
+          return getComputedStyle(document.body).color;
+        }""")
+        current, other = (
+            page.locator(f".trace-tools .tabs a{which}").first.evaluate(
+                "tab => getComputedStyle(tab).borderBlockEndWidth"
+            )
+            for which in ("[aria-current]", ":not([aria-current])")
+        )
+
+        assert path == highlight != off
+        assert (current, other) == ("2px", "0px")
 
 
 def test_a_long_name_is_cut_at_its_head_and_the_keys_have_a_button(browser):
