@@ -23,6 +23,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "shown": text.shown,
     "with_times": said_times.with_times,
     "breakable": text.breakable,
+    "head_and_tail": text.head_and_tail,
     "picture": svg.render,
 }
 

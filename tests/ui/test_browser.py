@@ -41,6 +41,8 @@ PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 OPEN = Login(ANYBODY, time.time)
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+NARROW = {"width": 320, "height": 256}
+"""1280 by 1024 at 400 %: WCAG 2.2, 1.4.10."""
 
 
 pytestmark = [
@@ -145,8 +147,9 @@ def pages(shop, trace) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (NARROW, "dark")]
+)
 def test_no_page_complains_loads_from_elsewhere_or_is_wider_than_the_screen(browser, site, pages, size, scheme):
     with opened(browser, site, viewport=size, color_scheme=scheme) as page:
         for address in pages:
@@ -372,25 +375,71 @@ def test_of_a_large_trace_only_the_rows_near_the_screen_are_in_the_page(browser,
         expect(page.locator(".windowed .piece").first).to_be_visible()
 
         page.evaluate("document.querySelector('.sheet-body').scrollTop = 5000 * 24")
-        expect(page.get_by_text("op4980", exact=True)).to_be_visible()
+        expect(page.get_by_text("op4905", exact=True)).to_be_visible()
         expect(page.locator(".rows").get_by_text("op3", exact=True)).to_have_count(0)
+        expect(page.locator(".lens")).to_have_attribute("x", re.compile("^4[89]"))
 
         assert page.locator("[data-row]").count() <= 1_000
-        assert page.locator(".space").bounding_box()["height"] == 24 * (10_000 + 50)
+        assert page.locator(".space").bounding_box()["height"] == 24 * (10_000 + 200)
 
 
 def test_selecting_in_a_large_trace_leaves_the_rows_where_they_are(browser, large_site):
     with opened(browser, large_site) as page:
         expect(page.locator(".windowed .piece").first).to_be_visible()
         page.evaluate("document.querySelector('.sheet-body').scrollTop = 7000 * 24")
-        page.locator(".rows").get_by_text("op6980", exact=True).click()
+        page.locator(".rows").get_by_text("op6870", exact=True).click()
 
-        expect(page.locator("#span")).to_contain_text("op6980")
+        expect(page.locator("#span")).to_contain_text("op6870")
         at = page.evaluate("document.querySelector('.sheet-body').scrollTop")
         assert at == 7_000 * 24
-        expect(page.locator(".rows .selected")).to_contain_text("op6980")
+        expect(page.locator(".rows .selected")).to_contain_text("op6870")
         page.keyboard.press("]")
-        expect(page.locator("#span")).to_contain_text("op6981")
+        expect(page.locator("#span")).to_contain_text("op6871")
+
+
+def test_the_path_and_the_tab_one_is_on_are_told_apart_in_the_reader_s_own_colours(browser, site, trace):
+    with opened(browser, site + trace, forced_colors="active") as page:
+        path, off = (
+            page.locator(look).first.evaluate("part => getComputedStyle(part).fill") for look in (".own", ".bar")
+        )
+        highlight = page.evaluate("""() => {
+          document.body.style.color = "Highlight";
+          return getComputedStyle(document.body).color;
+        }""")
+        current, other = (
+            page.locator(f".trace-tools .tabs a{which}").first.evaluate(
+                "tab => getComputedStyle(tab).borderBlockEndWidth"
+            )
+            for which in ("[aria-current]", ":not([aria-current])")
+        )
+
+        assert path == highlight != off
+        assert (current, other) == ("2px", "0px")
+
+
+def test_a_long_name_is_cut_at_its_head_and_the_keys_have_a_button(browser):
+    calls = "cart/hipstershop.ProductCatalogService.ListOfAllProducts/GetProductsOfTheMonth 10-90 in root"
+    batch = read_trace(f"root 0-100; {calls}", "us")
+    reader = MemoryReader([DetailedSpans(batch, lambda row: SpanDetail())])
+    trace = "/traces/0af7651916cd43dd0000000000000001"
+    with serving(reader, EPOCH_NS) as site, opened(browser, site + trace) as page:
+        head, tail = page.locator(".who").nth(1).locator("span").all()
+        assert head.evaluate("span => span.scrollWidth > span.clientWidth")
+        assert tail.inner_text() == "/GetProductsOfTheMonth"
+        assert tail.evaluate("span => span.scrollWidth <= span.clientWidth")
+
+        page.get_by_role("button", name="Keys:").click()
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_a_moment_of_a_large_trace_is_gone_to_by_its_picture_of_the_whole(browser, large_site):
+    with opened(browser, large_site) as page:
+        expect(page.locator(".windowed .piece").first).to_be_visible()
+        page.locator(".overview a").nth(60).click()
+
+        expect(page.locator("#span")).to_contain_text("op5000")
+        expect(page.locator(".rows .selected")).to_be_in_viewport()
+        expect(page.locator(".lens")).to_have_attribute("x", re.compile("^(49|50)"))
 
 
 def test_a_large_trace_is_paged_without_script(browser, large_site):
@@ -726,7 +775,7 @@ SCRIPTS = {
     "graph": "scaled, kept, matching",
     "keys": "step, nextWanted, isCommand",
     "trace": "staysHere, rowsOf",
-    "sheet": "topOf, heightOf, pieces, scrollFor",
+    "sheet": "topOf, heightOf, pieces, scrollFor, partsOf, funnel",
     "live": "offer, count, texts, said",
     "times": "local, withOffset, typed",
     "scatter": "chosen",
@@ -764,13 +813,15 @@ SCRIPTS = {
         ),
         ("graph", "[scaled(1, 1.25), scaled(4, 1.25), scaled(0.2, 0.8), kept(100, 50, 1, 2)]", [1.25, 4, 0.2, 250]),
         ("graph", "[...matching(['Cart', 'bank'], ' CAR '), ...matching(['a'], '')]", [True, False, True]),
-        ("sheet", "[topOf(0), topOf(199), topOf(200), heightOf(201)]", [24, 4_800, 4_848, 203 * 24]),
+        ("sheet", "[topOf(0), topOf(49), topOf(50), heightOf(51)]", [24, 1_200, 1_248, 53 * 24]),
         (
             "sheet",
-            "[pieces(0, 700, 100_000), pieces(4_824 * 2, 700, 100_000), pieces(0, 700, 150)]",
-            [[0, 200], [200, 400, 600], [0]],
+            "[pieces(0, 700, 100_000), pieces(1_224 * 2, 700, 100_000), pieces(0, 700, 40)]",
+            [[0, 50], [50, 100, 150], [0]],
         ),
-        ("sheet", "[scrollFor(3, 0, 600), scrollFor(400, 0, 600)]", [0, 9_372]),
+        ("sheet", "[scrollFor(3, 0, 600), scrollFor(400, 0, 600)]", [0, 9_516]),
+        ("sheet", "partsOf({startNs: '20', endNs: '45'}, {startNs: '10', endNs: '30'})", [0.5, 1]),
+        ("sheet", "funnel(0.25, 0.5)", "M0 14L250 0M500 0L1000 14"),
         (
             "live",
             "[[3, 4, 'trace'], [3, 1203, 'trace'], [4, 3, 'trace'], [3, 4, ''], [3, 3, 'trace']].map("

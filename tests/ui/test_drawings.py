@@ -256,6 +256,21 @@ def test_calls_that_fail_say_so_beside_their_arrow():
     assert marks(0.005) == []
 
 
+def test_words_beside_an_arrow_stand_on_the_side_that_the_wire_does_not_come_from():
+    boxes = [GraphBox(name, name, "service", 0.2, "") for name in "abcde"]
+    wires = [GraphWire("a", name, -1, -1, 0.2, "mandatory", "", failed_share=0.5) for name in "bcde"]
+
+    drawn = dependency_graph(boxes, wires, "a journey")
+
+    ends = [float(re.findall(r"[\d.]+", arrow.attribute("d"))[3]) for arrow in drawn.with_class("arrow-filled")]
+    beside = sorted(float(words.attribute("y")) for words in drawn.with_class("path-share"))
+    highest, lowest = min(ends), max(ends)
+    assert beside[0] < highest
+    assert beside[-1] > lowest
+    further = zip(drawn.with_class("wire-failed"), beside, strict=True)
+    assert {round(float(mark.attribute("y")) - at) for mark, at in further} == {-12, 12}
+
+
 def test_a_service_that_calls_itself_is_drawn_as_a_loop():
     boxes = [GraphBox("a", "shop", "service", 1.0, "")]
     wires = [GraphWire("a", "a", -1, -1, 0.0, "mandatory", "")]

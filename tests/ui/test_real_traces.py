@@ -68,8 +68,16 @@ def test_the_path_of_the_whole_trace_reaches_from_its_first_start_to_its_last_en
         ]
 
         assert trace["duration_ns"] == trace["trace_duration_ns"]
-        shown = [step["duration_ns"] for page in pages for step in page["line"] if step["shown"]]
-        assert sum(shown) == trace["duration_ns"]
+        slices = trace["overview"]["slices"] if trace["overview"] else ()
+        whole = [step["duration_ns"] for step in trace["line"]]
+        whole = [sum(each["times_ns"]) + each["rest_ns"] for each in slices] or whole
+        assert sum(whole) == trace["duration_ns"]
+        drawn = {step["offset_ns"] for page in pages for step in page["line"] if step["shown"]}
+        page_of = {row["id"]: page for page in pages for row in page["rows"]}
+        for section in trace["sections"]:
+            page, start = page_of[section["id"]], section["offset_ns"]
+            seen = start < page["axis_end_ns"] and start + section["duration_ns"] > page["axis_start_ns"]
+            assert (start in drawn) == seen
 
 
 def test_their_journeys_open(opened):

@@ -30,6 +30,8 @@ _PATH_FROM = 0.005
 """A call in which less of the path lies is drawn as off the path."""
 _LABELLED = 60
 """Calls of a picture in which each has a figure."""
+_SLOPES = 12
+"""A wire that ends so many pixels lower than it came in comes from above: words above its end would lie on it."""
 _FAILING_FROM = 0.01
 """Share of failed calls from which the picture says so."""
 
@@ -238,13 +240,13 @@ def _labels(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[floa
     labels = []
     if wire.failed_share >= _FAILING_FROM and route:  # a call inside a service goes on to the one that says so
         words = f"✕ {whole_percent(wire.failed_share)}"
-        end_x, end_y = route[-1]
-        above = 16 + _stroke_on_path(wire.share) / 2 if _on_path(wire) else 5  # the share stands between
+        end_x = route[-1][0]
+        line, stroke = (1, _stroke_on_path(wire.share)) if _on_path(wire) else (0, 1.25)  # the share stands between
         side = {"x": end_x - 12, "text_anchor": "end"} if end_x > route[0][0] else {"x": end_x + 12}
-        labels.append(shape("text", words, **side, y=end_y - above, class_="wire-failed"))
+        labels.append(shape("text", words, **side, y=_beside_end(route, stroke, line), class_="wire-failed"))
     if wire.requirement == "undetermined" and len(placed.routes) <= 300 and route:
         circle = shape("circle", cx=x, cy=y, r=7, class_="unknown-ring")
-        mark = shape("text", "?", x=x, y=y + 3.5, text_anchor="middle", class_="unknown")
+        mark = shape("text", "?", x=x, y=y + 3.5, text_anchor="middle")
         on = " unknown-on" if _on_path(wire) else ""
         labels.append(shape("g", title(wire.words), circle, mark, class_=f"unknown-mark{on}"))
     if wire.badge:
@@ -257,25 +259,37 @@ def _labels(wire: GraphWire, i: int, placed: Layout, sizes: dict[str, tuple[floa
 
 
 def _shares_of_calls(wires: Sequence[GraphWire], placed: Layout) -> list[Shape]:
-    """How much of the path lies in the calls that end at a point, above it; nothing in a crowded picture."""
+    """How much of the path lies in the calls that end at a point, beside it; nothing in a crowded picture."""
     if len(wires) > _LABELLED:
         return []
     ends: dict[tuple[float, float], float] = {}
-    for wire, route in zip(wires, placed.routes, strict=True):
+    thickest: dict[tuple[float, float], tuple[float, int]] = {}
+    for i, (wire, route) in enumerate(zip(wires, placed.routes, strict=True)):
         if route and route[-1][0] > route[0][0]:
             ends[route[-1]] = ends.get(route[-1], 0.0) + wire.share
+            thickest[route[-1]] = max(thickest.get(route[-1], (0.0, i)), (wire.share, i))
     return [
         shape(
             "text",
             whole_percent(min(share, 1.0)),
-            x=x - 12,
-            y=round(y - 4 - _stroke_on_path(share) / 2, 1),
+            x=end[0] - 12,
+            y=round(_beside_end(placed.routes[thickest[end][1]], _stroke_on_path(share), 0), 1),
             text_anchor="end",
             class_="path-share",
         )
-        for (x, y), share in ends.items()
+        for end, share in ends.items()
         if share >= _PATH_FROM
     ]
+
+
+def _beside_end(route: Sequence[tuple[float, float]], stroke: float, line: int) -> float:
+    """Return the y of a line of words beside a wire's end, on the side that the wire does not come from.
+
+    Args:
+        line: 0 is next to the wire.
+    """
+    (_, before), (_, y) = route[-2:]
+    return y + 11 + stroke / 2 + 12 * line if before < y - _SLOPES else y - 4 - stroke / 2 - 12 * line
 
 
 def _near_target(route: Sequence[tuple[float, float]]) -> tuple[float, float]:

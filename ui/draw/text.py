@@ -13,6 +13,7 @@ LABEL_LENGTH = 120
 VALUE_LENGTH = 2_000
 """Characters of an attribute's value in a table; the downloads have all."""
 
+_LONGEST_TAIL = 32
 _SEPARATOR = re.compile(r"([/._:,=?&-]+)(?=\w)")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -53,6 +54,20 @@ def sentence(words: str) -> str:
     ('The store is full', 'last=5x is no length of time')
     """
     return words if re.match(r"[a-z_]+=", words) else words[:1].upper() + words[1:]
+
+
+def head_and_tail(text: str) -> tuple[str, str]:
+    """Return a name in two: where there is no room, the head is cut first, as the tail tells operations apart.
+
+    >>> head_and_tail("hipstershop.CurrencyService/Convert")
+    ('hipstershop.CurrencyService', '/Convert')
+    >>> head_and_tail("OrderRepository.findById")
+    ('OrderRepository', '.findById')
+    >>> head_and_tail("pay_order")
+    ('', 'pay_order')
+    """
+    at = max(text.rfind("/"), text.rfind("."))
+    return (text[:at], text[at:]) if at > 0 and 1 < len(text) - at <= _LONGEST_TAIL else ("", text)
 
 
 def breakable(text: str) -> Markup:

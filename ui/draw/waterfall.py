@@ -52,7 +52,20 @@ class Axis:
         return _UNITS * (self.part(end_ns) - self.part(start_ns)) >= _FINEST
 
     def ticks(self) -> list[int]:
-        return nice_ticks(self.start_ns, self.end_ns)
+        """Return round moments; where their words would be the same, round distances from the start."""
+        if self._tells_apart():
+            return nice_ticks(self.start_ns, self.end_ns)
+        return [self.start_ns + tick for tick in nice_ticks(0, self.end_ns - self.start_ns)]
+
+    def words(self, offset_ns: int) -> str:
+        """Return what a moment on the axis is called; far from 0 it is `12.5 s` at the start and `+2 ms` behind."""
+        if self._tells_apart() or offset_ns == self.start_ns:
+            return duration(offset_ns) if offset_ns else "0"
+        return f"+{duration(offset_ns - self.start_ns)}"
+
+    def _tells_apart(self) -> bool:
+        ticks = nice_ticks(self.start_ns, self.end_ns)
+        return len({duration(tick) for tick in ticks}) == len(ticks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,17 +245,26 @@ def _d(lines: Sequence[Sequence[_Point]]) -> str:
 
 
 def _marks(bar: Bar, row: int, axis: Axis) -> list[Shape]:
-    """Events as ticks on the bar; a cross behind the bar of a span that failed."""
+    """Events as ticks on the bar; a cross behind the bar of a span that failed; an arrow where it goes on outside."""
     middle = row * ROW + ROW // 2
+    within = [event for event in bar.events_ns[:50] if axis.start_ns <= event <= axis.end_ns]
     marks = [
         shape("line", x1=x, x2=x, y1=middle - OWN / 2 - 2, y2=middle + OWN / 2 + 2, class_="event")
-        for x in dict.fromkeys(share_of_width(axis.part(event), 1) for event in bar.events_ns[:50])
+        for x in dict.fromkeys(share_of_width(axis.part(event), 1) for event in within)
     ]
     if bar.failed:
         cross = shape("path", d="M6 -4L14 4M14 -4L6 4", class_="cross")
         at = share_of_width(axis.part(bar.end_ns), 1)
         marks.append(shape("svg", cross, x=at, y=middle, width=1, height=1, overflow="visible"))
+    elif bar.end_ns > axis.end_ns > axis.start_ns:
+        marks.append(_goes_on("100%", "M5 -4L9 0L5 4", middle))
+    if bar.start_ns < axis.start_ns < axis.end_ns:
+        marks.append(_goes_on("0", "M-5 -4L-9 0L-5 4", middle))
     return marks
+
+
+def _goes_on(x: str, d: str, middle: int) -> Shape:
+    return shape("svg", shape("path", d=d, class_="goes-on"), x=x, y=middle, width=1, height=1, overflow="visible")
 
 
 def time_axis(axis: Axis) -> Shape:
@@ -253,10 +275,12 @@ def time_axis(axis: Axis) -> Shape:
         x = share_of_width(part, 1)
         drawn.append(shape("line", x1=x, x2=x, y1=AXIS - 5, y2=AXIS, class_="grid"))
         if part <= 0.9:
-            words = "0" if tick == 0 else duration(tick)
+            words = axis.words(tick)
             anchor = "middle" if part > 0.02 else "start"
             look = "axis axis-more" if position % 2 or part > 0.7 else "axis"  # no room for these on a phone
             drawn.append(shape("text", words, x=x, y=AXIS - 8, class_=look, text_anchor=anchor))
-    drawn.append(shape("text", duration(axis.end_ns), x="100%", y=AXIS - 8, class_="axis axis-end", text_anchor="end"))
+    drawn.append(
+        shape("text", axis.words(axis.end_ns), x="100%", y=AXIS - 8, class_="axis axis-end", text_anchor="end")
+    )
     name = f"Time axis, {duration(axis.start_ns)} to {duration(axis.end_ns)}"
     return picture(*drawn, view=(100, AXIS), name=name, class_="time-axis", fluid=True)

@@ -56,6 +56,7 @@ function follow(target) {
 export function attach(root) {
   const sheet = root.getElementById("keys");
   for (const hidden of root.querySelectorAll("[data-script]")) hidden.hidden = false;
+  root.querySelector("[data-keys]")?.addEventListener("click", () => sheet.showModal());
   root.addEventListener("keydown", (event) => {
     if (sheet.open || isCommand(event, event.getModifierState("AltGraph"))) return;
     if (TYPING.has(event.target.tagName)) {

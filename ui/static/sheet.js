@@ -1,7 +1,7 @@
 // The rows of a trace with more than one page of them: only those near the screen are fetched and in the page.
 
 export const ROW = 24;
-export const PIECE = 200;
+export const PIECE = 50;
 const TALL = (PIECE + 1) * ROW; // a piece has its own ruler above its rows
 
 /** Where a row's top is. */
@@ -29,6 +29,19 @@ export function scrollFor(row, scrollTop, height) {
   return seen ? scrollTop : Math.max(top - height / 2, 0);
 }
 
+/** Where a window lies in the whole, as parts of its width from 0 to 1. Facts are those of data-*. */
+export function partsOf(window, whole) {
+  const [start, end] = [Number(whole.startNs), Number(whole.endNs)];
+  const part = (ns) => Math.min(Math.max((Number(ns) - start) / Math.max(end - start, 1), 0), 1);
+  return [part(window.startNs), part(window.endNs)];
+}
+
+/** The two lines from a window's ends to the ends of the rows, in the drawing's 1,000 by 14 units. */
+export function funnel(start, end) {
+  const at = (part) => Math.round(part * 10_000) / 10;
+  return `M0 14L${at(start)} 0M${at(end)} 0L1000 14`;
+}
+
 async function load(address, first) {
   const response = await fetch(`${address}${address.includes("?") ? "&" : "?"}first=${first}&count=${PIECE}`);
   if (!response.ok) throw new Error(`${response.status}`);
@@ -50,6 +63,7 @@ export function attach(sheet) {
     space.insertBefore(piece, after ?? null);
     if (!space.isConnected) begin();
     mark();
+    look();
   };
   const mark = () => {
     for (const row of space.querySelectorAll("[data-row]")) {
@@ -85,6 +99,17 @@ export function attach(sheet) {
     mark();
   };
 
+  const whole = sheet.querySelector(".whole");
+  const look = () => {
+    const seen = [...space.children].findLast((piece) => topOf(Number(piece.dataset.first)) - ROW <= body.scrollTop);
+    if (!whole || !seen) return;
+    const [start, end] = partsOf(seen.dataset, whole.dataset);
+    const lens = whole.querySelector(".lens");
+    lens.setAttribute("x", `${start * 100}%`);
+    lens.setAttribute("width", `${(end - start) * 100}%`);
+    whole.querySelector(".funnel").setAttribute("d", funnel(start, end));
+  };
+
   const begin = () => {
     sheet.classList.add("windowed");
     body.replaceChildren(space);
@@ -102,6 +127,7 @@ export function attach(sheet) {
     requestAnimationFrame(() => {
       asked = false;
       fill();
+      look();
     });
   });
   sheet.addEventListener("selected", show);

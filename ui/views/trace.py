@@ -18,6 +18,7 @@ from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
 from ui.views.trace_asked import OF, asked_show, no_span, open_sheet, read_trace_id
+from ui.views.trace_overview import Overview, draw_overview
 from ui.views.trace_rows import ROWS
 from ui.views.trace_sheet import LineStep, Sheet, TraceRow, draw_rows, name_of, ways
 from ui.views.trace_ways import next_failed, sections_beside
@@ -132,6 +133,7 @@ class TracePage:
     flag_words: tuple[str, ...]
     axis_start_ns: int
     axis_end_ns: int
+    """Of the rows: the whole trace's, or theirs alone where it would squeeze them."""
     of: str
     """Whose path it is: `request` (the root), `trace` (from the first start to the last end), or the id of a span."""
     of_words: str
@@ -147,6 +149,8 @@ class TracePage:
     selected_row: int
     """Which of all rows stands for the selected span, from 0; -1 for none."""
     total_rows: int
+    overview: Overview | None
+    """The whole of the path, where one page has not all rows."""
     page: int
     pages: int
     shares: tuple[ShareRow, ...]
@@ -222,7 +226,7 @@ class _Build:
 
     def page(self) -> TracePage:
         explained, nodes, sheet, window = self.explained, self.nodes, self.sheet, self.window
-        axis = sheet.axis_of(window) if self.number > 1 else sheet.axis()
+        axis = sheet.axis_of(window)
         before, after = sections_beside(explained, self.selected, self.visit.number("section", -1, least=0))
         batch = self.spans.batch
         return TracePage(
@@ -262,6 +266,7 @@ class _Build:
             rows_address=self._rows_address(),
             selected_row=int(sheet.listing.row_of[self.selected]) if self.selected >= 0 else -1,
             total_rows=len(sheet.listing),
+            overview=sheet.overview(),
             page=self.number,
             pages=sheet.listing.pages,
             shares=self.shares[:LISTED],
@@ -269,7 +274,7 @@ class _Build:
             whose=whose_time(self.spans, explained, self.failed),
             sections=tuple(self._section(section) for section in explained.sections[:LISTED]),
             total_sections=len(explained.sections),
-            line=sheet.line(window),
+            line=sheet.line(window, axis),
             side_line=sheet.side_line(window),
             fragments=tuple(self._fragment(fragment) for fragment in explained.fragments[:LISTED]),
             total_fragments=len(explained.fragments),
@@ -428,16 +433,22 @@ class _Build:
         """Say what took the time, where it failed, and what went on afterwards."""
         subject = "It" if self.of == "request" else f"{self._of_words()[0].upper()}{self._of_words()[1:]}"
         sentences = [f"{subject} took {duration(self.explained.target_duration_ns)}{self._failed_at()}."]
-        largest = [row for row in self.shares[:2] if row.share >= WORTH_SAYING]
+        largest = [(share, name) for name, share in self._named_shares()[:2] if share >= WORTH_SAYING]
         if largest:
-            first, *others = map(_share_name, largest)
-            also = "".join(
-                f", {whole_percent(row.share)} {name}" for row, name in zip(largest[1:], others, strict=True)
-            )
-            sentences.append(f"{whole_percent(largest[0].share)} of the time was {first}{also}.")
+            (share, first), *others = largest
+            also = "".join(f", {whole_percent(share)} {name}" for share, name in others)
+            sentences.append(f"{whole_percent(share)} of the time was {first}{also}.")
         if self.of == "request" and self.end - self._target_end() > self.explained.target_duration_ns / 2:
             sentences.append(f"Work that it did not wait for went on until {duration(self.end - self.begin)}.")
         return " ".join(sentences)
+
+    def _named_shares(self) -> list[tuple[str, float]]:
+        """Return what the path spent its time in and how much of it, most first: two calls of one way are one."""
+        sums: dict[str, float] = {}
+        for row in self.shares:
+            name = _share_name(row)
+            sums[name] = sums.get(name, 0.0) + row.share
+        return sorted(sums.items(), key=lambda item: -item[1])
 
     def _target_end(self) -> int:
         return self.explained.target_start_unix_nano + self.explained.target_duration_ns
@@ -474,7 +485,8 @@ def _because(reason: str) -> str:
 
 def pictures(page: TracePage) -> Pictures:
     axis = Axis(page.axis_start_ns, page.axis_end_ns)
-    return draw_rows(page.trace_id, page.address, page.rows, page.line, page.side_line, axis)
+    rows = draw_rows(page.trace_id, page.address, page.rows, page.line, page.side_line, axis)
+    return {**rows, **draw_overview(page.overview, page.address, axis)} if page.overview else rows
 
 
 PAGE = Page(

@@ -316,8 +316,8 @@ def _answer(
             made_up = duration(abs(most.delta_ns - difference))
             sentences.append(f"{most.name} took {duration(abs(most.delta_ns))} {verb}, the rest made up for {made_up}.")
         elif named:
-            parts = [f"{whole_percent(min(row.share_of_difference, 1.0))} of that is {row.name}" for row in named]
-            sentences.append(f"{', '.join(parts)}.")
+            first, *also = [(whole_percent(min(row.share_of_difference, 1.0)), row.name) for row in named]
+            sentences.append(f"{first[0]} of that is {first[1]}{''.join(f', {part} {name}' for part, name in also)}.")
     if this.failed != other.failed:
         sentences.append("It failed, the other did not." if this.failed else "The other failed, it did not.")
     alone = sum(1 for call in calls if not call.other.calls)

@@ -27,6 +27,7 @@ from ui.draw.svg import Shape
 from ui.draw.text import shown
 from ui.draw.units import exact_duration
 from ui.draw.waterfall import Axis, Bar, Step, time_axis, waterfall
+from ui.views.trace_overview import Overview, Timeline, overview_of
 from ui.views.trace_rows import ROWS, RowWindow, depths, list_rows, on_path
 from ui.views.words import KINDS, reason_words
 
@@ -100,7 +101,7 @@ class Sheet:
         self.callees = callees(spans.batch, self.nodes)
         self.listing = list_rows(explained, self._wanted())
         self._depth = depths(self.nodes)
-        self._owners = np.array([section.node for section in explained.sections], np.int64)
+        self._timeline = Timeline(explained, self.begin)
 
     def _wanted(self) -> Callable[[int], bool]:
         if self.find:
@@ -129,10 +130,33 @@ class Sheet:
         return Axis(start, end) if squeezed else Axis(0, whole)
 
     def axis_of(self, window: RowWindow) -> Axis:
-        """Return the axis of some rows alone, which the whole trace's would squeeze."""
-        rows = [self.nodes[position] for position in window.nodes]
+        """Return the axis of the rows of a page: on a large trace's whole length their bars would be slivers.
+
+        Spans that go on in rows beyond the window, as the root of all does, are cut off by it rather than stretch it.
+        """
+        if self.listing.pages == 1 or not window.nodes:
+            return self.axis()
+        whole = [position for position in window.nodes if position not in self._going_on(window)]
+        rows = [self.nodes[position] for position in whole or window.nodes]
         starts, ends = (node.start_unix_nano for node in rows), (node.end_unix_nano for node in rows)
         return Axis(min(starts) - self.begin, max(ends) - self.begin)
+
+    def _going_on(self, window: RowWindow) -> set[int]:
+        """Return what is above the first row after the window."""
+        after = self.listing.nodes[window.first + len(window.nodes) :][:1]
+        found: set[int] = set()
+        at = self.nodes[after[0]].parent if after else -1
+        while at >= 0:
+            found.add(at)
+            at = self.nodes[at].parent
+        return found
+
+    def overview(self) -> Overview | None:
+        """Return the whole of the path; None where the rows of one page show it."""
+        if self.listing.pages == 1:
+            return None
+        failed = [node.start_unix_nano for node, failed in zip(self.nodes, self.failed, strict=True) if failed]
+        return overview_of(self._timeline, self.axis(), self.nodes, np.array(failed, np.int64) - self.begin)
 
     def rows(self, window: RowWindow, selected: int = -1) -> tuple[TraceRow, ...]:
         details = self.spans.details([self.nodes[position].row for position in window.nodes])
@@ -163,10 +187,11 @@ class Sheet:
             selected=is_selected,
         )
 
-    def line(self, window: RowWindow) -> tuple[LineStep, ...]:
-        """Return the sections of the path that draw anything among these rows, in order of time."""
-        sections = self.explained.sections
-        return tuple(self._step(sections[i], window) for i in window.touched(self._owners).tolist())
+    def line(self, window: RowWindow, axis: Axis) -> tuple[LineStep, ...]:
+        """Return the sections of the path that draw anything among these rows on this axis, in order of time."""
+        sections, within = self.explained.sections, self._timeline.among(axis)
+        touched = window.touched(self._timeline.owners[within]) + within.start
+        return tuple(self._step(sections[i], window) for i in touched.tolist())
 
     def side_line(self, window: RowWindow) -> tuple[LineStep, ...]:
         """Return the sections of the fragments whose spans are among these rows."""

@@ -9,7 +9,7 @@ from ui.views.trace_asked import asked_show, key_of, open_sheet, read_trace_id
 from ui.views.trace_rows import ROWS
 from ui.views.trace_sheet import LineStep, TraceRow, draw_rows
 
-USUAL = 200
+USUAL = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def window_view(visit: Visit, trace_id: str) -> TraceWindow:
     sheet = visit.sheets.get(key, visit.now_unix_nano) or open_sheet(visit, trace_id)
     first = visit.number("first", 0, least=0)
     window = sheet.listing.window(first, min(visit.number("count", USUAL), ROWS))
-    axis = sheet.axis_of(window) if first and window.nodes else sheet.axis()
+    axis = sheet.axis_of(window)
     asked = {"of": key.of if key.of != "request" else "", "show": asked_show(visit), "find": key.find}
     address = trace_address(trace_id, asked)
     return TraceWindow(
@@ -46,7 +46,7 @@ def window_view(visit: Visit, trace_id: str) -> TraceWindow:
         axis_start_ns=axis.start_ns,
         axis_end_ns=axis.end_ns,
         rows=sheet.rows(window),
-        line=sheet.line(window) if window.nodes else (),
+        line=sheet.line(window, axis) if window.nodes else (),
         side_line=sheet.side_line(window),
     )
 
