@@ -424,7 +424,7 @@ def test_two_calls_of_one_way_are_said_as_one():
     )
 
     said = value["answer"].replace("\u00a0", " ")
-    assert "88 % of the time was the way from shop to cart, 10 % shop op" in said
+    assert "88 % of the time was the way from shop to cart, 10 % shop shop" in said
 
 
 def test_fragments_of_one_operation_are_one_line():

@@ -94,16 +94,22 @@ def source_stamp(folder: Path, name: str) -> str:
 def load(name: str, work: int) -> ModuleType:
     """Return kernel module `name` of this package, compiled, or as plain Python where `work` is little.
 
-    A compiled copy that is loaded already serves any amount of work.
+    A compiled copy that is loaded already serves any amount of work; one that another thread loads right now is waited
+    for.
     """
     full_name = f"{__name__}.{name}"
     compiled = sys.modules.get(full_name)
-    if compiled is not None and not _loading_plain:
+    if compiled is not None and not _loading_plain and not _is_half_loaded(compiled):
         return compiled
-    if work > PLAIN_LIMIT:
+    if work > PLAIN_LIMIT or (compiled is not None and not _loading_plain):
         with _lock:
             return importlib.import_module(full_name)
     return plain(name)
+
+
+def _is_half_loaded(module: ModuleType) -> bool:
+    """As the import system knows it: such a module is in `sys.modules` already, and has not all of its names yet."""
+    return bool(getattr(module.__spec__, "_initializing", False))
 
 
 def is_compiled(name: str) -> bool:
