@@ -18,8 +18,8 @@ from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import GROWTH, WIDE, bucket_of, wide_bounds, wide_buckets
 from collector.store.journey_rows import JourneyRows
-from collector.store.journeys import Minutes, alone
 from collector.store.values import BandDetail, CallPath, Durations, Latency, LatencyBar
+from collector.store.which_minutes import Minutes, alone
 
 WHOLE = "all"
 """Name of the band that holds every trace."""

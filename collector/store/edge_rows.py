@@ -12,12 +12,12 @@ from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
 from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of
 from collector.store.evidence_rows import EvidenceRows
-from collector.store.journeys import WHICH_MINUTES, Minutes, alone, only
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
 from collector.store.side_by_side import Asked
 from collector.store.values import Edge, Node, ServiceCalls, declared_word, mark_of
+from collector.store.which_minutes import WHICH_MINUTES, Minutes, alone, only
 
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from clickhouse_connect.driver.client import Client
 
 from collector.store.engine import Store
-from collector.store.journeys import WHICH_MINUTES, alone, only
+from collector.store.which_minutes import WHICH_MINUTES, alone, only
 
 DAY_S = 86_400
 HISTORY_S = 30 * DAY_S

@@ -27,15 +27,7 @@ from collector.store.evidence_rows import EvidenceRows, past_of
 from collector.store.hours import read_hours
 from collector.store.inventory import store_info
 from collector.store.journey_rows import JourneyRows, read_journey
-from collector.store.journeys import (
-    Minutes,
-    PathsByService,
-    journey_summaries,
-    path_series,
-    path_shares,
-    traces_of,
-    with_versions,
-)
+from collector.store.journeys import PathsByService, journey_summaries, path_series, path_shares, traces_of
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import kept_longer
 from collector.store.last_traces import BUDGET_S, newest_alike
@@ -70,6 +62,7 @@ from collector.store.values import (
     TraceSummary,
     Window,
 )
+from collector.store.which_minutes import Minutes, with_versions
 
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""

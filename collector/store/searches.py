@@ -8,10 +8,10 @@ from clickhouse_connect.driver.client import Client
 
 from collector.store.dictionaries import CallPaths
 from collector.store.engine import ONE_THREAD
-from collector.store.journeys import MINUTE_S, Minutes, alone
 from collector.store.search_conditions import Conditions, bounds, conditions, span_condition
 from collector.store.trace_summaries import oldest_and_newest, read_summaries
 from collector.store.values import BandDetail, CellExamples, Examples, TraceQuery, TraceSummary, Window
+from collector.store.which_minutes import MINUTE_S, Minutes, alone
 
 MAX_FOUND = 10_000
 MAX_CHOSEN = 10_000

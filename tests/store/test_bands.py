@@ -13,9 +13,9 @@ from collector.store.derived import Derived
 from collector.store.engine import Store
 from collector.store.histogram import GROWTH, WIDE, wide_bounds, wide_buckets
 from collector.store.journey_rows import read_journey
-from collector.store.journeys import Minutes
 from collector.store.reader import Reader
 from collector.store.values import BandDetail, Durations, Window
+from collector.store.which_minutes import Minutes
 from tests.store.learned import LearnedTrace, learned, path_id
 from tests.store.spans import MINUTE_NS, NOON
 from tests.store.test_derived import NOW
