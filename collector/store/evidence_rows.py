@@ -59,6 +59,7 @@ _COLUMNS = [f"sum({name})" for name in (*OF_JOURNEY, *SUMS)] + [f"sum({k} * {_FA
 FIRST_SUM = 5
 """In a row: OF_JOURNEY, then SUMS, then SUMS faded. Before them stand edge, version of the caller, start of the last
 and of the first minute (in s), and whether a span said how it ended."""
+_ALONE = FIRST_SUM + OF_JOURNEY.index("Alone")
 
 _FAILED = """(EdgeId IN {failed:Array(UInt64)} OR EdgeId IN (
     SELECT EdgeId FROM edge_minutes WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} AND Alone > 0
@@ -110,7 +111,7 @@ class EvidencePast:
                 return _read(client, first_s, last_s, journey, () if failed_only else None)
             past = _read(client, first_s, over_s, journey)
             self._remember(over_s, version, journey, past)
-        failed = {row[0] for rows in past.values() for row in rows if row[FIRST_SUM]} if failed_only else None
+        failed = {row[0] for rows in past.values() for row in rows if row[_ALONE]} if failed_only else None
         return _joined(past, _read(client, over_s, last_s, journey, failed), last_s - over_s)
 
     def _remembered(self, over_s: int, journey: str | None) -> EvidenceRows | None:
