@@ -4,6 +4,7 @@
     python -m benchmarks.ui --folder /tmp/ten --fill 10000000          fill a folder up to ten million; done once
     python -m benchmarks.ui --folder /tmp/ten                          measure, idle
     python -m benchmarks.ui --folder /tmp/ten --ingest 100000          measure while 100,000 spans/s come in
+    python -m benchmarks.ui ... --pause 0.5                            half a second between pages, as people leave more
 
 A real `cpdd serve` in a process of its own, on a copy of the folder, which stays as it is; `--fill` with a larger
 number adds to it. Traces are those of `tests.workload` (`--preset mixed` unless said), evenly over `--hours`, and
@@ -62,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--hours", type=float, default=6.0, help="over how many hours the traces end")
     parser.add_argument("--asked", type=int, default=50, help="how often each page is asked for")
     parser.add_argument("--ingest", type=int, default=0, help="spans a second that come in meanwhile")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between a page and the next")
     parser.add_argument("--only", default="", help="pages with this in their name")
     return parser.parse_args()
 
@@ -88,7 +90,7 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> None:
     with copy_of(folder) as data, server_process(data) as server:
         await_analysis(server)
         time.sleep(JUDGED_S)
-        pages = Pages(server, stock, arguments.only)
+        pages = Pages(server, stock, arguments.only, arguments.pause)
         with ingesting(server, arguments.ingest, stock.preset) as reached:
             pages.ask_all(arguments.asked)
         for rate in reached:
@@ -125,7 +127,7 @@ class _Answer:
 class Pages:
     """Asks for pages, and says how long they took and what they weigh."""
 
-    def __init__(self, server: ServerProcess, stock: Stock, only: str) -> None:
+    def __init__(self, server: ServerProcess, stock: Stock, only: str, pause_s: float) -> None:
         self._base = server.addresses["ui"]
         self._host = self._base.partition("://")[2]
         self._pid = server.process.pid
@@ -133,6 +135,7 @@ class Pages:
         self._chance = random.Random(1)
         self._stock = stock
         self._only = only
+        self._pause_s = pause_s
         self._files: dict[str, int] = {}
         self._first_path: dict[str, str] = {}
         whole = {"start": _moment(stock.begin_unix_nano), "end": _moment(stock.end_unix_nano)}
@@ -249,6 +252,7 @@ class Pages:
         return f"{filled}?{urlencode(parameters)}" if parameters else filled
 
     def _timed(self, address: str) -> _Answer:
+        time.sleep(self._pause_s)
         began = time.perf_counter()
         self._connection.request("GET", address, headers={"Accept-Encoding": "gzip"})
         answer = self._connection.getresponse()

@@ -1,8 +1,9 @@
 """Whether the process is alive, ready, and how it fares: `/`, `/status` and `/ready`, in JSON.
 
 `/` and `/status` answer 200 while the process can do its work, 503 when a part of it has failed that only a restart
-brings back: for supervisors. `/ready` answers 200 while spans are taken, and 503 before the start is over, after the
-process was told to stop, and while nothing can be stored: for load balancers.
+brings back: for supervisors; what is wrong otherwise they say all the same. `/ready` answers 200 while spans are taken,
+and 503 before the start is over, after the process was told to stop, and while nothing can be stored: for load
+balancers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,23 +39,28 @@ class Health:
 
     def alive(self) -> Reply:
         """Return the answer of `/`."""
-        faults = list(self.faults())
-        return _json(not faults, {"status": self._word(faults), "problems": faults})
+        faults, problems = self._wrong()
+        return _json(not faults, {"status": self._word(faults, problems), "problems": [*faults, *problems]})
 
     def status(self) -> Reply:
         """Return the answer of `/status`: as `/`, with the facts."""
-        faults = list(self.faults())
-        problems = [*faults, *self.problems()]
-        return _json(not faults, {"status": self._word(faults), "problems": problems, **self.facts()})
+        faults, problems = self._wrong()
+        said = {"status": self._word(faults, problems), "problems": [*faults, *problems], **self.facts()}
+        return _json(not faults, said)
 
     def ready(self) -> Reply:
         """Return the answer of `/ready`."""
-        faults = list(self.faults())
-        problems = [*faults, *self.problems()]
-        return _json(self.state is State.READY and not problems, {"status": self._word(faults), "problems": problems})
+        faults, problems = self._wrong()
+        said = {"status": self._word(faults, problems), "problems": [*faults, *problems]}
+        return _json(self.state is State.READY and not said["problems"], said)
 
-    def _word(self, faults: Sequence[str]) -> str:
-        return "failed" if faults else self.state.value
+    def _wrong(self) -> tuple[Sequence[str], Sequence[str]]:
+        return self.faults(), self.problems()
+
+    def _word(self, faults: Sequence[str], problems: Sequence[str]) -> str:
+        if faults:
+            return "failed"
+        return "not ready" if problems and self.state is State.READY else self.state.value
 
 
 class HealthPage:

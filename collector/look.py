@@ -36,12 +36,12 @@ from collector.past import PastWatch
 from collector.store import recent
 from collector.store.dictionaries import Edges
 from collector.store.engine import Store
-from collector.store.journeys import Minutes
 from collector.store.judgements import EdgeVerdict, Judgements
 from collector.store.promises import NOTHING_KEPT, Kept, promise_counts
 from collector.store.reader import Reader
 from collector.store.sessions import tries_of
 from collector.store.values import Edge, Node, mark_of
+from collector.store.which_minutes import Minutes
 
 EVIDENCE_S = 24 * HOUR_S
 """Counts of calls and nines are of so much of the past; verdicts rest on more (`store.evidence`)."""

@@ -12,7 +12,7 @@ from collector.core.availability import (
     extra_nines,
 )
 from collector.core.findings.model import EdgeSeen
-from collector.core.mandatory import Step, beginnings, hand_down, reached
+from collector.core.mandatory import Step, beginnings, reached
 from collector.core.requirement import MANDATORY, UNDETERMINED, Evidence, Verdict, decide, judge
 from collector.store.values import Edge, Node
 
@@ -39,7 +39,7 @@ def edge_seen(edge: Edge) -> EdgeSeen:
         failed=edge.failed,
         waited=edge.waited,
         critical_share=edge.critical_share,
-        declared=declared_of(edge),
+        declared=edge.declared,
         verdict=verdict.verdict,
         survival=verdict.survival,
         interval=verdict.interval,
@@ -51,20 +51,17 @@ def edge_seen(edge: Edge) -> EdgeSeen:
         mean_ns=edge.mean_ns,
         said=edge.said,
         more_failures=_more_failures(edge, verdict),
+        around=edge.around,
     )
 
 
 def step_of(edge: Edge) -> Step[Operation]:
     """Return an edge as far as what its journey needs goes; what became of the journey itself is left out."""
-    return _step(edge, decide(edge.evidence) if _may_decide(edge.evidence) else UNDETERMINED)
-
-
-def _step(edge: Edge, verdict: str) -> Step[Operation]:
     return Step(
         caller=operation_of(edge.caller),
         callee=operation_of(edge.callee),
-        verdict=verdict,
-        declared=declared_of(edge),
+        verdict=decide(edge.evidence) if _may_decide(edge.evidence) else UNDETERMINED,
+        declared=edge.as_declared,
         journey=UNDETERMINED,
         is_mark=edge.kind == "internal",
         is_delivery=edge.caller.kind == "queue",
@@ -86,27 +83,16 @@ def _may_decide(evidence: Evidence) -> bool:
     return evidence.delivered or (evidence.status_known and evidence.failed.effective >= LEAST_FAILURES)
 
 
-def declared_of(edge: Edge) -> str:
-    """Return `mandatory`, `optional`, `mixed` where callers disagree, or nothing."""
-    if edge.declared_mandatory and edge.declared_optional:
-        return "mixed"
-    return "mandatory" if edge.declared_mandatory else "optional" if edge.declared_optional else ""
-
-
-def declared_with_marks(edges: Sequence[Edge]) -> list[str]:
-    """Return it of each call of a journey; a call inside a mark that says nothing itself is declared as the mark is."""
-    return [step.declared for step in hand_down([_step(edge, UNDETERMINED) for edge in edges])]
-
-
 def dependency_of(edge: Edge) -> Dependency:
     """Return an edge as the availability of its journey sees it.
 
-    Where no failure was seen, the caller is taken to fail with the call unless it declares it optional. Calls that
-    somebody made fail say how their caller fares, and nothing of how available the callee is (decision 015).
+    Where no failure was seen, the caller is taken to fail with the call unless it declares it optional: a mark fails
+    with what is called inside it, and its own edge says whether that is survived. Calls that somebody made fail say
+    how their caller fares, and nothing of how available the callee is (decision 015).
     """
     alone = edge.failed - edge.confounded
     survived = edge.survived - edge.confounded_survived
-    survival = survived / alone if alone > 0 else 1.0 if declared_of(edge) == "optional" else 0.0
+    survival = survived / alone if alone > 0 else 1.0 if edge.declared == "optional" else 0.0
     return Dependency(
         caller=operation_of(edge.caller),
         callee=operation_of(edge.callee),

@@ -200,10 +200,13 @@ class Collector:
         """Return what listens where, for people."""
         return [(end.what, self.addresses[end.key]) for end in ENDPOINTS if end.key in self.addresses]
 
+    def trouble(self) -> list[str]:
+        """Return what keeps the process from its work now, the worst first."""
+        return [*self._faults(), *self._problems()]
+
     def system(self) -> System:
         """Return what the process says of itself now."""
-        problems = [*self._faults(), *self._problems()]
-        return system_of(self._facts(), self._health.state.value, problems, self._metrics.registry)
+        return system_of(self._facts(), self._health.state.value, self.trouble(), self._metrics.registry)
 
     def _start(self) -> None:
         # Whoever starts it twice is told of the first one, rather than of a port that is taken.

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from collector.core.findings.model import JourneySeen
+from collector.core.mandatory import through_marks
 from collector.core.service_graph import SECONDS, ServiceGraph
 
 LABELS = ("client", "server", "connection_type")
@@ -59,13 +60,13 @@ def edge_requirements(journeys: Sequence[JourneySeen]) -> list[tuple[str, str, s
     order = ("mandatory", "mixed", "optional", "undetermined")
     found: dict[tuple[str, str, str], tuple[str, float]] = {}
     for journey in journeys:
-        for edge in journey.edges:
+        for edge, requirement in zip(journey.edges, through_marks([edge.step for edge in journey.edges]), strict=True):
             client, server = edge.caller[0], edge.callee[0]
             if not client or not server or client == server:
                 continue
             key = (client, server, journey.name)
             word, calls = found.get(key, (order[-1], 0.0))
-            found[key] = (min(word, edge.verdict, key=order.index), calls + edge.calls)
+            found[key] = (min(word, requirement, key=order.index), calls + edge.calls)
     busiest = sorted(found.items(), key=lambda item: (-item[1][1], item[0]))[:MAX_EDGES]
     return [(*key, word) for key, (word, _) in busiest]
 

@@ -24,6 +24,7 @@ from collector.core.analysis import analyze_traces
 from collector.core.explain import explain
 from collector.core.formats.jaeger_quick import translate_with, translator
 from collector.core.population.whatif import WhatIf
+from collector.core.requirement import Evidence, Share, decide
 from collector.core.spans import concatenate
 from collector.core.wire import decode_traces
 from collector.store.native import arrivals_block, encode
@@ -47,6 +48,7 @@ def warm(tell: Callable[[str], None]) -> None:
         explain(stored)
         explain(stored, target="trace", links=lambda row: [])
         WhatIf(stored).rank()
+        decide(Evidence(failed=Share(5, 1, 5), quiet=Share(9, 8, 9)))
         help_with_encoding.wait()
         warm_encoding()
 

@@ -29,9 +29,12 @@ def test_a_part_that_failed_makes_the_process_unhealthy_and_is_named():
 def test_a_store_that_takes_nothing_asks_for_other_collectors_and_for_no_restart():
     full = health(State.READY, problems=("nothing could be stored for 41 s: no space left on device",))
 
-    assert full.ready().status == 503
-    assert full.alive().status == 200
-    assert "41 s" in json.loads(full.status().body)["problems"][0]
+    answers = full.ready(), full.alive(), full.status()
+
+    assert [answer.status for answer in answers] == [503, 200, 200]
+    for said in (json.loads(answer.body) for answer in answers):
+        assert said["status"] == "not ready"
+        assert "41 s" in said["problems"][0]
 
 
 def test_the_status_shows_the_facts():

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -114,6 +114,7 @@ def create_app(
     boosts: Boosts | None = None,
     read_system: system.ReadSystem = lambda: None,
     pins: changes.Keeping | None = None,
+    read_trouble: Callable[[], Sequence[str]] = tuple,
 ) -> Flask:
     """Return the WSGI application over a store.
 
@@ -123,6 +124,7 @@ def create_app(
         pins: what keeps traces; None: none are kept from pages.
         read_system: what the process says of itself.
         boosts: what takes boosts from pages; None: pages only show the command.
+        read_trouble: what keeps the process from taking and analyzing spans now, the worst first.
     """
     app = Flask(__name__)
     app.url_map.converters["anything"] = Anything
@@ -137,7 +139,7 @@ def create_app(
         last = {name: values[-1] for name, values in lists.items()}
         base = request.host_url.rstrip("/")
         pinned = pins.pinned if pins else list
-        shared = (explanations, sheets, read_sampling, boosts, read_system, pinned)
+        shared = (explanations, sheets, read_sampling, boosts, read_system, pinned, read_trouble)
         return Visit(reader, settings, clock(), last, lists, *shared, base)
 
     for page in PAGES:
@@ -151,7 +153,7 @@ def create_app(
     changes.add_routes(app, boosts, pins, form_token)
     login.add_routes(app)
     jaeger_api.add_routes(app, reader, clock)
-    app.register_error_handler(Exception, _failure)
+    app.register_error_handler(Exception, lambda error: _failure(error, clock()))
     app.after_request(_finish)
     return app
 
@@ -255,7 +257,7 @@ def _json_answer(value: object, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status=status, mimetype=_JSON)
 
 
-def _failure(error: Exception) -> AnyResponse:
+def _failure(error: Exception, now_unix_nano: int) -> AnyResponse:
     """Say what went wrong, in the form that was asked for."""
     match error:
         case PageError():
@@ -279,7 +281,7 @@ def _failure(error: Exception) -> AnyResponse:
     if request.path.endswith((".json", ".md")):
         said = {"problem": problem.problem, "hint": problem.hint, "address": problem.address}
         return _json_answer({"error": said}, problem.status)
-    html = render_template("error.html", error=problem, again=_twin(request.path))
+    html = render_template("error.html", error=problem, again=_twin(request.path), now=now_unix_nano)
     return Response(html, status=problem.status, mimetype="text/html")
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from ui.draw import bars, svg, text, units
+from ui.draw import bars, said_times, svg, text, units
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "duration": units.duration,
+    "spelled": units.spelled,
     "exact": units.exact_duration,
     "percent": units.percent,
     "part": units.part,
@@ -20,6 +21,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "exact_moment": units.exact_moment,
     "sentence": text.sentence,
     "shown": text.shown,
+    "with_times": said_times.with_times,
     "breakable": text.breakable,
     "head_and_tail": text.head_and_tail,
     "picture": svg.render,

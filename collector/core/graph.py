@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from collector.core.queue_promises import QueuePromise
-from collector.core.requirement import Verdict
+from collector.core.requirement import Verdict, as_known
 from collector.core.said import NOTHING_SAID, Said
 
 
@@ -91,6 +91,18 @@ class GraphEdge:
     """Of a span around a call: how long its caller waits at most, and what it has instead."""
     examples: tuple[str, ...] = ()
     """Ids of traces: with a failed call, else those that are longest blocked on it."""
+    around: str | None = None
+    """What the span around the call declares, where the call itself is not declared."""
+
+    @property
+    def as_declared(self) -> str | None:
+        """What is declared of the call, or of the span around it."""
+        return self.declared or self.around
+
+    @property
+    def requirement(self) -> str:
+        """What the call is taken for: as seen, else as declared."""
+        return as_known(self.verdict.verdict, self.as_declared)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -109,6 +121,7 @@ class GraphEdge:
                 "interval": list(self.verdict.interval),
                 "witnesses": self.verdict.witnesses,
                 "declared": self.declared,
+                "declared_around": self.around,
                 "declared_fallback": self.said.fallback or None,
                 "deadline_ns": self.said.deadline_ns or None,
                 "declared_group": self.said.group or None,
@@ -209,6 +222,7 @@ def _attributes(edge: GraphEdge) -> dict[str, str | int | float | bool]:
         "needed": verdict.needed,
         "journey_verdict": edge.journey_verdict.verdict,
         "declared": edge.declared or "",
+        "declared_around": edge.around or "",
         "declared_fallback": edge.said.fallback,
         "deadline_ns": edge.said.deadline_ns,
         "declared_group": edge.said.group,

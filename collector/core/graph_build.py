@@ -14,6 +14,7 @@ from collector.core.dependencies import EDGE_KINDS, NODE_KINDS, Calls, Dependenc
 from collector.core.fallbacks import Use, fallbacks
 from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
 from collector.core.journeys import JourneyBook
+from collector.core.mandatory import declared_by_marks
 from collector.core.naming import name_by_book
 from collector.core.policy import PathPolicy
 from collector.core.queue_promises import Queue, QueuePromise, promise_of
@@ -58,7 +59,7 @@ def dependency_graph(
         )
         for key, rows in _grouped(journey_of[found.calls.trace], found.edge).items()
     }
-    edges = _with_said(_with_fallbacks(edges, found, journey_of), said_in(batch))
+    edges = _with_marks(_with_said(_with_fallbacks(edges, found, journey_of), said_in(batch)))
     ordered = sorted(
         edges.values(), key=lambda edge: (edge.journey, -edge.critical_share, edge.caller.id, edge.callee.id)
     )
@@ -233,6 +234,17 @@ def _with_said(edges: Mapping[_Key, GraphEdge], said: Mapping[Mark, Said]) -> di
     return {
         key: replace(edge, said=said.get((edge.callee.service, edge.callee.operation), NOTHING_SAID))
         if edge.kind == "internal"
+        else edge
+        for key, edge in edges.items()
+    }
+
+
+def _with_marks(edges: Mapping[_Key, GraphEdge]) -> dict[_Key, GraphEdge]:
+    """Say of calls inside spans around them what those declare."""
+    marks = declared_by_marks(((e.journey, e.callee), e.declared or "") for e in edges.values() if e.kind == "internal")
+    return {
+        key: replace(edge, around=marks[edge.journey, edge.caller])
+        if not edge.declared and (edge.journey, edge.caller) in marks
         else edge
         for key, edge in edges.items()
     }

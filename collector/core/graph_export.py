@@ -21,9 +21,9 @@ def to_dot(graph: DependencyGraph) -> str:
         lines.append(f"  {numbers[node.id]} [label={_quoted(_lines(node.service, node.operation))}{shape}];")
     for edge in graph.edges:
         width = 1 + 4 * min(1.0, edge.critical_share)
-        head = "normal" if edge.verdict.verdict == "mandatory" else "onormal"
+        head = "normal" if edge.requirement == "mandatory" else "onormal"
         lines.append(
-            f"  {numbers[edge.caller.id]} -> {numbers[edge.callee.id]} [style={_STYLES[edge.verdict.verdict]}, "
+            f"  {numbers[edge.caller.id]} -> {numbers[edge.callee.id]} [style={_STYLES[edge.requirement]}, "
             f"penwidth={width:.2f}, arrowhead={head}, label={_quoted(_label(edge))}, tooltip={_quoted(edge.journey)}];"
         )
     return "\n".join([*lines, "}"]) + "\n"
@@ -38,7 +38,7 @@ def to_mermaid(graph: DependencyGraph) -> str:
         box = {"database": ("[(", ")]"), "queue": ("[[", "]]")}.get(node.kind, ("[", "]"))
         lines.append(f'  {numbers[node.id]}{box[0]}"{text}"{box[1]}')
     for edge in graph.edges:
-        if edge.verdict.verdict != "mandatory" and edge.verdict.verdict != "undetermined":
+        if edge.requirement not in ("mandatory", "undetermined"):
             arrow = "-.->"
         else:
             arrow = "==>" if edge.critical_share >= _CRITICAL_SHARE else "-->"
@@ -59,7 +59,8 @@ def _label(edge: GraphEdge) -> str:
         parts.append(f"{100 * edge.critical_share:.3g} % of the path")
     if edge.failed:
         parts.append(f"{edge.failed} failed")
-    parts.append(edge.verdict.verdict if edge.verdict.verdict != "undetermined" else "?")
+    by_word = "" if edge.requirement == edge.verdict.verdict else " as declared"
+    parts.append(f"{edge.requirement}{by_word}" if edge.requirement != "undetermined" else "?")
     return ", ".join(parts)
 
 

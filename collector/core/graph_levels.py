@@ -10,10 +10,7 @@ from dataclasses import replace
 from functools import reduce
 
 from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
-from collector.core.requirement import MANDATORY, MIXED, OPTIONAL, UNDETERMINED, Verdict
-
-_BY_WEIGHT = (MANDATORY, MIXED, UNDETERMINED, OPTIONAL)
-"""Of several calls to one service the first of these counts: who needs one of them needs the service."""
+from collector.core.requirement import BY_NEED, UNDETERMINED, Verdict, inner_decides
 
 
 def service_graph(graph: DependencyGraph) -> DependencyGraph:
@@ -62,6 +59,7 @@ def _through(edge: GraphEdge, around: dict[tuple[str, str], list[GraphEdge]], pa
         edge,
         caller=decisive.caller,
         declared=decisive.declared or edge.declared,
+        around=decisive.around,
         said=decisive.said,
         blocking=edge.blocking and any(each.blocking for each in outer),
         survived=max(edge.survived, min(edge.failed, sum(each.survived for each in outer))),
@@ -72,19 +70,13 @@ def _through(edge: GraphEdge, around: dict[tuple[str, str], list[GraphEdge]], pa
 
 def _behind(outer: Verdict, inner: Verdict) -> Verdict:
     """Whether the caller of `outer` survives a failure of what `inner` calls: if either of the two is survived."""
-    if outer.verdict == MANDATORY:
-        return inner
-    if inner.verdict == MANDATORY or outer.verdict == OPTIONAL:
-        return outer
-    if inner.verdict == OPTIONAL:
-        return inner
-    return outer if outer.verdict == UNDETERMINED else inner
+    return inner if inner_decides(outer.verdict, inner.verdict) else outer
 
 
 def _weight(edge: GraphEdge) -> tuple[int, float, int, int]:
     survival = edge.verdict.survival
-    declared = _BY_WEIGHT.index(edge.declared or UNDETERMINED)
-    return _BY_WEIGHT.index(edge.verdict.verdict), 1.0 if survival is None else survival, -edge.failed, declared
+    declared = BY_NEED.index(edge.declared or UNDETERMINED)
+    return BY_NEED.index(edge.verdict.verdict), 1.0 if survival is None else survival, -edge.failed, declared
 
 
 def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
@@ -100,7 +92,7 @@ def _join(first: GraphEdge, other: GraphEdge) -> GraphEdge:
         survived=first.survived + other.survived,
         confounded=first.confounded + other.confounded,
         blocking=first.blocking or other.blocking,
-        journey_verdict=min(first.journey_verdict, other.journey_verdict, key=lambda v: _BY_WEIGHT.index(v.verdict)),
+        journey_verdict=min(first.journey_verdict, other.journey_verdict, key=lambda v: BY_NEED.index(v.verdict)),
         critical_share=first.critical_share + other.critical_share,
         p50_ns=_larger(first.p50_ns, other.p50_ns),
         p95_ns=_larger(first.p95_ns, other.p95_ns),

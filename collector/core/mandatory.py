@@ -7,12 +7,20 @@ a caller that fails though nobody minds, or one that answers well and takes the 
 Edges come as `Step`s, because graphs, findings and contracts each know them under other names.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from collector.core.graph import DependencyGraph, GraphEdge
-from collector.core.requirement import MANDATORY, MIXED, OPTIONAL, UNDETERMINED, as_known
+from collector.core.requirement import (
+    BY_NEED,
+    MANDATORY,
+    MIXED,
+    OPTIONAL,
+    UNDETERMINED,
+    as_known,
+    inner_decides,
+)
 
 Place = TypeVar("Place")
 """What tells a node from others: an id, an operation."""
@@ -69,13 +77,52 @@ class Step(Generic[Place]):
         return as_known(self.verdict, self.declared)
 
 
+def declared_by_marks(marks: Iterable[tuple[Place, str]]) -> dict[Place, str]:
+    """Return what the calls inside each mark are declared to be: `mixed` where those who open it disagree.
+
+    Args:
+        marks: the span around a call, and what an edge that leads to it declares; may be empty.
+
+    >>> declared_by_marks([("charge", "mandatory"), ("tips", "optional"), ("tips", "mandatory"), ("log", "")])
+    {'charge': 'mandatory', 'tips': 'mixed'}
+    """
+    found: dict[Place, str] = {}
+    for place, declared in marks:
+        if declared:
+            found[place] = declared if found.get(place, declared) == declared else MIXED
+    return found
+
+
 def hand_down(steps: Sequence[Step[Place]]) -> list[Step[Place]]:
     """Return steps in which calls inside a mark are declared as the mark is."""
-    marks = {step.callee: step.declared for step in steps if step.is_mark and step.declared}
+    marks = declared_by_marks((step.callee, step.declared) for step in steps if step.is_mark)
     return [
         replace(step, declared=marks[step.caller]) if step.caller in marks and not step.declared else step
         for step in steps
     ]
+
+
+def through_marks(steps: Sequence[Step[Place]]) -> list[str]:
+    """Return by step whether the service needs what is called: if it needs the marks around it, and they need it.
+
+    A call that its mark fails with is none that the service fails with, where the mark is survived.
+    """
+    around: dict[Place, Step[Place]] = {}
+    for step in steps:
+        if step.is_mark:
+            outer = around.setdefault(step.callee, step)
+            around[step.callee] = min(outer, step, key=lambda one: BY_NEED.index(one.requirement))
+    return [_through(step, around) for step in steps]
+
+
+def _through(step: Step[Place], around: Mapping[Place, Step[Place]]) -> str:
+    word, at, passed = step.requirement, step.caller, {step.callee}
+    while at in around and at not in passed:
+        passed.add(at)
+        outer = around[at]
+        word = word if inner_decides(outer.requirement, word) else outer.requirement
+        at = outer.caller
+    return word
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +244,7 @@ def step_of(edge: GraphEdge) -> Step[str]:
         caller=edge.caller.id,
         callee=edge.callee.id,
         verdict=edge.verdict.verdict,
-        declared=edge.declared or "",
+        declared=edge.as_declared or "",
         journey=edge.journey_verdict.verdict,
         is_mark=edge.kind == "internal",
         is_delivery=edge.caller.kind == "queue",

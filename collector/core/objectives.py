@@ -86,6 +86,11 @@ class Burn:
     fires: bool
 
     @property
+    def is_slow(self) -> bool:
+        """Whether a budget of 30 days lasts about that long: somebody has to look in the morning, and not before."""
+        return self.rate_needed <= BURN_RULES[-1].rate
+
+    @property
     def is_fast(self) -> bool:
         """Whether it fails fast enough over both windows, on however few failures."""
         return min(self.long_rate, self.short_rate) >= self.rate_needed

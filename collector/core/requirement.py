@@ -13,9 +13,12 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+
+from collector.core.kernels import load
 
 MANDATORY, OPTIONAL, MIXED, UNDETERMINED = "mandatory", "optional", "mixed", "undetermined"
+BY_NEED = (MANDATORY, MIXED, UNDETERMINED, OPTIONAL)
+"""Of several calls to one place the first of these counts: who needs one of them needs the place."""
 NO_STATUS = "no status recorded"
 SURVIVES_ABOVE = 0.9
 """Survival lies above this with a probability of 90 %: optional."""
@@ -23,7 +26,7 @@ DIES_BELOW = 0.1
 """Survival lies below this with a probability of 90 %: mandatory."""
 
 _DRAWS = 8_000
-_LEVELS = (0.5, 2.5, 10.0, 90.0, 97.5, 99.5)
+_LEVELS = np.array([0.5, 2.5, 10.0, 90.0, 97.5, 99.5]) / 100
 _MOST_NEEDED = 100_000
 _DIGITS = 3
 """Evidence is judged in so many digits; what differs in less shares a simulation."""
@@ -36,6 +39,21 @@ def as_known(verdict: str, declared: str | None) -> str:
     ('optional', 'mandatory', 'undetermined')
     """
     return verdict if verdict != UNDETERMINED else declared or UNDETERMINED
+
+
+def inner_decides(outer: str, inner: str) -> bool:
+    """Tell whether a call inside a span around it decides, rather than the span, if the span's caller needs the call.
+
+    It does without where either of the two is survived.
+
+    >>> inner_decides("mandatory", "optional"), inner_decides("optional", "mandatory")
+    (True, False)
+    """
+    if outer == MANDATORY:
+        return True
+    if inner == MANDATORY or outer == OPTIONAL:
+        return False
+    return inner == OPTIONAL or outer != UNDETERMINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,19 +290,15 @@ def verdict_of(survival: Quantiles) -> str:
 @lru_cache(maxsize=16_384)
 def _quantiles(failed: _Witnesses, quiet: _Witnesses) -> Quantiles:
     # Common random numbers: the interval moves smoothly with the evidence.
-    draws = np.random.default_rng(20180613)
-    a = _posterior(draws, failed)
-    b = _posterior(draws, quiet) if quiet.well + quiet.ill else np.ones(_DRAWS)
-    lowest, low_95, low_80, high_80, high_95, highest = np.percentile(np.minimum(1.0, a / b), _LEVELS).tolist()
+    found = load("survival", 1).survival_quantiles(
+        np.random.default_rng(20180613),
+        *(float(failed.well), float(failed.ill), float(failed.ill_weight)),
+        *(float(quiet.well), float(quiet.ill), float(quiet.ill_weight)),
+        _DRAWS,
+        _LEVELS,
+    )
+    lowest, low_95, low_80, high_80, high_95, highest = found.tolist()
     return lowest, low_95, low_80, high_80, high_95, highest
-
-
-def _posterior(draws: np.random.Generator, seen: _Witnesses) -> NDArray[np.float64]:
-    """Draws of the share that ends well: a Beta where both outcomes weigh the same."""
-    well = draws.standard_gamma(0.5 + seen.well, _DRAWS)
-    ill = draws.standard_gamma(0.5 + seen.ill, _DRAWS) * seen.ill_weight
-    share: NDArray[np.float64] = well / (well + ill)
-    return share
 
 
 @lru_cache(maxsize=16_384)

@@ -1,12 +1,12 @@
 """The critical path of a journey by wide bucket of its duration: bands of latency, made of the minute tables when read.
 
 A page over a day reads a row a minute and call path, not the traces. A bucket is 1.22 times as long as the one before
-it; it belongs whole to the band in which the middle of its weight lies.
+it; it belongs whole to the band in which the middle of its weight lies. Any run of buckets can be summed as a band is.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,15 @@ from collector.core.population.levels import BAND_LEVELS, BANDS
 from collector.core.population.sums import Sums
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
-from collector.store.histogram import wide_bounds
+from collector.store.histogram import GROWTH, WIDE, bucket_of, wide_bounds, wide_buckets
 from collector.store.journey_rows import JourneyRows
-from collector.store.journeys import Minutes, alone
-from collector.store.values import BandDetail, CallPath, Latency, LatencyBar
+from collector.store.values import BandDetail, CallPath, Durations, Latency, LatencyBar
+from collector.store.which_minutes import Minutes, alone
 
 WHOLE = "all"
 """Name of the band that holds every trace."""
+STRETCH = "stretch"
+"""Name of one that is no band of quantiles: durations that somebody asked about."""
 
 Wide = tuple[IntColumn, Sums, list[int]]
 """Wide buckets, ascending; sums by bucket and call path; ids of the call paths."""
@@ -59,11 +61,12 @@ def aligned(sums: Sums, ids: Sequence[int], wanted: Sequence[int]) -> Sums:
     return replace(sums, **{name: spread(getattr(sums, name)) for name in of_paths})
 
 
-def latency_of(wide: Wide, known: Mapping[int, PathStep]) -> Latency:
+def latency_of(wide: Wide, known: Mapping[int, PathStep], asked: Durations | None = None) -> Latency:
     """Return the histogram and its bands.
 
     Args:
         known: what the call paths of `wide` are, and those above them.
+        asked: a stretch of durations to be told of, too.
     """
     buckets, sums, ids = wide
     band = bands_of_buckets(sums.weight)
@@ -79,7 +82,40 @@ def latency_of(wide: Wide, known: Mapping[int, PathStep]) -> Latency:
         whole=_detail(WHOLE, sums.merged(), 0, float(low[0]), float(high[-1]), known, ids),
         bands=tuple(bands),
         bars=tuple(LatencyBar(start, end, weight, BANDS[number]) for start, end, weight, number in bars if weight),
+        stretch=_stretch(wide, known, asked) if asked else None,
     )
+
+
+def _stretch(wide: Wide, known: Mapping[int, PathStep], asked: Durations) -> BandDetail:
+    buckets, sums, ids = wide
+    first, last = buckets_within(asked)
+    inside = (buckets >= first) & (buckets <= last)
+    low, high = wide_bounds(np.array([first - 1, last]))
+    low = low if asked.min_ns is not None else wide_bounds(buckets - 1)[0]
+    high = high if asked.max_ns is not None else max(wide_bounds(buckets)[-1], low)
+    return _detail(STRETCH, sums.merged(inside.astype(np.int64), 2), 1, float(low), float(high), known, ids)
+
+
+def buckets_within(asked: Durations) -> tuple[int, int]:
+    """Return the first and the last wide bucket that a stretch of durations means.
+
+    >>> [buckets_within(Durations(*ends)) for ends in ((12e6, 45e6), (12e6, 12e6), (None, 1e9))]
+    [(83, 88), (82, 82), (0, 104)]
+    """
+    first = _nearest_bound(asked.min_ns) + 1 if asked.min_ns is not None else 0
+    last = _nearest_bound(asked.max_ns) if asked.max_ns is not None else _wide_bucket(2**63 - 1)
+    if first > last and asked.min_ns and asked.max_ns:
+        first = last = _wide_bucket(int(sqrt(asked.min_ns * asked.max_ns)))
+    return first, last
+
+
+def _wide_bucket(duration_ns: int) -> int:
+    return int(wide_buckets(np.array([bucket_of(duration_ns)]))[0])
+
+
+def _nearest_bound(ns: float) -> int:
+    """The wide bucket whose longest duration is nearest to `ns`, as a ratio."""
+    return max(round((log(ns) / log(GROWTH) + 1) / WIDE), 0) if ns > 0 else 0
 
 
 def _detail(

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from collector.store.values import Node
+from collector.store.engine import ONE_THREAD
+from collector.store.values import Node, TraceQuery
 
 MAX_KNOWN = 200_000
 _AT_ONCE = 2_000
@@ -57,6 +58,17 @@ class CallPaths:
             found |= new
             wanted = {step.parent for step in new.values() if step.parent} - found.keys()
         return found
+
+    def on_path(self, client: Client, query: TraceQuery) -> list[int]:
+        """Return the ids of the call paths that a search wants on the path; none where it does not ask for any."""
+        if not (query.on_path and (query.service or query.operation)):
+            return []
+        rows = client.query(
+            "SELECT DISTINCT Id FROM call_paths WHERE {service:String} IN ('', Service) "
+            f"AND {{operation:String}} IN ('', Operation) {ONE_THREAD}",
+            {"service": query.service, "operation": query.operation},
+        ).result_rows
+        return [int(row[0]) for row in rows]
 
     def services(self, client: Client, ids: Collection[int]) -> Mapping[int, str]:
         """Return the service of each call path."""

@@ -1,26 +1,36 @@
 """Edges of journeys, summed over the minutes: how often they were called, what came of it, and what is known of it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from collector.core.mandatory import declared_by_marks
 from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
-from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of_journeys
-from collector.store.journeys import Minutes, alone, only
+from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of
+from collector.store.evidence_rows import EvidenceRows
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
-from collector.store.values import Edge, mark_of
+from collector.store.side_by_side import Asked
+from collector.store.values import Edge, Node, ServiceCalls, declared_word, mark_of
+from collector.store.which_minutes import WHICH_MINUTES, Minutes, alone, only
 
 SAID_S = 300
 """What marks say stands in the code: the last minutes of a window say it all."""
-_BECAME = {"": "1", "failed": "sum(Failed) > 0", "on-path": "sum(PathNs) > 0"}
+DECIDING = ("Calls", "Failed", "Waited", "DeclaredMandatory", "DeclaredOptional")
+"""The counts that decide, beside the evidence, whether a call is needed."""
+_BECAME = {"failed": "Failed", "on-path": "PathNs"}
+"""What became of calls, and the column that says how often."""
 
 _Row = Sequence[Any]
+_FIRST_COUNT = 5
+"""In a row, of EDGE_COUNTS."""
+_Place = tuple[str, Node]
+"""A journey, and an operation in it."""
 
 
 class JourneyEdges(NamedTuple):
@@ -37,22 +47,28 @@ def read_edges(
     client: Client,
     known: Edges,
     minutes: Minutes,
+    evidence: Asked[EvidenceRows],
     durations_ns: Mapping[str, float],
     journey: str | None = None,
     became: str = "",
-    with_evidence: str = "1",
 ) -> dict[str, tuple[Edge, ...]]:
     """Return the edges of all journeys, or of the one, with their evidence; not what was called in their place.
 
     Args:
+        evidence: what is known about the edges, of the same journeys.
         durations_ns: of each journey, the durations of its traces, weighted and summed.
-        became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
-        with_evidence: which edges' evidence is read: a condition on `edge_minutes`.
+        became: only those that failed, or had time on the path: `failed`, `on-path`; of their counts only those of
+            `DECIDING` are read, the others are 0. Empty for all edges with all counts.
     """
-    rows = _read_rows(client, minutes, journey, _BECAME[became])
+    column = _BECAME.get(became)
+    # What a mark declares counts for the calls inside it, whatever became of the mark itself.
+    condition = f"(sum({column}) > 0 OR sum(DeclaredMandatory + DeclaredOptional) > 0)" if column else "1"
+    rows = _read_rows(client, minutes, journey, condition, (*DECIDING, column) if column else EDGE_COUNTS)
+    ends = known.known(client, {int(row[1]) for row in rows})
+    marks = _marks(rows, ends)
+    rows = [row for row in rows if row[_FIRST_COUNT + EDGE_COUNTS.index(column)]] if column else rows
     ids = {int(row[1]) for row in rows}
-    evidence = evidence_of_journeys(client, minutes.last_s, journey, ids, with_evidence)
-    found = _by_journey(rows, known.known(client, ids), evidence, durations_ns)
+    found = _by_journey(rows, ends, marks, evidence_of(evidence.answer(), ids), durations_ns)
     return {name: tuple(edges) for name, edges in found.items()}
 
 
@@ -68,7 +84,8 @@ def read_journey_edges(client: Client, known: Edges, minutes: Minutes, journey: 
 
 def edges_of(seen: JourneyEdges, evidence: Mapping[int, EdgeEvidence], duration_ns: float) -> tuple[Edge, ...]:
     """Return the edges of a journey whose traces took so long together, weighted; largest share of the path first."""
-    found = _by_journey(seen.rows, seen.ends, {seen.journey: evidence}, {seen.journey: duration_ns})
+    marks = _marks(seen.rows, seen.ends)
+    found = _by_journey(seen.rows, seen.ends, marks, {seen.journey: evidence}, {seen.journey: duration_ns})
     edges = [
         replace(edge, said=seen.said.get(mark, NOTHING_SAID)) if (mark := mark_of(edge)) else edge
         for edge in with_fallbacks(found.get(seen.journey, []), seen.replaced, seen.ends)
@@ -76,13 +93,38 @@ def edges_of(seen: JourneyEdges, evidence: Mapping[int, EdgeEvidence], duration_
     return tuple(sorted(edges, key=lambda edge: (-edge.critical_share, -edge.calls, edge.id)))
 
 
-def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, condition: str = "1") -> Sequence[_Row]:
-    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row."""
+def read_service_calls(client: Client, minutes: Minutes) -> list[ServiceCalls]:
+    """Return how often services called each other."""
+    rows = client.query(
+        f"""
+        SELECT caller, callee, sum(calls)
+        FROM (
+            SELECT EdgeId, sum(Calls) AS calls FROM edge_minutes WHERE {WHICH_MINUTES} GROUP BY EdgeId
+        ) AS counts
+        INNER JOIN (
+            SELECT Id, any(CallerService) AS caller, any(CalleeService) AS callee FROM edges GROUP BY Id
+        ) AS names ON names.Id = counts.EdgeId
+        WHERE caller != callee
+        GROUP BY caller, callee ORDER BY caller, callee
+        """,
+        minutes.parameters(),
+    ).result_rows
+    return [ServiceCalls(str(caller), str(callee), max(round(calls), 1)) for caller, callee, calls in rows]
+
+
+def _read_rows(
+    client: Client,
+    minutes: Minutes,
+    journey: str | None = None,
+    condition: str = "1",
+    counts: Sequence[str] = EDGE_COUNTS,
+) -> Sequence[_Row]:
+    """Sums over the minutes, for each edge of all journeys or of the one that fulfils it; `_edge` reads a row. What is
+    not among the counts is 0."""
+    sums = [f"sum({name})" if name in counts else "0" for name in EDGE_COUNTS]
     return client.query(
         f"""
-        SELECT
-            Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight),
-            {", ".join(f"sum({name})" for name in EDGE_COUNTS)}
+        SELECT Journey, EdgeId, sum(Traces), max(StatusKnown), sum(Weight), {", ".join(sums)}
         FROM {minutes.rows("edge_minutes")} WHERE {minutes.which} {only(journey)}
         GROUP BY Journey, EdgeId HAVING {condition} {alone(journey)}
         """,
@@ -90,9 +132,20 @@ def _read_rows(client: Client, minutes: Minutes, journey: str | None = None, con
     ).result_rows
 
 
+def _marks(rows: Iterable[_Row], ends: Mapping[int, EdgeEnds]) -> dict[_Place, str]:
+    """What spans around calls declare, by journey and span."""
+    mandatory, optional = (_FIRST_COUNT + EDGE_COUNTS.index(name) for name in ("DeclaredMandatory", "DeclaredOptional"))
+    return declared_by_marks(
+        ((str(row[0]), edge.callee), declared_word(row[mandatory], row[optional]))
+        for row in rows
+        if (edge := ends.get(int(row[1]))) is not None and edge.kind == "internal"
+    )
+
+
 def _by_journey(
     rows: Sequence[_Row],
     ends: Mapping[int, EdgeEnds],
+    marks: Mapping[_Place, str],
     evidence: Mapping[str, Mapping[int, EdgeEvidence]],
     durations_ns: Mapping[str, float],
 ) -> dict[str, list[Edge]]:
@@ -102,12 +155,13 @@ def _by_journey(
         journey, number = str(row[0]), int(row[1])
         if number in ends:
             seen = evidence.get(journey, {}).get(number, NOTHING_SEEN)
-            found[journey].append(_edge(row, ends[number], durations_ns.get(journey, 0.0), seen))
+            around = marks.get((journey, ends[number].caller), "")
+            found[journey].append(_edge(row, ends[number], around, durations_ns.get(journey, 0.0), seen))
     return found
 
 
-def _edge(row: _Row, ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) -> Edge:
-    sums = dict(zip(EDGE_COUNTS, map(float, row[5:]), strict=True))
+def _edge(row: _Row, ends: EdgeEnds, around: str, duration_ns: float, found: EdgeEvidence) -> Edge:
+    sums = dict(zip(EDGE_COUNTS, map(float, row[_FIRST_COUNT:]), strict=True))
     is_delivered = ends.caller.kind == "queue" and not sums["Waited"]
     return Edge(
         id=int(row[1]),
@@ -139,4 +193,5 @@ def _edge(row: _Row, ends: EdgeEnds, duration_ns: float, found: EdgeEvidence) ->
         blamed=sums["Blamed"],
         injected=sums["Injected"],
         blamed_injected=sums["BlamedInjected"],
+        around="" if sums["DeclaredMandatory"] or sums["DeclaredOptional"] else around,
     )

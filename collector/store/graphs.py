@@ -35,7 +35,7 @@ def _edge(edge: Edge) -> GraphEdge:
         survived=round(edge.survived),
         confounded=round(edge.confounded),
         blocking=edge.waited > 0,
-        declared=_declared(edge),
+        declared=edge.declared or None,
         verdict=judge(edge.evidence),
         journey_verdict=judge(edge.journey_evidence),
         critical_share=edge.critical_share,
@@ -52,14 +52,9 @@ def _edge(edge: Edge) -> GraphEdge:
         said=edge.said,
         waited=round(edge.waited),
         mean_ns=edge.mean_ns,
+        around=edge.around or None,
     )
 
 
 def _node(node: Node) -> GraphNode:
     return GraphNode(node.service, node.operation, node.kind)
-
-
-def _declared(edge: Edge) -> str | None:
-    if edge.declared_mandatory and edge.declared_optional:
-        return "mixed"
-    return "mandatory" if edge.declared_mandatory else "optional" if edge.declared_optional else None

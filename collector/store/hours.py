@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.population.regressions import CallPathHours, Hour
 from collector.store.dictionaries import CallPaths
-from collector.store.journeys import WHICH_MINUTES, Minutes
+from collector.store.which_minutes import WHICH_MINUTES, Minutes
 
 
 def read_hours(client: Client, call_paths: CallPaths, minutes: Minutes, journey: str) -> dict[int, CallPathHours]:

@@ -1,4 +1,4 @@
-"""What a store holds, table by table, and what compacting it gives back. For `cpdd store`."""
+"""What a store holds, altogether and table by table, and what compacting it gives back. For pages and `cpdd store`."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from clickhouse_connect.driver.client import Client
 
 from collector.store.boosted import BOOSTED
 from collector.store.engine import Store, run
+from collector.store.values import StoreInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,22 @@ def take_inventory(store: Store) -> Inventory:
         int(newest),
         tuple((str(reason), int(count)) for reason, count in kept),
     )
+
+
+def store_info(store: Store) -> StoreInfo:
+    """Return how much is stored; copies of spans that are not dropped yet count."""
+    with store.client() as client:
+        spans, oldest, newest = client.query(
+            "SELECT count(), toUnixTimestamp64Nano(min(Timestamp)), toUnixTimestamp64Nano(max(Timestamp)) "
+            "FROM otel_traces"
+        ).result_rows[0]
+        ((traces,),) = client.query("SELECT count() FROM traces FINAL").result_rows
+        ((size,),) = client.query(
+            f"SELECT sum(bytes_on_disk) FROM {store.system_parts} WHERE active AND database = {{database:String}}",
+            {"database": store.address.database},
+        ).result_rows
+    none = not spans
+    return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
 
 
 def compact(store: Store) -> None:

@@ -6,8 +6,9 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.spans import IntColumn
 from collector.store.engine import read_arrow
-from collector.store.journeys import MINUTE_S, Minutes, PathsByService, Population, summary_query
+from collector.store.journeys import PathsByService, Population, summary_query
 from collector.store.values import JourneySummary
+from collector.store.which_minutes import MINUTE_S, Minutes
 
 _BAND = ("Bucket", "Traces", "Weight", "Squares", "SumNs", "SumSquaredNs")
 _OF_MINUTE = ("toUnixTimestamp(Minute)", "Traces", "FailedTraces", "MaxNs")

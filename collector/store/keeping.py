@@ -17,6 +17,7 @@ from collector.store.engine import Store, run
 from collector.store.judgements import read_findings
 from collector.store.lookup import FIVE_MINUTES_S, HERE, MINUTE_S, REPAIR_S, find_places, pairs
 from collector.store.pins import Pins
+from collector.store.values import KeptLonger
 from collector.store.versions import newest_version
 
 PINNED_UNTIL_S = 4_291_747_200
@@ -140,6 +141,16 @@ class Keeping:
                 "until": until_s,
             },
         )
+
+
+def kept_longer(client: Client, trace_id: str) -> KeptLonger | None:
+    """Return until when a trace stays and why, None where it goes as others do."""
+    ((until_s, reasons),) = client.query(
+        "SELECT toUnixTimestamp(max(KeptUntil)), arraySort(groupUniqArray(Reason)) FROM kept_traces "
+        "WHERE TraceId = {trace:String} AND KeptUntil > now() AND Reason != {again:String}",
+        {"trace": trace_id, "again": AGAIN},
+    ).result_rows
+    return KeptLonger(int(until_s) * 1_000_000_000, tuple(map(str, reasons))) if reasons else None
 
 
 def _kept(client: Client, trace_ids: Iterable[str], reason: str = "") -> set[str]:

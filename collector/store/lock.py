@@ -7,12 +7,14 @@ the pid inside the file is for people.
 
 import fcntl
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
 from cpdd.errors import CpddError
 
 LOCK_FILE = "cpdd.lock"
+NO_DIRECTORY = "it is no directory"
 
 
 class StoreInUse(CpddError):
@@ -37,9 +39,14 @@ class DirectoryUnusable(CpddError):
         self.reason = reason
         super().__init__(
             f"data directory unusable: {directory}: {reason}\n"
-            "hint: give another one (--data DIR), or see that this one has room and is writable for "
-            f"the user of cpdd (uid {os.geteuid()})"
+            f"hint: give another one (--data DIR), or {_remedy(directory, reason)}"
         )
+
+
+def _remedy(directory: Path, reason: str) -> str:
+    if reason == NO_DIRECTORY:
+        return f"move what has its name out of the way ({shlex.join(('mv', str(directory), f'{directory}.old'))})"
+    return f"see that this one has room and is writable for the user of cpdd (uid {os.geteuid()})"
 
 
 class DirectoryLock:
@@ -95,7 +102,7 @@ def check_free(directory: Path) -> None:
 
 
 def _why(error: OSError) -> str:
-    return "it is no directory" if isinstance(error, FileExistsError) else error.strerror or str(error)
+    return NO_DIRECTORY if isinstance(error, FileExistsError) else error.strerror or str(error)
 
 
 def _pid(content: bytes) -> int | None:

@@ -12,7 +12,8 @@ from collector.core.population.columns import FloatColumn
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.engine import read_arrow
-from collector.store.journeys import STEP, Minutes, ServiceTime, alone, only
+from collector.store.journeys import ServiceTime
+from collector.store.which_minutes import STEP, Minutes, alone, only
 
 
 class PathTime(NamedTuple):

@@ -10,7 +10,7 @@ from collector.core.journeys import Journey
 from collector.core.objectives import Counts, no_counts
 from collector.store.engine import read_arrow
 from collector.store.histogram import bucket_of
-from collector.store.journeys import WHICH_MINUTES
+from collector.store.which_minutes import WHICH_MINUTES
 
 _NEVER_SLOW = 65_535
 

@@ -17,28 +17,24 @@ from collector.core.population.difference import Compared, compare_sums
 from collector.core.population.regressions import CallPathHours
 from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
+from collector.store import names
 from collector.store.bands import Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
-from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges
+from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges, read_service_calls
 from collector.store.engine import Store
-from collector.store.evidence import OF_FAILED, EdgeEvidence, evidence_of_journeys
+from collector.store.evidence import evidence_of
+from collector.store.evidence_rows import EvidenceRows, past_of
 from collector.store.hours import read_hours
+from collector.store.inventory import store_info
 from collector.store.journey_rows import JourneyRows, read_journey
-from collector.store.journeys import (
-    WHICH_MINUTES,
-    Minutes,
-    PathsByService,
-    journey_summaries,
-    only,
-    path_series,
-    path_shares,
-    with_versions,
-)
+from collector.store.journeys import PathsByService, journey_summaries, path_series, path_shares, traces_of
 from collector.store.judgements import read_findings, read_standings
-from collector.store.keeping import AGAIN
+from collector.store.keeping import kept_longer
+from collector.store.last_traces import BUDGET_S, newest_alike
 from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
+from collector.store.recent import journey_totals
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
@@ -48,6 +44,7 @@ from collector.store.values import (
     BandDetail,
     CallPath,
     CellExamples,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -65,9 +62,8 @@ from collector.store.values import (
     TraceSummary,
     Window,
 )
+from collector.store.which_minutes import Minutes, with_versions
 
-MAX_NAMES = 1_000
-"""Operations that are looked for by a part of their name."""
 AT_A_TIME = 100
 """Traces that one query reads: the spans of so many, with what they say, are in memory at once."""
 
@@ -79,6 +75,7 @@ class Reader:
         self._store = store
         self._call_paths = CallPaths()
         self._edges = Edges()
+        self._evidence_past = past_of(store)
 
     @cached_property
     def pins(self) -> Pins:
@@ -146,6 +143,15 @@ class Reader:
         with self._store.client() as client:
             return find_traces(client, self._call_paths, query)
 
+    def newest_alike(self, query: TraceQuery, budget_s: float = BUDGET_S) -> int | None:
+        """Return the start of the newest trace like `query` outside its window, None where there is none in time.
+
+        Args:
+            budget_s: how long it may take.
+        """
+        with self._store.client() as client:
+            return newest_alike(client, self._call_paths, query, oldest_and_newest(client)[1], budget_s)
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""
         with self._store.client() as client:
@@ -159,7 +165,7 @@ class Reader:
         """Return the traces of a journey that have every one of the attributes, each on any span or its resource.
 
         Ids of the newest `searches.MAX_CHOSEN`, from the minutes that the window touches. Reads the spans of the
-        window, where `bands` and the others read a row a minute.
+        window, where `latency` and the others read a row a minute.
 
         Args:
             service: only its spans count; empty for those of all.
@@ -168,7 +174,12 @@ class Reader:
             return choose_traces(client, journey, window, attributes, service)
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         """Return one journey in the minutes that the window touches, None where it has no traces.
 
@@ -176,8 +187,9 @@ class Reader:
             chosen: the traces that count, as `choose` finds them; likewise of `latency`. What the journey's calls are
                 needed for is judged by all of its traces.
             examples: so many of the slowest traces, of the newest that failed, and of the newest.
+            durations: a stretch of them, of which `latency` tells, too.
         """
-        evidence = Asked(lambda: self._evidence(journey, Minutes.of(window)))
+        evidence = Asked(lambda: evidence_of(self._evidence(Minutes.of(window), journey)).get(journey, {}))
         with self._store.client() as client:
             minutes = replace(Minutes.of(window, *oldest_and_newest(client)), chosen=chosen)
             minutes = with_versions(client, minutes)
@@ -197,28 +209,29 @@ class Reader:
             call_paths,
             edges_of(edges.answer(), evidence.answer(), summary.mean_ns * summary.weighted_traces),
             path_series(summary, times.by_service(known)),
-            latency_of(wide.answer(), known),
+            latency_of(wide.answer(), known, durations),
             found.answer(),
         )
+
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        """Return what share of each journey's traces failed, of journeys whose spans say how they ended."""
+        minutes = Minutes.of(window)
+        with self._store.client() as client:
+            found = journey_totals(client, minutes.first_s, minutes.last_s)
+        return {name: one.failed / one.weight for name, one in found.items() if one.status_known and one.weight}
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has in the minutes that the window touches."""
         with self._store.client() as client:
-            rows = client.query(
-                f"SELECT sum(Traces) FROM journey_minutes WHERE {WHICH_MINUTES} {only(journey)}",
-                {**Minutes.of(window).parameters(), "journey": journey},
-            ).result_rows
-        return int(rows[0][0])
+            return traces_of(client, Minutes.of(window), journey)
 
-    def bands(self, journey: str, window: Window) -> tuple[BandDetail, ...]:
-        """Return the bands of latency of a journey, fastest first; none where it has no traces.
-
-        Reads a row a minute and call path, whatever the number of traces.
-        """
-        found = self.latency(journey, window)
-        return found.bands if found else ()
-
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none.
 
         Reads a row a minute and call path, whatever the number of traces.
@@ -229,7 +242,7 @@ class Reader:
             if rows is None:
                 return None
             wide = read_wide(client, minutes, rows, journey)
-            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]))
+            return latency_of(wide, self._call_paths.with_ancestors(client, wide[2]), durations)
 
     def difference(
         self, journey: str, before: Window, after: Window, chosen: Sides = EVERY_TRACE
@@ -285,78 +298,27 @@ class Reader:
 
     def services(self) -> list[str]:
         with self._store.client() as client:
-            rows = client.query("SELECT DISTINCT Service FROM known_operations ORDER BY Service").result_rows
-        return [str(row[0]) for row in rows]
+            return names.services(client)
 
     def operations(self, service: str) -> list[tuple[str, str]]:
         """Return (operation, kind) pairs; kind as in `Node.kind`."""
         with self._store.client() as client:
-            rows = client.query(
-                "SELECT DISTINCT Operation, Kind FROM known_operations WHERE Service = {service:String} ORDER BY ALL",
-                {"service": service},
-            ).result_rows
-        return [(str(operation), str(kind)) for operation, kind in rows]
+            return names.operations(client, service)
 
     def operations_named(self, text: str) -> list[tuple[str, str]]:
         """Return (service, operation) pairs of what has this text in its name, in any case; exact ones first."""
         with self._store.client() as client:
-            rows = client.query(
-                """
-                SELECT DISTINCT Service, Operation FROM known_operations
-                WHERE positionCaseInsensitiveUTF8(Operation, {text:String}) > 0
-                ORDER BY lowerUTF8(Operation) != lowerUTF8({text:String}), Service, Operation LIMIT {limit:UInt32}
-                """,
-                {"text": text, "limit": MAX_NAMES},
-            ).result_rows
-        return [(str(service), str(operation)) for service, operation in rows]
+            return names.operations_named(client, text)
 
     def service_facts(self, service: str = "") -> list[ServiceFacts]:
         """Return what services said of themselves (or one of them), by service, what was seen last first."""
         with self._store.client() as client:
-            rows = client.query(
-                """
-                SELECT Service, Version, Revision, Repository, Owner, OwnerContact, OwnerUrl, Criticality,
-                    toUnixTimestamp(min(FirstSeen)) AS first, toUnixTimestamp(max(LastSeen)) AS last
-                FROM service_facts WHERE {service:String} IN ('', Service)
-                GROUP BY ALL ORDER BY Service, last DESC, first DESC
-                """,
-                {"service": service},
-            ).result_rows
-        return [
-            ServiceFacts(
-                service=str(row[0]),
-                version=str(row[1]),
-                revision=str(row[2]),
-                repository=str(row[3]),
-                owner=str(row[4]),
-                owner_contact=str(row[5]),
-                owner_url=str(row[6]),
-                criticality=str(row[7]),
-                first_seen_unix_nano=int(row[8]) * 1_000_000_000,
-                last_seen_unix_nano=int(row[9]) * 1_000_000_000,
-            )
-            for row in rows
-        ]
+            return names.service_facts(client, service)
 
     def service_calls(self, window: Window) -> list[ServiceCalls]:
         """Return how often services called each other, in the minutes that the window touches."""
-        minutes = Minutes.of(window)
         with self._store.client() as client:
-            rows = client.query(
-                f"""
-                SELECT caller, callee, sum(calls)
-                FROM (
-                    SELECT EdgeId, sum(Calls) AS calls FROM edge_minutes WHERE {WHICH_MINUTES} GROUP BY EdgeId
-                ) AS counts
-                INNER JOIN (
-                    SELECT Id, any(CallerService) AS caller, any(CalleeService) AS callee FROM edges GROUP BY Id
-                ) AS names ON names.Id = counts.EdgeId
-                WHERE caller != callee
-                GROUP BY caller, callee ORDER BY caller, callee
-                """,
-                minutes.parameters(),
-            ).result_rows
-        return [ServiceCalls(str(caller), str(callee), max(round(calls), 1)) for caller, callee, calls in rows]
+            return read_service_calls(client, Minutes.of(window))
 
     def newest_trace_unix_nano(self) -> int | None:
         """Return the start of the newest analyzed trace, None for an empty store."""
@@ -366,28 +328,11 @@ class Reader:
     def kept_longer(self, trace_id: str) -> KeptLonger | None:
         """Return until when a trace stays and why, None where it goes as others do."""
         with self._store.client() as client:
-            ((until_s, reasons),) = client.query(
-                "SELECT toUnixTimestamp(max(KeptUntil)), arraySort(groupUniqArray(Reason)) FROM kept_traces "
-                "WHERE TraceId = {trace:String} AND KeptUntil > now() AND Reason != {again:String}",
-                {"trace": trace_id, "again": AGAIN},
-            ).result_rows
-        return KeptLonger(int(until_s) * 1_000_000_000, tuple(map(str, reasons))) if reasons else None
+            return kept_longer(client, trace_id)
 
     def info(self) -> StoreInfo:
         """Return how much is stored; copies of spans that are not dropped yet count."""
-        with self._store.client() as client:
-            spans, oldest, newest = client.query(
-                "SELECT count(), toUnixTimestamp64Nano(min(Timestamp)), toUnixTimestamp64Nano(max(Timestamp)) "
-                "FROM otel_traces"
-            ).result_rows[0]
-            ((traces,),) = client.query("SELECT count() FROM traces FINAL").result_rows
-            ((size,),) = client.query(
-                f"SELECT sum(bytes_on_disk) FROM {self._store.system_parts} "
-                "WHERE active AND database = {database:String}",
-                {"database": self._store.address.database},
-            ).result_rows
-        none = not spans
-        return StoreInfo(int(spans), int(traces), int(size), 0 if none else int(oldest), 0 if none else int(newest))
+        return store_info(self._store)
 
     def _paths_by_service(self, minutes: Minutes) -> PathsByService:
         with self._store.client() as client:
@@ -407,9 +352,9 @@ class Reader:
         with self._store.client() as client:
             return find_examples(client, self._call_paths, journey, window, wanted, among, chosen)
 
-    def _evidence(self, journey: str, minutes: Minutes) -> Mapping[int, EdgeEvidence]:
+    def _evidence(self, minutes: Minutes, journey: str | None = None, failed_only: bool = False) -> EvidenceRows:
         with self._store.client() as client:
-            return evidence_of_journeys(client, minutes.last_s, journey).get(journey, {})
+            return self._evidence_past.read(client, minutes.last_s, journey, failed_only)
 
     def _journey_edges(self, journey: str, minutes: Minutes) -> JourneyEdges:
         with self._store.client() as client:
@@ -422,10 +367,12 @@ class Reader:
         what never failed, there is no evidence.
 
         Args:
-            became: only those that failed, or had time on the path: `failed`, `on-path`; empty for all.
+            became: only those that failed, or had time on the path, as `edge_rows.read_edges` says; empty for all.
         """
+        minutes, of = Minutes.of(window), journey or None
+        evidence = Asked(lambda: self._evidence(minutes, of, failed_only=True))
         with self._store.client() as client:
-            return read_edges(client, self._edges, Minutes.of(window), {}, journey or None, became, OF_FAILED)
+            return read_edges(client, self._edges, minutes, evidence, {}, of, became)
 
     def edges(self, minutes: Minutes, durations_ns: Mapping[str, float]) -> dict[str, tuple[Edge, ...]]:
         """Return the edges of all journeys.
@@ -433,8 +380,9 @@ class Reader:
         Args:
             durations_ns: of each journey, the durations of its traces, weighted and summed.
         """
+        evidence = Asked(lambda: self._evidence(minutes))
         with self._store.client() as client:
-            return read_edges(client, self._edges, minutes, durations_ns)
+            return read_edges(client, self._edges, minutes, evidence, durations_ns)
 
     def findings(self) -> list[Tracked]:
         """Return every finding that is open, and those that cleared lately."""

@@ -15,8 +15,8 @@ from collector.core.assemble import assemble
 from collector.core.kernels import bits
 from collector.core.said import NOTHING_SAID, Mark, Said, read_said
 from collector.store.dictionaries import EdgeEnds, Edges
-from collector.store.journeys import WHICH_MINUTES
 from collector.store.lookup import read_spans
+from collector.store.which_minutes import WHICH_MINUTES
 
 _HOUR_S = 3600
 _TAKEN_S = 900

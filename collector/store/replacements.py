@@ -7,8 +7,8 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.fallbacks import Use, fallbacks
 from collector.store.dictionaries import EdgeEnds
-from collector.store.journeys import Minutes, alone
 from collector.store.values import Edge
+from collector.store.which_minutes import Minutes, alone
 
 Replaced = Mapping[tuple[int, int], float]
 """Edge, and edge that was called after it had failed, to the weighted number of callers."""

@@ -3,6 +3,9 @@
 Text only; every value that a person or a span brought is a parameter of its own.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from collector.store.values import TraceQuery, Window
 
 _BEFORE_NS = 300 * 1_000_000_000
@@ -16,15 +19,7 @@ _HAS_ATTRIBUTE = (
     " OR (mapContains(ResourceAttributes, {0}) AND ResourceAttributes[{0}] = {1}))"
 )
 """A key that is missing reads as ""; {0} and {1} are the names of parameters."""
-_ON_PATH = """
-    hasAny(
-        arrayFilter((id, time) -> time > 0, Path.Id, Path.TimeNs),
-        (
-            SELECT groupArray(Id) FROM call_paths
-            WHERE {path_service:String} IN ('', Service) AND {path_operation:String} IN ('', Operation)
-        )
-    )
-"""
+_ON_PATH = "hasAny(arrayFilter((id, time) -> time > 0, Path.Id, Path.TimeNs), {path_ids:Array(UInt64)})"
 _HAS_CALL = """
     arrayExists(
         (id, found) -> found > 0
@@ -46,11 +41,47 @@ def bounds(window: Window) -> tuple[int, int]:
     return max(window.start_unix_nano, 0), min(max(window.end_unix_nano, 0), _INT64)
 
 
-def conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
-    """Return the WHERE clauses of a query on `traces`, and their parameters."""
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a query on `traces` asks for, by what it takes to know."""
+
+    quick: tuple[str, ...]
+    """What most traces are ruled out by, of columns that are quick to read."""
+    whole: tuple[str, ...]
+    """The rest of what the row of a trace says."""
+    spans: tuple[str, ...]
+    """What its spans must say."""
+    parameters: dict[str, object]
+
+    @property
+    def quickly(self) -> str:
+        """Return what stands behind PREWHERE; `slowly` stands behind WHERE."""
+        return " AND ".join(self.quick)
+
+    @property
+    def slowly(self) -> str:
+        return " AND ".join((*self.whole, *self.spans)) or "1"
+
+    @property
+    def of_row(self) -> str:
+        """Return what the row of a trace must say."""
+        return " AND ".join((*self.quick, *self.whole))
+
+    @property
+    def all(self) -> str:
+        return f"{self.quickly} AND {self.slowly}"
+
+
+def conditions(query: TraceQuery, path_ids: Sequence[int] = ()) -> Conditions:
+    """Return the conditions of a query on `traces`, and their parameters.
+
+    Args:
+        path_ids: call paths of the service and the operation that are to be on the path.
+    """
     start, end = bounds(query.window)
     parameters: dict[str, object] = {"start": start, "end": end}
-    where = [
+    quick = [
+        "NOT Deleted",
         "Start >= fromUnixTimestamp64Nano({start:Int64})",
         "Start < fromUnixTimestamp64Nano({end:Int64})",
     ]
@@ -61,22 +92,27 @@ def conditions(query: TraceQuery) -> tuple[list[str], dict[str, object]]:
         ("DurationNs <= {max_ns:Int64}", "max_ns", query.max_duration_ns),
     ):
         if value:
-            where.append(condition)
+            quick.append(condition)
             parameters[name] = value
     if query.failed_only:
-        where.append("Failed")
+        quick.append("Failed")
+    whole, spans = [], []
     if query.calls is not None:
-        where.append(_HAS_CALL.format("Edge.Failed" if query.calls.failed else "Edge.PathNs"))
         journeys, ids = zip(*query.calls.edges, strict=True) if query.calls.edges else ((), ())
+        quick.append("Journey IN {call_journeys:Array(String)}")
+        if query.calls.failed:
+            quick.append("arrayExists(failed -> failed > 0, Edge.Failed)")
+        whole.append(_HAS_CALL.format("Edge.Failed" if query.calls.failed else "Edge.PathNs"))
         parameters |= {"call_journeys": list(journeys), "call_ids": list(ids)}
     if query.on_path and (query.service or query.operation):
-        where.append(_ON_PATH)
-        parameters |= {"path_service": query.service, "path_operation": query.operation}
+        quick.append("hasAny(Path.Id, {path_ids:Array(UInt64)})")
+        whole.append(_ON_PATH)
+        parameters["path_ids"] = list(path_ids)
     if (query.operation and not query.on_path) or query.attributes or query.error:
-        spans, span_parameters = span_condition(query)
-        where.append(spans)
+        of_spans, span_parameters = span_condition(query)
+        spans.append(of_spans)
         parameters |= span_parameters
-    return where, parameters
+    return Conditions(tuple(quick), tuple(whole), tuple(spans), parameters)
 
 
 def span_condition(query: TraceQuery, prefix: str = "") -> tuple[str, dict[str, object]]:

@@ -25,7 +25,6 @@ _COLUMNS = (
         "ServiceList",
         "`Path.Id` AS PathIds",
         "`Path.TimeNs` AS PathTimes",
-        "Deleted",
     ),
 )
 _NEWEST_ROW = f"""
@@ -48,11 +47,21 @@ def summary_of(client: Client, known: CallPaths, trace_id: str, within: Window) 
 
 
 def read_summaries(
-    client: Client, known: CallPaths, rest: str, parameters: Mapping[str, object], source: str = "traces FINAL"
+    client: Client,
+    known: CallPaths,
+    rest: str,
+    parameters: Mapping[str, object],
+    source: str = "traces FINAL",
+    fits: str = "NOT Deleted",
 ) -> list[TraceSummary]:
-    """Return what was learned from the traces that `rest`, the query behind FROM and `source`, selects."""
-    rows = client.query(f"SELECT {', '.join(_COLUMNS)} FROM {source} {rest}", dict(parameters)).named_results()
-    found = [row for row in rows if not row["Deleted"]]
+    """Return what was learned from the traces that `rest`, the query behind FROM and `source`, selects.
+
+    Args:
+        fits: a condition on the rows selected; which ones are, it does not change.
+    """
+    columns = ", ".join((*_COLUMNS, f"{fits} AS Fits"))
+    rows = client.query(f"SELECT {columns} FROM {source} {rest}", dict(parameters)).named_results()
+    found = [row for row in rows if row["Fits"]]
     services = known.services(client, {number for row in found for number in row["PathIds"]})
     return [_summary(row, services) for row in found]
 

@@ -153,6 +153,25 @@ class Edge:
     """Of a span around a call: how long its caller waits at most, and what it has instead."""
     blamed_injected: float = 0.0
     """Of the failed traces that this call has the blame for, those in which somebody made it fail."""
+    around: str = ""
+    """What the mark around the call declares, where the call itself is not declared."""
+
+    @property
+    def declared(self) -> str:
+        """`mandatory`, `optional`, `mixed` where callers disagree, or empty."""
+        return declared_word(self.declared_mandatory, self.declared_optional)
+
+    @property
+    def as_declared(self) -> str:
+        """What is declared of the call, or of the mark around it."""
+        return self.declared or self.around
+
+
+def declared_word(mandatory: float, optional: float) -> str:
+    """Return what so many calls that are declared one thing, and so many that are declared the other, are together."""
+    if mandatory and optional:
+        return "mixed"
+    return "mandatory" if mandatory else "optional" if optional else ""
 
 
 class Call(Protocol):
@@ -182,11 +201,22 @@ class PathPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Durations:
+    """A stretch of durations that somebody asks about. It means whole wide buckets (`histogram.WIDE`): those between
+    the bounds nearest to its ends, one at least."""
+
+    min_ns: float | None
+    """None: from the shortest on."""
+    max_ns: float | None
+    """None: up to the longest."""
+
+
+@dataclass(frozen=True, slots=True)
 class BandDetail:
-    """The traces of a journey between two quantiles of latency, and where they spend their time."""
+    """The traces of a journey between two durations, and where they spend their time."""
 
     name: str
-    """One of `collector.core.population.levels.BANDS`."""
+    """One of `collector.core.population.levels.BANDS`, or of `collector.store.bands`: `all`, `stretch`."""
     from_ns: float
     to_ns: float
     """Bounds of its wide buckets (`histogram.WIDE`); what `Reader.band_examples` takes."""
@@ -216,6 +246,8 @@ class Latency:
     """Fastest first; those without traces are left out."""
     bars: tuple[LatencyBar, ...]
     """Fastest first, without the empty ones."""
+    stretch: BandDetail | None = None
+    """The durations that were asked about, with or without traces; None where none were."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class StoreUnavailable(NotStored):
     def __init__(self, reason: str, retry_after_s: float = 5.0) -> None:
         self.reason = reason
         self.retry_after_s = retry_after_s
-        super().__init__(f"store unavailable: {reason}\nhint: send again in {retry_after_s:.0f} s")
+        super().__init__(f"{reason}\nhint: send again in {retry_after_s:.0f} s")
 
 
 class BatchRefused(NotStored):

@@ -140,6 +140,8 @@ def _requirement(edge: GraphEdge) -> str:
         word += f", any {edge.said.quorum} of {printable(edge.said.group)}"
     if edge.declared and edge.declared != edge.verdict.verdict:
         return f"{word} (declared {edge.declared})"
+    if edge.around and edge.around != edge.verdict.verdict:
+        return f"{word} (declared {edge.around} around it)"
     return word
 
 

@@ -162,7 +162,13 @@ def _pages(
     )
     control = serving.control
     return create_app(
-        reader, seen, read_sampling=control.state, boosts=control, read_system=serving.system, pins=reader.pins
+        reader,
+        seen,
+        read_sampling=control.state,
+        boosts=control,
+        read_system=serving.system,
+        pins=reader.pins,
+        read_trouble=serving.trouble,
     )
 
 

@@ -130,6 +130,21 @@ def test_a_declared_fallback_and_group_are_known_of_their_edge(tmp_path):
     assert "?, else an older answer, any 1 of mirrors (declared optional)" in run(str(path)).stdout
 
 
+def test_what_is_declared_around_a_call_is_said_of_it(tmp_path):
+    path = tmp_path / "around.json"
+    spans = [
+        _span(1, 0, "buy", 2, {}),
+        _span(2, 1, "charge", 1, {"cpdd.call.requirement": "mandatory"}),
+        _span(3, 2, "POST", 3, {"peer.service": "bank"}),
+    ]
+    service = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+    path.write_text(json.dumps({"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": spans}]}]}))
+
+    (line,) = [line for line in run(str(path)).stdout.splitlines() if "bank" in line and "declared" in line]
+
+    assert "? (declared mandatory around it)" in line
+
+
 def test_where_nothing_is_known_to_be_mandatory_it_is_said(hotrod):
     result = run(hotrod, "--mandatory")
 

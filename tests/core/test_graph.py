@@ -96,6 +96,26 @@ def test_names_from_spans_cannot_leave_their_quotes():
     assert '"]' not in to_mermaid(hostile).replace('"]\n', "")
 
 
+def test_pictures_draw_what_was_declared_until_something_was_seen_the_mark_around_a_call_too():
+    graph = dependency_graph(
+        read_trace(
+            "shop/buy 0-100 server; shop/charge 10-60 mandatory in shop/buy; "
+            "shop/POST 20-50 client in shop/charge peer_service=bank; "
+            "shop/GET 70-90 client optional in shop/buy peer_service=tips"
+        )
+    )
+    lines = {line.partition("|")[0].split()[1]: line for line in to_mermaid(graph).splitlines() if "|" in line}
+
+    assert {edge.callee.service: (edge.declared, edge.requirement) for edge in graph.edges} == {
+        "shop": ("mandatory", "mandatory"),
+        "bank": (None, "mandatory"),
+        "tips": ("optional", "optional"),
+    }
+    assert to_dot(graph).count("style=solid") == 2
+    assert to_dot(graph).count("mandatory as declared") == 2
+    assert set(lines) == {"==>", "-.->"}
+
+
 def test_traces_without_calls_have_nodes_and_no_edges():
     graph = dependency_graph(read_trace("shop/buy 0-100"))
 

@@ -2,8 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
+
 from collector.core.graph import DependencyGraph, GraphEdge, GraphNode
-from collector.core.mandatory import JourneyNeed, beginnings, mandatory_subgraph, only_mandatory, reached
+from collector.core.mandatory import (
+    JourneyNeed,
+    beginnings,
+    mandatory_subgraph,
+    only_mandatory,
+    reached,
+    step_of,
+    through_marks,
+)
 from collector.core.requirement import Verdict
 
 
@@ -73,6 +83,40 @@ def test_what_a_mark_declares_holds_for_the_call_inside_it():
     found = need("shop -> charge undetermined declared=mandatory kind=internal", "charge -> bank undetermined")
 
     assert found.mandatory == ("bank", "charge", "shop")
+
+
+def test_what_callers_disagree_about_is_mixed_for_the_call_inside_their_mark():
+    found = need(
+        "shop -> charge undetermined declared=mandatory kind=internal",
+        "till -> charge undetermined declared=optional kind=internal",
+        "charge -> bank undetermined",
+    )
+
+    assert "bank" in found.undetermined
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        (["shop -> charge mandatory kind=internal", "charge -> bank mandatory"], "mandatory"),
+        (["shop -> tips optional kind=internal", "tips -> best mandatory"], "optional"),
+        (["shop -> tips mandatory kind=internal", "tips -> best optional"], "optional"),
+        (["shop -> tips mixed kind=internal", "tips -> best mandatory"], "mixed"),
+        (["shop -> tips undetermined kind=internal", "tips -> best mandatory"], "undetermined"),
+        (["shop -> tips undetermined declared=mandatory kind=internal", "tips -> best mandatory"], "mandatory"),
+        (
+            ["a -> tips optional kind=internal", "b -> tips mandatory kind=internal", "tips -> best mandatory"],
+            "mandatory",
+        ),
+        (
+            ["a -> b optional kind=internal", "b -> c mandatory kind=internal", "c -> best mandatory"],
+            "optional",
+        ),
+        (["a -> b mandatory kind=internal", "b -> a mandatory kind=internal", "b -> best mixed"], "mixed"),
+    ],
+)
+def test_a_service_needs_what_is_called_inside_a_mark_if_it_needs_the_mark(lines: list[str], word: str):
+    assert through_marks([step_of(edge) for edge in graph(*lines).edges])[-1] == word
 
 
 def test_a_call_that_was_seen_to_be_other_than_declared_is_misdeclared():

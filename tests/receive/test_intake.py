@@ -194,7 +194,7 @@ def test_a_failing_store_is_remembered_until_a_commit_succeeds():
     answers.append(receiving.commit(PREPARED))
     committer.stored.set_result(None)
 
-    assert (failing_since_s, problem) == (100.0, "store unavailable: still no space")
+    assert (failing_since_s, problem) == (100.0, "still no space")
     assert (receiving.failing_since_s, receiving.store_problem) == (None, "")
     assert receiving.newest_stored_unix_nano == NOW_NS
 

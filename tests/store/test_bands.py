@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from collector.core.population.regressions import hour_of
-from collector.store.bands import bands_of_buckets, read_wide
+from collector.store.bands import bands_of_buckets, buckets_within, read_wide
 from collector.store.derived import Derived
 from collector.store.engine import Store
 from collector.store.histogram import GROWTH, WIDE, wide_bounds, wide_buckets
 from collector.store.journey_rows import read_journey
-from collector.store.journeys import Minutes
 from collector.store.reader import Reader
-from collector.store.values import Window
+from collector.store.values import BandDetail, Durations, Window
+from collector.store.which_minutes import Minutes
 from tests.store.learned import LearnedTrace, learned, path_id
 from tests.store.spans import MINUTE_NS, NOON
 from tests.store.test_derived import NOW
@@ -96,8 +96,14 @@ def test_sums_by_bucket_are_what_plain_arithmetic_says(filled: Store) -> None:
                 assert (found[i] if found.ndim == 1 else found[i, column]) == pytest.approx(value), name
 
 
+def bands_of(reader: Reader) -> tuple[BandDetail, ...]:
+    latency = reader.latency("check out", HOUR)
+    assert latency is not None
+    return latency.bands
+
+
 def test_bands_hold_every_trace_once_and_the_slow_ones_wait_for_what_makes_them_slow(filled: Store) -> None:
-    bands = Reader(filled).bands("check out", HOUR)
+    bands = bands_of(Reader(filled))
 
     assert [band.name for band in bands] == ["p0-50", "p50-90", "p90-99", "p99+"]
     assert sum(band.traces for band in bands) == 121
@@ -196,7 +202,7 @@ def test_two_kinds_of_traces_in_one_window_differ_by_what_their_calls_do(store: 
 
 def test_a_band_leads_to_its_traces(filled: Store) -> None:
     reader = Reader(filled)
-    band = reader.bands("check out", HOUR)[1]
+    band = bands_of(reader)[1]
     inside = [t for t in traces() if band.from_ns < t.duration_ns <= band.to_ns and t.path.get((SHOP, CART))]
 
     found = reader.band_examples("check out", HOUR, band, path_id((SHOP, CART)))
@@ -211,6 +217,47 @@ def test_a_band_leads_to_its_traces(filled: Store) -> None:
     assert abs(typical.path[SHOP, CART] - median) <= min(abs(time - median) for time in times) + 1
     failed = [trace for trace in inside if trace.failed]
     assert (found.failed is None) == (not failed)
+
+
+def test_a_stretch_of_durations_is_what_plain_arithmetic_says_and_leads_to_its_traces(filled: Store) -> None:
+    reader = Reader(filled)
+
+    latency = reader.latency("check out", HOUR, durations=Durations(12 * MS, 45 * MS))
+
+    assert latency is not None
+    stretch = latency.stretch
+    assert stretch is not None
+    population = [t for t in traces() if t.journey == "check out" and stretch.from_ns < t.duration_ns <= stretch.to_ns]
+    weight = sum(trace.weight for trace in population)
+    assert (stretch.from_ns, stretch.to_ns) == pytest.approx((12 * MS, 45 * MS), rel=0.11)
+    assert (stretch.traces, stretch.weighted_traces) == (len(population), pytest.approx(weight))
+    assert stretch.mean_ns == pytest.approx(sum(t.weight * t.duration_ns for t in population) / weight)
+    cart = next(path for path in stretch.call_paths if (path.service, path.operation) == CART)
+    assert cart.mean_ns == pytest.approx(sum(t.weight * t.path[SHOP, CART] for t in population) / weight)
+    detail = reader.journey("check out", HOUR, durations=Durations(12 * MS, 45 * MS))
+    assert detail is not None
+    assert detail.latency == latency
+    found = reader.band_examples("check out", HOUR, stretch, cart.id)
+    slowest = max((t for t in population if t.path[SHOP, CART]), key=lambda trace: trace.duration_ns)
+    assert found.slowest is not None
+    assert found.slowest.trace_id == slowest.hex_id
+
+
+def test_a_stretch_that_nobody_took_is_empty(filled: Store) -> None:
+    latency = Reader(filled).latency("check out", HOUR, durations=Durations(3_600_000 * MS, None))
+
+    assert latency is not None
+    assert latency.stretch is not None
+    assert (latency.stretch.traces, latency.stretch.mean_ns, latency.stretch.call_paths) == (0, 0.0, ())
+    assert latency.stretch.from_ns <= latency.stretch.to_ns
+
+
+def test_a_bar_is_itself_however_addresses_spell_its_ends() -> None:
+    for bucket in range(20, 215):
+        low, high = wide_bounds(np.array([bucket - 1, bucket])).tolist()
+
+        assert buckets_within(Durations(float(f"{low:.3g}"), float(f"{high:.3g}"))) == (bucket, bucket)
+        assert buckets_within(Durations(low * 1.05, high / 1.05)) == (bucket, bucket)
 
 
 def test_hours_of_call_paths_are_what_plain_arithmetic_says(filled: Store) -> None:
@@ -229,8 +276,8 @@ def test_hours_of_call_paths_are_what_plain_arithmetic_says(filled: Store) -> No
     assert root.start == hour_of(NOON)
 
 
-def test_a_journey_that_nobody_took_has_no_bands(filled: Store) -> None:
-    assert Reader(filled).bands("nobody's", HOUR) == ()
+def test_a_journey_that_nobody_took_has_no_latency(filled: Store) -> None:
+    assert Reader(filled).latency("nobody's", HOUR) is None
 
 
 def test_wide_buckets_hold_whole_buckets_of_the_histogram() -> None:

@@ -189,6 +189,13 @@ def test_a_directory_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path
         open_store("chdb://", tmp_path / "file/data")
 
 
+def test_a_file_in_the_place_of_the_directory_is_to_be_moved(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+
+    with pytest.raises(DirectoryUnusable, match=r"it is no directory\nhint: .*\(mv '.*a file' '.*a file\.old'\)$"):
+        open_store("chdb://", tmp_path / "a file")
+
+
 def test_an_embedded_store_elsewhere_is_locked_there(tmp_path: Path) -> None:
     elsewhere = tmp_path / "it's elsewhere"
 

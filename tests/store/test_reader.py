@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from collector.store.derived import Derived
+from collector.store.derived import Derived, TraceKey
 from collector.store.engine import Store
 from collector.store.histogram import ACCURACY
 from collector.store.minutes import EDGE_COUNTS
@@ -394,6 +394,55 @@ def test_examples_and_the_newest_are_found_among_many_minutes(store: Store, read
             assert found_ids(found.slowest) == [t.trace_id for t in slowest[:limit]]
 
 
+def test_only_what_the_newest_row_of_a_trace_says_is_found(store: Store, reader: Reader) -> None:
+    chance = random.Random(5)
+    derived, now = Derived(store), dict[int, LearnedTrace]()
+    for version in range(1, 9):
+        made = [
+            LearnedTrace(
+                number,
+                start=NOON + chance.randrange(12) * MINUTE_NS // 4,
+                duration_ns=chance.randrange(1, 60),
+                journey=chance.choice(("pay", "browse")),
+                failed=chance.random() < 0.5,
+                path={(chance.choice((SHOP, CART)),): 1},
+            )
+            for number in chance.sample(range(1, 40), 25)
+        ]
+        derived.write(learned(made, NOW + version))
+        moved = [was for trace in made if (was := now.get(trace.trace_id)) and _place(was) != _place(trace)]
+        derived.delete_traces([TraceKey(was.hex_id, was.journey, was.start) for was in moved], NOW + version)
+        now |= {trace.trace_id: trace for trace in made}
+    for _ in range(30):
+        journey, service = chance.choice(("", "pay")), chance.choice(("", "cart"))
+        begin, least = chance.choice((NOON, NOON + MINUTE_NS)), chance.choice((0, 30))
+        query = TraceQuery(
+            Window(begin, NOON + chance.randrange(4, 13) * MINUTE_NS // 4),
+            journey,
+            service,
+            on_path=chance.random() < 0.5,
+            min_duration_ns=least,
+            failed_only=chance.random() < 0.3,
+            slowest_first=chance.random() < 0.5,
+            limit=chance.choice((1, 3, 50)),
+        )
+        there = [
+            trace
+            for trace in now.values()
+            if query.window.start_unix_nano <= trace.start < query.window.end_unix_nano
+            and journey in ("", trace.journey)
+            and (not service or any(step[0] == service for path in trace.path for step in path))
+            and trace.duration_ns >= least
+            and (trace.failed or not query.failed_only)
+        ]
+        there.sort(key=lambda t: (-t.duration_ns if query.slowest_first else 0, -t.start, t.trace_id))
+        assert found_ids(reader.find(query)) == [trace.trace_id for trace in there[: query.limit]]
+
+
+def _place(trace: LearnedTrace) -> tuple[str, int]:
+    return trace.journey, trace.minute
+
+
 def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader, five: list[LearnedTrace]) -> None:
     on_path, failed = reader.calls(HOUR, "on-path"), reader.calls(HOUR, "failed")
 
@@ -402,6 +451,41 @@ def test_the_calls_of_journeys_are_known_with_what_became_of_them(reader: Reader
         "pay": [(A_CALL, 2.0, 1.0)],
     }
     assert failed == {"pay": on_path["pay"]} == reader.calls(HOUR, "on-path", "pay")
+
+
+def test_a_call_knows_what_the_mark_around_it_declares_whatever_became_of_the_mark(
+    store: Store, reader: Reader
+) -> None:
+    mark = ("shop", "mark charge")
+    once = {"Calls": 1, "PathNs": 10}
+    edges = {
+        (SHOP, mark): {**once, "DeclaredMandatory": 1},
+        (mark, PAY): {**once, "Failed": 1},
+        (mark, CART): {**once, "DeclaredOptional": 1},
+        (SHOP, CART): {**once, "DeclaredOptional": 1, "PathNs": 0},
+    }
+    learn(store, [LearnedTrace(1, journey="buy", edges=edges)])
+
+    in_list = reader.calls(HOUR)["buy"]
+    detail = reader.journey("buy", HOUR)
+    failed, on_path = (reader.calls(HOUR, became)["buy"] for became in ("failed", "on-path"))
+
+    around = {(SHOP, mark): "", (mark, PAY): "mandatory", (mark, CART): "", (SHOP, CART): ""}
+    by_id = {edge_id(ends): word for ends, word in around.items()}
+    assert {edge.id: edge.around for edge in in_list} == by_id
+    assert detail is not None
+    assert {edge.id: edge.around for edge in detail.edges} == by_id
+    assert [(edge.id, edge.around) for edge in failed] == [(edge_id((mark, PAY)), "mandatory")]
+    assert {edge.id for edge in on_path} == {edge_id((SHOP, mark)), edge_id((mark, PAY)), edge_id((mark, CART))}
+
+
+def test_what_share_of_a_journeys_traces_failed_is_known_where_spans_say_how_they_ended(
+    store: Store, reader: Reader, five: list[LearnedTrace]
+) -> None:
+    learn(store, [LearnedTrace(9, journey="silent", status_known=False), LearnedTrace(10, journey="well", weight=3)])
+
+    assert reader.failed_shares(HOUR) == {"browse": pytest.approx(1 / 3), "pay": 0.0, "well": 0.0}
+    assert reader.failed_shares(Window(0, MINUTE_NS)) == {}
 
 
 def test_the_newest_trace_is_known(reader: Reader, five: list[LearnedTrace]) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from collector.core.detail import DetailedSpans
 from collector.core.facts import facts_of
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey
+from collector.core.mandatory import declared_by_marks
 from collector.core.objectives import Standing
 from collector.core.population.difference import compare_sums
 from collector.core.population.sums import Sums
@@ -28,6 +29,7 @@ from collector.store.values import (
     CallPath,
     CallsWanted,
     CellExamples,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -140,6 +142,12 @@ class MemoryReader:
         found.sort(key=lambda s: -s.duration_ns if query.slowest_first else -s.start_unix_nano)
         return found[: query.limit]
 
+    def newest_alike(self, query: TraceQuery) -> int | None:
+        found = self.find(replace(query, window=Window(0, 2**63 - 1), slowest_first=False))
+        starts = [trace.start_unix_nano for trace in found]
+        outside = [at for at in starts if not query.window.start_unix_nano <= at < query.window.end_unix_nano]
+        return max(outside, default=None)
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]
@@ -157,10 +165,15 @@ class MemoryReader:
         )
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         traces = self._of(journey, window, chosen)
-        latency = self.latency(journey, window, chosen)
+        latency = self.latency(journey, window, chosen, durations)
         if latency is None:
             return None
         newest = sorted((t.summary for t in traces), key=lambda summary: -summary.start_unix_nano)
@@ -189,6 +202,10 @@ class MemoryReader:
             for start, found in _in_steps(traces, window)
         )
 
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        summaries = self.journeys(window)
+        return {one.journey: one.failed / one.weighted_traces for one in summaries if one.status_known}
+
     def traces_of(self, journey: str, window: Window) -> int:
         return len(self._of(journey, window))
 
@@ -197,9 +214,15 @@ class MemoryReader:
         edges = {name: self._journey_edges(name, self._of(name, window)) for name in names}
         return {name: tuple(edge for edge in found if _became(edge, became)) for name, found in edges.items()}
 
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         wide = self._wide(self._of(journey, window, chosen))
-        return latency_of(wide, self._steps()) if wide else None
+        return latency_of(wide, self._steps(), durations) if wide else None
 
     def band_examples(
         self, journey: str, window: Window, band: BandDetail, path_id: int, chosen: tuple[str, ...] | None = None
@@ -442,6 +465,8 @@ class MemoryReader:
             )
             for id_, s in sums.items()
         ]
+        marks = declared_by_marks((edge.callee, edge.declared) for edge in edges if edge.kind == "internal")
+        edges = [edge if edge.declared else replace(edge, around=marks.get(edge.caller, "")) for edge in edges]
         return tuple(sorted(edges, key=lambda edge: -edge.critical_share))
 
 

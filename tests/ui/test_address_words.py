@@ -5,9 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.store.values import Window
+from ui.views.durations import parse_duration_ns
 from ui.views.errors import BadAddress
-from ui.views.search import parse_duration_ns
-from ui.views.search_words import AttributesWanted, NameWanted, RequestWanted, TraceWanted, read_words
+from ui.views.search_words import (
+    AttributesWanted,
+    NameWanted,
+    RequestWanted,
+    TracePerhaps,
+    TraceWanted,
+    read_words,
+    settled,
+)
 from ui.views.time_range import around, parse_moment, range_of, read_range
 
 NOW = 1_795_000_003_500_000_000
@@ -89,6 +97,22 @@ def test_a_window_around_a_trace_holds_it():
 
 # The search box
 
+DASHED = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
+
+
+def perhaps(otherwise: AttributesWanted | RequestWanted | NameWanted) -> TracePerhaps:
+    """The id of TRACE, which nobody calls a trace."""
+    return TracePerhaps((TraceWanted(TRACE),), otherwise)
+
+
+def test_what_may_be_a_trace_is_one_where_it_is_stored():
+    address = f"https://shop.example/users/{SPAN * 2}/orders/{TRACE}"
+    read, request = read_words(address), RequestWanted(address, f"/users/{SPAN * 2}/orders/{TRACE}", "")
+
+    assert settled(read, lambda trace_id: trace_id == TRACE) == TraceWanted(TRACE)
+    assert settled(read, lambda trace_id: False) == request
+    assert settled(read_words(TRACE), lambda trace_id: False) == TraceWanted(TRACE)
+
 
 @pytest.mark.parametrize(
     ("words", "meant"),
@@ -101,9 +125,28 @@ def test_a_window_around_a_trace_holds_it():
         (f"http://localhost:16686/traces/{TRACE}?span={SPAN}#span", TraceWanted(TRACE, SPAN)),
         (f"https://jaeger/trace/{SPAN}", TraceWanted(SPAN.rjust(32, "0"))),
         (f"https://grafana/explore?traceId={TRACE}&panes=1", TraceWanted(TRACE)),
-        ("4bf92f35-77b3-4da6-a3ce-929d0e0e4736", TraceWanted(TRACE)),
-        (f"error in {TRACE}: timeout", TraceWanted(TRACE)),
-        (f"https://g/explore?panes=%7B%22a%22%3A%7B%22query%22%3A%22{TRACE}%22%7D%7D", TraceWanted(TRACE)),
+        (f"error in trace {TRACE}: timeout", TraceWanted(TRACE)),
+        (f"level=error trace_id={TRACE}", TraceWanted(TRACE)),
+        (f"https://g/explore?panes=%7B%22type%22%3A%22tempo%22%2C%22query%22%3A%22{TRACE}%22%7D", TraceWanted(TRACE)),
+        (f"https://app.example/apm/trace/{DASHED}?graphType=flame", TraceWanted(TRACE)),
+        (f"https://x-ray.example/#xray:traces/1-{TRACE[:8]}-{TRACE[8:]}", TraceWanted(TRACE)),
+        (DASHED, perhaps(NameWanted(DASHED))),
+        (f"error in {TRACE}: timeout", perhaps(NameWanted(f"error in {TRACE}: timeout"))),
+        (f"no order {DASHED} in stacktrace", perhaps(NameWanted(f"no order {DASHED} in stacktrace"))),
+        (f"app.order={DASHED}", perhaps(AttributesWanted((("app.order", DASHED),)))),
+        (f"why=trace order={TRACE}", perhaps(AttributesWanted((("why", "trace"), ("order", TRACE))))),
+        (f"https://shop/o/{TRACE}", perhaps(RequestWanted(f"https://shop/o/{TRACE}", f"/o/{TRACE}", ""))),
+        (
+            f"https://trace.example/o/{DASHED}?x=1",
+            perhaps(RequestWanted(f"https://trace.example/o/{DASHED}?x=1", f"/o/{DASHED}", "?x=1")),
+        ),
+        (
+            f"https://shop.example/o/{SPAN}",
+            TracePerhaps(
+                (TraceWanted(SPAN.rjust(32, "0")),),
+                RequestWanted(f"https://shop.example/o/{SPAN}", f"/o/{SPAN}", ""),
+            ),
+        ),
         (f"Root=1-{TRACE[:8]}-{TRACE[8:]};Sampled=1", TraceWanted(TRACE)),
         ("HTTPS://shop.example/cart/7?x=1#top", RequestWanted("HTTPS://shop.example/cart/7?x=1", "/cart/7", "?x=1")),
         ("https://shop.example", RequestWanted("https://shop.example", "/", "")),

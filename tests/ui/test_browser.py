@@ -721,8 +721,10 @@ def test_times_are_those_of_the_reader_s_zone_for_who_chose_so_and_stay(browser,
         page.wait_for_url("**start=**")
         assert "start=2026-11-18T15%3A30%3A00%2B05%3A30" in page.url
         expect(page.locator("[data-key=t] summary")).to_contain_text(re.compile(r"15:30(:00)? to .*16:30(:00)?$"))
+        expect(page.locator(".answer")).to_contain_text(re.compile(r"from .*15:30(:00)? to .*16:30(:00)?, "))
         page.get_by_role("button", name="Show UTC").click()
         expect(page.locator("footer")).to_contain_text("Times are UTC.")
+        expect(page.locator(".answer")).to_contain_text(re.compile(r"from .*10:00(:00)? to .*11:00(:00)?.UTC, "))
 
 
 @pytest.mark.parametrize("name", ["script", "attribute", "closing", "template", "bidi"])
@@ -786,7 +788,7 @@ SCRIPTS = {
     "keys": "step, nextWanted, isCommand",
     "trace": "staysHere, rowsOf",
     "sheet": "topOf, heightOf, pieces, scrollFor, partsOf, funnel",
-    "live": "offer, count",
+    "live": "offer, count, texts, said",
     "times": "local, withOffset, typed",
     "scatter": "chosen",
 }
@@ -834,8 +836,32 @@ SCRIPTS = {
         ("sheet", "funnel(0.25, 0.5)", "M0 14L250 0M500 0L1000 14"),
         (
             "live",
-            "[offer(3, 4, 'trace'), offer(3, 1203, 'trace'), offer(4, 3, 'trace'), offer(3, 4, '')]",
-            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show", "Numbers changed: show"],
+            "[[3, 4, 'trace'], [3, 1203, 'trace'], [4, 3, 'trace'], [3, 4, ''], [3, 3, 'trace']].map("
+            "([a, b, what]) => offer({count: a, verdicts: {}}, {count: b, verdicts: {}}, what))",
+            ["1 new trace: show", "1,200 new traces: show", "Numbers changed: show", "Numbers changed: show", ""],
+        ),
+        (
+            "live",
+            "[['fine', 'x', 'y'], ['failing', 'y', 'y'], ['fine', 'y', 'z'], ['fine', 'x', 'z']].map("
+            "([now, a, b]) => offer({count: 1, now: 'fine', verdicts: {Findings: 'x', Verdicts: 'y'}}, "
+            "{count: 2, now, verdicts: {Findings: a, Verdicts: b}}, 'trace'))",
+            [
+                "1 new trace: show",
+                "Now failing: show",
+                "Findings and verdicts changed: show",
+                "Verdicts changed: show",
+            ],
+        ),
+        (
+            "live",
+            "[texts({a: [{n: 'y'}, {n: 'x'}, {}], b: [['q']], c: null}, 'a.n,b,c.d'), texts({n: {w: 'one'}}, 'n.w')]",
+            ["q\nx\ny", "one"],
+        ),
+        (
+            "live",
+            "said({n: 2, h: 'fine', f: [{id: 'b'}, {id: 'a'}], answer: 'Well.'}, "
+            "{count: 'n', now: 'h', verdicts: 'Findings=f.id', answer: 'yes'})",
+            {"count": 2, "now": "fine", "verdicts": {"Findings": "a\nb"}, "answer": "Well."},
         ),
         (
             "live",

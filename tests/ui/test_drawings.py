@@ -193,7 +193,7 @@ def test_a_time_without_neighbours_is_a_dot():
 
     (dot,) = sparkline(series).with_class("spark-dot")
 
-    assert dot.attribute("d") == "M1 2h0"
+    assert dot.attribute("d") == "M1.5 2h0"
 
 
 def test_marks_of_failed_traces_stay_within_a_sparkline():
@@ -202,9 +202,9 @@ def test_marks_of_failed_traces_stay_within_a_sparkline():
     marks = sparkline(series).with_class("spark-failed")
 
     assert [(float(mark.attribute("x")), float(mark.attribute("width"))) for mark in marks] == [
-        (0.0, 0.5),
-        (0.5, 1.0),
-        (1.5, 0.5),
+        (0.0, 1.0),
+        (1.0, 1.0),
+        (2.0, 1.0),
     ]
 
 

@@ -82,7 +82,138 @@ def test_findings_stand_in_the_order_in_which_they_need_somebody():
     said = Shown(tracked(HIDDEN), tracked(LOST), tracked(BURNING)).value("/findings.json")
 
     assert [group["title"] for group in said["groups"]] == ["Promises being broken", "Now", "How it is built"]
-    assert said["answer"] == ("Check out fails more often than it promises. Another 2 findings can wait until morning.")
+    assert said["answer"] == (
+        "Check out fails more often than it promises. "
+        "Another finding is about the same journey, and 1 can wait until morning."
+    )
+    assert (said["now"], said["can_wait"]) == ([BURNING.id], [LOST.id])
+
+
+NBSP = "\u00a0"
+WELL = replace(HIDDEN, journey="browse")
+"""Of a journey of the shop that hardly fails."""
+TOO_SLOW = replace(BURNING, kind="too slow", subject="latency", title="check out is slow more often than it promises")
+SLOWER = Finding(
+    kind="slower than its past",
+    journey="browse",
+    subject="duration",
+    title="browse is much slower than it used to be at this hour",
+    advice="See what changed.",
+    service="catalog",
+    facts=(Fact("longer by", 3e8, "ns"), Fact("used to take", 1e8, "ns")),
+)
+QUEUE = Finding(
+    "queue late", "browse", "q", "mails takes messages of kafka later than promised", "Give it more workers.", "mails"
+)
+
+
+def slowly(bad_share: float, days: float = 4, step_s: int = 3600) -> Standing:
+    """A promise of 99 % that was broken alike in each hour (or minute) of some days."""
+    start = NOW_S // step_s * step_s - step_s * np.arange(round(days * 86_400 / step_s), 0, -1)
+    total = np.full(len(start), 1000.0)
+    return stand("availability", 0.99, Counts(start, total, total * bad_share, total, total * bad_share), NOW_S)
+
+
+def said_of(*findings: Finding, book: JourneyBook = JourneyBook(), **promises: tuple[Standing, ...]) -> str:
+    answer = Shown(*map(tracked, findings), book=book, **promises).value("/findings.json")["answer"]
+    return str(answer).replace(NBSP, " ")
+
+
+def test_a_promise_that_burns_fast_does_not_wait_and_the_findings_of_its_journey_belong_to_it():
+    assert said_of(HIDDEN, TOO_SLOW, book=PROMISED, check_out=(standing(0.2, "latency"),)) == (
+        "Check out is slow more often than it promises. Another finding is about the same journey."
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "left"), [(4, "and its budget lasts another 15 days"), (40, "and its budget is gone")]
+)
+def test_a_promise_that_burns_slowly_can_wait_and_every_page_says_why(days: int, left: str):
+    burning = replace(BURNING, urgency="burning")
+    shown = Shown(tracked(burning), tracked(LOST), book=PROMISED, check_out=(slowly(0.015, days),))
+    waits = f"It can wait until morning: it burns slowly, over 3 days, {left}."
+
+    answers = [shown.value(address)["answer"].replace(NBSP, " ") for address in ("/findings.json", "/.json")]
+    journey = shown.value("/journeys/check%20out.json")
+
+    assert answers[0] == f"Check out fails more often than it promises. {waits} So can another finding."
+    assert answers[1].startswith("check out is burning: it fails 1.5 times as often as its promise of 99 % allows, ")
+    assert f" {waits} " in answers[1]
+    assert waits in journey["answer"]
+    assert journey["health"]["can_wait"]
+
+
+def test_a_budget_that_would_be_gone_by_the_morning_does_not_wait():
+    nearly = slowly(0.0111, days=27)
+
+    assert 0 < nearly.budget_left < 1 / 30
+    assert said_of(replace(BURNING, urgency="burning"), book=PROMISED, check_out=(nearly,)) == (
+        "Check out fails more often than it promises."
+    )
+
+
+def test_a_promise_that_burns_six_times_too_fast_does_not_wait():
+    burning = replace(BURNING, urgency="burning")
+
+    shown = Shown(tracked(burning), book=PROMISED, check_out=(slowly(0.07, days=0.3, step_s=60),))
+
+    assert shown.value("/findings.json")["now"] == [burning.id]
+    assert "can wait" not in shown.value("/.json")["answer"]
+
+
+def test_a_journey_that_fails_and_promised_nothing_is_said_before_what_is_built_wrongly():
+    answer = said_of(HIDDEN, LOST)
+
+    assert re.fullmatch(
+        r"check out promises no availability and fails: [\d.]+ % of its traces failed in the last hour\. "
+        r"1 finding is about it, and 1 can wait until morning\.",
+        answer,
+    )
+
+
+def test_where_nothing_is_broken_the_findings_can_wait():
+    assert said_of(WELL, LOST) == (
+        "No promise is broken. 2 findings can wait until morning; first: traces begin at cart."
+    )
+
+
+def test_a_journey_that_may_be_failing_is_not_said_to_keep_its_promise():
+    start = NOW_S // 60 * 60 - 60 * np.arange(10, 0, -1)
+    few = Counts(start, np.full(10, 4.0), np.full(10, 0.8), np.full(10, 4.0), np.full(10, 0.8))
+    doubtful = stand("availability", 0.99, few, NOW_S)
+
+    assert doubtful.in_doubt
+    assert said_of(HIDDEN, book=PROMISED, check_out=(doubtful,)).startswith(
+        "No promise is known to be broken, but check out may be failing. 1 finding can wait until morning; first: "
+    )
+
+
+def test_what_became_much_slower_and_promises_no_latency_does_not_wait():
+    promised = JourneyBook((Journey("browse"),))
+    kept = (standing(0.0, "latency", under_ns=10**9),)
+
+    assert said_of(SLOWER, WELL) == (
+        "Browse is much slower than it used to be at this hour. Another finding is about the same journey."
+    )
+    assert said_of(SLOWER, book=promised, browse=kept).startswith("No promise is broken. 1 finding can wait")
+
+
+def test_a_queue_that_breaks_its_promise_is_among_broken_promises():
+    shown = Shown(tracked(QUEUE), tracked(LOST)).value("/findings.json")
+
+    assert [group["title"] for group in shown["groups"]] == ["Promises being broken", "Now"]
+    assert shown["answer"] == (
+        "Mails takes messages of kafka later than promised. Another finding can wait until morning."
+    )
+
+
+def test_of_several_hurt_journeys_the_one_that_cannot_wait_is_named():
+    book = JourneyBook((Journey("check out", availability=0.99), Journey("browse", availability=0.99)))
+    fast = standing(0.2, "latency", under_ns=10**8)
+    shown = Shown(book=book, check_out=(slowly(0.015),), browse=(fast,))
+
+    assert shown.value("/.json")["answer"].startswith("2 of ")
+    assert "need you. Worst is browse: it is slow" in shown.value("/.json")["answer"]
 
 
 def test_a_finding_has_evidence_owner_advice_age_and_traces():
@@ -96,7 +227,7 @@ def test_a_finding_has_evidence_owner_advice_age_and_traces():
 
 
 def test_text_of_spans_in_a_title_is_text():
-    page = Shown(tracked(HIDDEN)).page("/findings")
+    page = Shown(tracked(WELL)).page("/findings")
 
     assert "fails with <b>pricing</b>" in page.text
 

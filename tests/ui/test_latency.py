@@ -14,6 +14,7 @@ from tests.ui.conftest import client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.shop import NOW_NS, Recorder
 from tests.ui.test_pages import page, twin
+from ui.draw.units import duration, spelled
 
 CHECK_OUT = "/journeys/check%20out"
 MINUTE_NS = 60 * 10**9
@@ -38,6 +39,142 @@ def test_the_histogram_is_cut_into_bands_that_links_lead_to(client):
     assert f"{CHECK_OUT}#latency" in read.links, "the chosen band leads back to all traces"
     bars = [attributes for tag, attributes in read.elements if attributes.get("class", "").startswith("band-")]
     assert {bar["class"] for bar in bars} == {"band-0", "band-1", "band-2"}
+
+
+def test_a_step_of_a_picture_over_time_is_a_link_to_its_minutes(client):
+    value, read = twin(client, CHECK_OUT), page(client, f"{CHECK_OUT}?last=1h&band=p50-90&open=cart")
+
+    starts = [step["start_unix_nano"] for step in value["over_time"] if step["parts"]]
+    links = [link for link in read.links if link.startswith(f"{CHECK_OUT}?start=")]
+    assert len(links) == 2 * len(starts), "p95, and the path by service"
+    assert all(link.endswith("&band=p50-90&open=cart") for link in links)
+    for link in (links[0], links[-1]):
+        minute = twin(client, link)
+        assert minute["range"]["window"]["start_unix_nano"] in starts
+        assert minute["summary"]["traces"] > 0
+
+
+def bars_of(client, address=CHECK_OUT):
+    return twin(client, address)["bars"]
+
+
+def test_any_run_of_bars_can_be_what_follows_is_about(client, shop):
+    bars = bars_of(client)[2:5]
+    address = f"{CHECK_OUT}?min={spelled(bars[0]['from_ns'])}&max={spelled(bars[-1]['to_ns'])}"
+
+    some = twin(client, address)
+
+    took = some["stretch"]
+    inside = [
+        trace
+        for trace in shop.find(TraceQuery(Window(NOW_NS - 60 * MINUTE_NS, NOW_NS), journey="check out", limit=10_000))
+        if took["from_ns"] < trace.duration_ns <= took["to_ns"]
+    ]
+    assert (took["from_ns"], took["to_ns"]) == pytest.approx((bars[0]["from_ns"], bars[-1]["to_ns"]))
+    assert took["traces"] == len(inside) == sum(bar["weighted_traces"] for bar in bars)
+    assert some["band_mean_ns"] == pytest.approx(sum(trace.duration_ns for trace in inside) / len(inside))
+    assert sum(row["share"] for row in some["contributions"]) == pytest.approx(1)
+    cart = sum(share.mean_ns for trace in inside for share in trace.path if share.service == "cart") / len(inside)
+    assert sum(p["mean_ns"] for p in some["band_call_paths"] if p["service"] == "cart") == pytest.approx(cart)
+    assert some["band"] == ""
+    assert some["bands"] == twin(client, CHECK_OUT)["bands"]
+
+
+def test_durations_mean_whole_bars_and_the_page_says_which(client):
+    bar = bars_of(client)[3]
+    low, high = bar["from_ns"], bar["to_ns"]
+
+    exact = twin(client, f"{CHECK_OUT}?min={spelled(low)}&max={spelled(high)}")["stretch"]
+    near = twin(client, f"{CHECK_OUT}?min={spelled(low * 1.05)}&max={spelled(high * 0.95)}")["stretch"]
+    within = twin(client, f"{CHECK_OUT}?min={spelled(low * 1.1)}&max={spelled(low * 1.1)}")["stretch"]
+
+    assert near == exact == within
+    assert exact["words"] == f"{duration(low)} to {duration(high)}"
+    said = page(client, f"{CHECK_OUT}?min={spelled(low * 1.05)}&max={spelled(high)}").text
+    assert exact["words"].replace("\xa0", " ") in said
+
+
+@pytest.mark.parametrize(("query", "words"), [("min=150ms", "143 ms or longer"), ("max=150ms", "143 ms or shorter")])
+def test_a_stretch_may_be_open_at_one_end(client, query, words):
+    took, whole = twin(client, f"{CHECK_OUT}?{query}")["stretch"], bars_of(client)
+
+    assert took["words"].replace("\xa0", " ") == words
+    assert took["from_ns"] == whole[0]["from_ns"] or took["to_ns"] == whole[-1]["to_ns"]
+    assert 0 < took["traces"] < sum(bar["weighted_traces"] for bar in whole)
+
+
+def test_bars_that_nobody_fell_into_are_said_to_be_empty(client):
+    said = page(client, f"{CHECK_OUT}?min=3s&max=5s")
+
+    value = twin(client, f"{CHECK_OUT}?min=3s&max=5s")
+    assert (value["stretch"]["traces"], value["contributions"], value["band_call_paths"]) == (0, [], [])
+    assert "No trace took 2.88 s to 5.25 s" in said.text
+    assert not [at for _, at in said.elements if at.get("class") == "flame"]
+    assert f"{CHECK_OUT}#latency" in said.links
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("min=fast", "min=fast is no duration"),
+        ("max=5parsecs", "max=5parsecs is no duration"),
+        ("min=2s&max=1s", "min=2s and at most max=1s"),
+        ("band=p0-50&max=1s", "band=p0-50 and max=1s both say which traces"),
+    ],
+)
+@pytest.mark.parametrize("address", [f"{CHECK_OUT}.json?", "/examples.json?journey=check+out&path=1&"])
+def test_durations_that_cannot_be_read_are_named(client, address, query, named):
+    response = client.get(address + query)
+
+    assert response.status_code == 400
+    assert named in response.get_json()["error"]["problem"]
+
+
+def test_a_bar_is_a_link_to_its_traces_and_back_to_all(client):
+    bar = bars_of(client)[0]
+    asked = f"min={spelled(bar['from_ns'])}&max={spelled(bar['to_ns'])}"
+
+    before = page(client, f"{CHECK_OUT}?need=mandatory")
+    after = page(client, f"{CHECK_OUT}?need=mandatory&{asked}")
+
+    assert f"{CHECK_OUT}?need=mandatory&{asked}#latency" in before.links
+    assert f"{CHECK_OUT}?need=mandatory&{asked}#latency" not in after.links
+    assert f"{CHECK_OUT}?need=mandatory#latency" in after.links
+
+
+def test_links_of_the_page_keep_the_durations(client):
+    stretch = twin(client, f"{CHECK_OUT}?min=120ms&max=210ms")["stretch"]
+    kept = f"min={stretch['min']}&max={stretch['max']}"
+
+    read = page(client, f"{CHECK_OUT}?{kept}")
+
+    for other in (f"{kept}&open=", f"{kept}&need=mandatory", f"{kept}&last=24h"):
+        assert any(other in link for link in read.links), other
+    fields = [(at.get("name"), at.get("value")) for tag, at in read.elements if tag == "input"]
+    assert fields.count(("min", stretch["min"])) >= 4, "forms: range twice, condition, service, its own"
+    assert any(link.startswith(f"{CHECK_OUT}?band=p0-50") and kept not in link for link in read.links)
+
+
+def test_a_cell_of_a_stretch_has_traces_of_these_durations_and_leads_back(client, shop):
+    value = twin(client, f"{CHECK_OUT}?min=120ms&max=210ms")
+    stretch = value["stretch"]
+
+    for row in value["contributions"][:3]:
+        said = page(client, row["examples"])
+        ids = {link.split("/")[2][:32] for link in said.links if link.startswith("/traces/")}
+        assert ids
+        assert all(stretch["from_ns"] < shop.summary(each).duration_ns <= stretch["to_ns"] for each in ids)
+        assert "on the path of the traces that took 117 ms to 214 ms" in said.text
+        assert f"{CHECK_OUT}?min={stretch['min']}&max={stretch['max']}" in said.links
+
+
+def test_a_search_finds_the_traces_of_a_stretch_and_of_a_band(client):
+    for chosen in ("min=120ms&max=210ms", "band=p50-90"):
+        value = twin(client, f"{CHECK_OUT}?{chosen}")
+        found = twin(client, f"{value['band_search']}&limit=500")["traces"]
+
+        traces = value["stretch"]["traces"] if value["stretch"] else value["bands"][1]["traces"]
+        assert len(found) == traces
 
 
 def test_shares_of_operations_have_their_interval_and_their_traces(client):

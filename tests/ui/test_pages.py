@@ -15,11 +15,11 @@ from collector.core.detail import DetailedSpans, SpanDetail
 from collector.core.formats.otlp_json import translate_otlp_json
 from collector.store.values import TraceQuery, Window
 from tests.core.drawing import EPOCH_NS, read_trace
-from tests.ui.conftest import client_of
+from tests.ui.conftest import SETTINGS, client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
-from tests.ui.shop import NOW_NS
-from ui.app import PAGES
+from tests.ui.shop import NOW_NS, shop_traces
+from ui.app import PAGES, create_app
 from ui.views.address import journey_address
 
 ALL_TIME = Window(0, 2**62)
@@ -424,7 +424,7 @@ def test_two_calls_of_one_way_are_said_as_one():
     )
 
     said = value["answer"].replace("\u00a0", " ")
-    assert "88 % of the time was the way from shop to cart, 10 % shop op" in said
+    assert "88 % of the time was the way from shop to cart, 10 % shop shop" in said
 
 
 def test_fragments_of_one_operation_are_one_line():
@@ -604,6 +604,23 @@ def test_the_address_of_a_request_finds_its_traces_by_whichever_attribute_has_it
     assert {example["trace"]["journey"] for example in by_route["traces"]} == {"check out"}
 
 
+def test_an_id_in_the_address_of_a_request_leads_to_a_trace_only_where_one_is_stored(client, failed_trace):
+    order = "550e8400-e29b-41d4-a716-446655440000"
+
+    stored = client.get("/search", query_string={"q": f"https://shop.example/orders/{failed_trace}"})
+    answers = [
+        twin(client, f"/search?q={quote(words, safe='')}")["answer"]
+        for words in (f"https://shop.example/orders/{order}", f"https://shop.example/{order.replace('-', '')}", order)
+    ]
+
+    assert stored.headers["Location"] == f"/traces/{failed_trace}"
+    assert answers == [
+        f"Nothing is called “{said}”, and no error in the last 1\u00a0h says it."
+        for said in (f"/orders/{order}", f"/{order.replace('-', '')}", order)
+    ]
+    assert client.get("/search", query_string={"q": "1" * 32}).headers["Location"] == f"/traces/{'1' * 32}"
+
+
 def test_the_address_of_a_request_that_no_span_has_is_looked_for_among_names(client):
     found = twin(client, "/search?q=https%3A%2F%2Fshop.example%2Fcart%2F")
 
@@ -733,7 +750,8 @@ def test_nothing_found_says_what_the_box_understands(client):
     ("query", "words"),
     [
         ("journey=check+out&failed=1", "The last like that was"),
-        ("q=http.route%3D%2Fpay", "The last of all came"),
+        ("q=http.route%3D%2Fpay", "The last like that was"),
+        ("q=read+timed+out", "The last like that was"),
         ("", "The last like that was"),
     ],
 )
@@ -744,6 +762,25 @@ def test_a_search_that_finds_nothing_says_when_there_was_something(shop, query, 
 
     assert words in page(tomorrow, f"/search?{query}").text
     assert twin(tomorrow, found["last"]["address"])["traces"]
+
+
+def test_a_search_for_an_attribute_that_no_trace_has_says_when_the_last_of_all_came(shop):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    assert "The last of all came" in page(tomorrow, "/search?q=http.route%3D%2Fnowhere").text
+
+
+@pytest.mark.parametrize("traces", [0, 20])
+def test_the_first_page_says_first_that_nothing_is_stored_any_more(traces):
+    trouble = ["nothing could be stored for 31 s: the disk of /data is full; make room"]
+    app = create_app(MemoryReader(shop_traces(traces)), SETTINGS, lambda: NOW_NS, read_trouble=lambda: trouble)
+
+    said = twin(app.test_client(), "/")
+
+    assert said["answer"].startswith("Nothing could be stored for 31 s: the disk of /data is full; make room. ")
+    assert said["trouble"] == trouble[0]
+    assert ("What was stored before says: " in said["answer"]) == bool(traces)
+    assert twin(client_of(MemoryReader()), "/")["trouble"] == ""
 
 
 def test_a_search_for_what_never_was_promises_nothing(client):

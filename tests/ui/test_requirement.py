@@ -5,7 +5,7 @@ from dataclasses import replace
 from collector.core.requirement import Evidence, Share
 from collector.core.said import Said
 from collector.store.values import Edge, Node
-from ui.views.requirement import drawn_requirement, requirement_of, requirements_of
+from ui.views.requirement import drawn_requirement, requirement_of
 
 EDGE = Edge(
     id=1,
@@ -104,6 +104,7 @@ def test_what_is_drawn_is_the_same_alone():
         *(failed(times, survived) for times, survived in ((1, 0), (60, 0), (60, 30), (60, 60))),
         failed(60, 60, status_known=False),
         failed(3, 3, declared_mandatory=1.0),
+        failed(3, 3, around="optional"),
         replace(EDGE, evidence=Evidence(Share(), Share(), delivered=True)),
     ]
 
@@ -114,21 +115,13 @@ def test_what_is_drawn_is_the_same_alone():
 
 
 def test_a_call_inside_a_mark_that_says_nothing_itself_is_drawn_as_the_mark_is_declared():
-    mark = Node("shop", "charge", "internal")
-    around = replace(EDGE, callee=mark, kind="internal", declared_mandatory=1_000.0)
-    inside = replace(failed(3, 0), id=2, caller=mark)
+    said = requirement_of(failed(3, 0, around="mandatory"))
 
-    of_mark, of_call = requirements_of([around, inside])
-
-    assert (of_call.observed, of_call.declared, of_call.around) == ("undetermined", "", "mandatory")
-    assert (of_call.drawn, of_call.badge) == ("mandatory", "")
-    assert of_mark.around == ""
+    assert (said.observed, said.declared, said.around) == ("undetermined", "", "mandatory")
+    assert (said.drawn, said.badge) == ("mandatory", "")
 
 
 def test_what_was_seen_of_a_call_counts_more_than_the_mark_around_it():
-    mark = Node("shop", "tips", "internal")
-    around = replace(EDGE, callee=mark, kind="internal", declared_optional=1_000.0)
-
-    said = requirements_of([around, replace(failed(60, 0), id=2, caller=mark)])[1]
+    said = requirement_of(failed(60, 0, around="optional"))
 
     assert (said.drawn, said.badge) == ("mandatory", "")

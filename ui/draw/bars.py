@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.store.values import PathShare, Point
-from ui.draw.svg import Shape, picture, points, shape, share_of_width, stretched, title
+from ui.draw.svg import Shape, pick, picture, points, shape, share_of_width, stretched, title
 from ui.draw.text import shown
-from ui.draw.units import duration, percent, whole_percent
+from ui.draw.units import count, duration, moment, percent, whole_percent
 
 SHADES = 4
 """Shades of the path's colour; what is beyond them is one part without a name."""
@@ -74,20 +74,32 @@ def path_bar(
     return picture(*drawn, view=(100, height), name=name, description=description, class_="path-bar", fluid=True)
 
 
-def sparkline(series: Sequence[Point], height: int = 28, name: str = "p95 over time") -> Shape:
-    """Return p95 as a line, a gap where no trace was; failed traces as marks below, by their share."""
-    width = max(len(series) - 1, 1)
+def sparkline(
+    series: Sequence[Point], height: int = 28, name: str = "p95 over time", hrefs: Sequence[str] = ()
+) -> Shape:
+    """Return p95 as a line through the middles of its steps, a gap where no trace was; failed traces as marks below, by
+    their share.
+
+    Args:
+        hrefs: where a click on a step leads, by step.
+    """
     top = max((point.p95_ns for point in series), default=0.0)
     floor = height - 5
+    links = [
+        pick(i, _step_words(point), href, height)
+        for i, (point, href) in enumerate(zip(series, hrefs, strict=False))
+        if point.traces > 0
+    ]
     lines = [_line(run, series, top, floor) for run in _runs(series)]
-    marks = [_failed_mark(i, point, height, width) for i, point in enumerate(series) if point.failed > 0]
+    marks = [_failed_mark(i, point, height) for i, point in enumerate(series) if point.failed > 0]
     return picture(
-        stretched(*lines, *marks, width=width, height=height),
+        stretched(*links, *lines, *marks, width=max(len(series), 1), height=height),
         view=(100, height),
         name=name,
         description=_spark_words(series),
         class_="spark",
         fluid=True,
+        role="group" if links else "img",
     )
 
 
@@ -104,17 +116,20 @@ def _runs(series: Sequence[Point]) -> list[list[int]]:
 
 
 def _line(run: list[int], series: Sequence[Point], top: float, floor: float) -> Shape:
-    at = [(float(i), floor - (floor - 2) * series[i].p95_ns / top if top else floor) for i in run]
+    at = [(i + 0.5, floor - (floor - 2) * series[i].p95_ns / top if top else floor) for i in run]
     if len(at) == 1:  # a line without length has round ends: a dot
         return shape("path", d=f"{points(at)}h0", class_="spark-line spark-dot", vector_effect="non-scaling-stroke")
     return shape("path", d=points(at), class_="spark-line", vector_effect="non-scaling-stroke")
 
 
-def _failed_mark(i: int, point: Point, height: int, width: int) -> Shape:
-    """A step wide, and not beyond the picture's edges."""
-    left, right = max(i - 0.5, 0.0), min(i + 0.5, float(width))
+def _failed_mark(i: int, point: Point, height: int) -> Shape:
     tall = 2 + 3 * min(1.0, point.failed / point.traces if point.traces else 1.0)
-    return shape("rect", x=left, y=height - tall, width=right - left, height=tall, class_="spark-failed")
+    return shape("rect", x=i, y=height - tall, width=1, height=tall, class_="spark-failed")
+
+
+def _step_words(point: Point) -> str:
+    failed = f", {percent(point.failed / point.traces)} failed" if point.failed else ""
+    return f"{moment(point.start_unix_nano)}: p95 {duration(point.p95_ns)}, {count(point.traces)} traces{failed}"
 
 
 def _spark_words(series: Sequence[Point]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
-from ui.draw.svg import Shape, picture, shape, share_of_width, stretched, title
+from ui.draw.svg import Shape, pick, picture, shape, share_of_width, stretched, title
 from ui.draw.units import count, duration
 
 HEIGHT = 176
@@ -30,21 +30,26 @@ class Column:
 
 
 def histogram(
-    columns: Sequence[Column], bands: Sequence[str], name: str, hrefs: Sequence[str] = (), chosen: int | None = None
+    columns: Sequence[Column],
+    bands: Sequence[str],
+    name: str,
+    hrefs: Sequence[str] = (),
+    inside: Sequence[bool] = (),
 ) -> Shape:
     """Return the picture, as wide as the page lets it be.
 
     Args:
-        hrefs: where a click on a band leads, by band; keys reach it from the list of bands, not from the picture.
-        chosen: a band that the rest of the page is about; the others step back.
+        hrefs: where a click on a bar leads, by column.
+        inside: by column, whether the rest of the page is about its traces; the others step back. All unless said.
     """
     highest = max((column.total for column in columns), default=0.0)
     bars: list[Shape] = []
-    for band in range(len(bands)):
-        drawn = [bar for i, column in enumerate(columns) if (bar := _bar(i, column, band, bands, highest))]
-        look = "dim" if chosen is not None and band != chosen else ""
+    for i, column in enumerate(columns):
+        drawn = [bar for band in range(len(bands)) if (bar := _bar(i, column, band, bands, highest, bool(hrefs)))]
+        look = "dim" if inside and not inside[i] else ""
         if drawn and hrefs:
-            bars.append(shape("a", *drawn, href=hrefs[band], tabindex=-1, class_=look))
+            words = _bar_words(column, column.total, _bands_of(column, bands))
+            bars.append(pick(i, words, hrefs[i], HEIGHT, *drawn, look=look))
         else:
             bars += drawn
     return picture(
@@ -59,22 +64,33 @@ def histogram(
     )
 
 
-def _bar(i: int, column: Column, band: int, bands: Sequence[str], highest: float) -> Shape | None:
-    """One band's part of a column; the faster bands stand below it. None where it has none."""
+def _bar(i: int, column: Column, band: int, bands: Sequence[str], highest: float, is_named: bool) -> Shape | None:
+    """One band's part of a column; the faster bands stand below it. None where it has none.
+
+    Args:
+        is_named: what is around it says what it is.
+    """
     weight = column.weights[band]
     if not weight or not highest:
         return None
     tall = [max((HEIGHT - 4) * part / highest, 1.0) if part else 0.0 for part in column.weights[: band + 1]]
-    words = f"{duration(column.from_ns)} to {duration(column.to_ns)}: {count(weight)} traces, {bands[band]}"
     return shape(
         "rect",
-        title(words),
+        *(() if is_named else (title(_bar_words(column, weight, bands[band])),)),
         x=i + 0.06,
         y=HEIGHT - sum(tall),
         width=0.88,
         height=tall[-1],
         class_=BAND_CLASSES[band],
     )
+
+
+def _bands_of(column: Column, bands: Sequence[str]) -> str:
+    return ", ".join(band for band, weight in zip(bands, column.weights, strict=True) if weight)
+
+
+def _bar_words(column: Column, weight: float, band: str) -> str:
+    return f"{duration(column.from_ns)} to {duration(column.to_ns)}: {count(weight)} traces, {band}"
 
 
 def _scale(columns: Sequence[Column]) -> list[Shape]:

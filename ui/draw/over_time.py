@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ui.draw.bars import BarPart
-from ui.draw.svg import Shape, picture, shape, stretched, title
+from ui.draw.svg import Shape, pick, picture, shape, stretched, title
 from ui.draw.text import shown
 from ui.draw.units import duration, moment, whole_percent
 
@@ -26,10 +26,16 @@ class Step:
     parts: tuple[BarPart, ...]
 
 
-def over_time(steps: Sequence[Step], name: str) -> Shape:
-    """Return the picture, as wide as the page lets it be."""
+def over_time(steps: Sequence[Step], name: str, hrefs: Sequence[str] = ()) -> Shape:
+    """Return the picture, as wide as the page lets it be.
+
+    Args:
+        hrefs: where a click on a column leads, by step.
+    """
     highest = max((step.mean_ns for step in steps), default=0.0)
-    columns = [_column(i, step, highest) for i, step in enumerate(steps) if step.parts and highest]
+    columns = [
+        _column(i, step, highest, hrefs[i] if hrefs else "") for i, step in enumerate(steps) if step.parts and highest
+    ]
     return picture(
         stretched(*columns, width=max(len(steps), 1), height=HEIGHT),
         view=(100, HEIGHT),
@@ -37,18 +43,20 @@ def over_time(steps: Sequence[Step], name: str) -> Shape:
         description=_words(steps),
         class_="over-time",
         fluid=True,
+        role="group" if hrefs else "img",
     )
 
 
-def _column(i: int, step: Step, highest: float) -> Shape:
+def _column(i: int, step: Step, highest: float, href: str) -> Shape:
     largest = ", ".join(f"{shown(part.name)} {whole_percent(part.share)}" for part in step.parts)
-    drawn = [title(f"{moment(step.start_unix_nano)}: {duration(step.mean_ns)} on average, {largest}")]
+    words = f"{moment(step.start_unix_nano)}: {duration(step.mean_ns)} on average, {largest}"
+    drawn: list[Shape] = []
     bottom = float(HEIGHT)
     for part in step.parts:
         tall = (HEIGHT - 2) * part.mean_ns / highest
         bottom -= tall
         drawn.append(shape("rect", x=i + 0.05, y=bottom, width=0.9, height=tall, class_=part.shade))
-    return shape("g", *drawn)
+    return pick(i, words, href, HEIGHT, *drawn) if href else shape("g", title(words), *drawn)
 
 
 def _words(steps: Sequence[Step]) -> str:

@@ -60,6 +60,18 @@ def link(href: str, *children: Shape | str, label: str = "", class_: str = "") -
     return shape("a", *children, href=href, aria_label=label, class_=class_)
 
 
+def pick(at: int, words: str, href: str, height: Number, *drawn: Shape, look: str = "") -> Shape:
+    """Return a column of a picture as a link as high as the picture: a click leads there, a script lets several be
+    chosen by dragging (`drag.js`), and by keys, which reach no column without it.
+
+    Args:
+        at: which column of the picture, from 0; each is a unit wide.
+        words: what it is, for a pointer and a screen reader.
+    """
+    ground = shape("rect", x=at, y=0, width=1, height=height, class_="ground")
+    return shape("a", title(words), ground, *drawn, href=href, tabindex=-1, data_at=at, class_=look)
+
+
 def picture(
     *children: Shape | str,
     view: tuple[Number, Number],

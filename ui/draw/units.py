@@ -7,6 +7,7 @@ import math
 from datetime import UTC, datetime
 
 NBSP = "\u00a0"
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """Between a number and its unit, so that a line never breaks there."""
 
 _DURATION_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
@@ -54,6 +55,16 @@ def exact_duration(ns: int) -> str:
     whole, rest = divmod(ns, scale)
     digits = str(rest).rjust(len(str(scale)) - 1, "0").rstrip("0") if rest else ""
     return f"{sign}{whole}{'.' if digits else ''}{digits}{NBSP}{unit}"
+
+
+def spelled(ns: float) -> str:
+    """Return a duration as addresses have it: in one unit of ASCII letters, in three digits or more.
+
+    >>> [spelled(ns) for ns in (0, 1.2, 12_183_742, 840_000, 5_025e9)]
+    ['0ns', '1.2ns', '12.2ms', '840us', '5025s']
+    """
+    scale, unit = next((each for each in _DURATION_UNITS if ns >= each[0]), _DURATION_UNITS[-1])
+    return f"{significant(ns / scale)}{unit.replace('µ', 'u')}"
 
 
 def percent(share: float) -> str:
@@ -185,7 +196,7 @@ def clock(unix_nano: int, now_unix_nano: int) -> str:
     if when.date() == now.date():
         return f"{when:%H:%M:%S}"
     same_year = when.year == now.year
-    return f"{when.day}{NBSP}{when:%b}{'' if same_year else f'{NBSP}{when.year}'}{NBSP}{when:%H:%M}"
+    return f"{when.day}{NBSP}{MONTHS[when.month - 1]}{'' if same_year else f'{NBSP}{when.year}'}{NBSP}{when:%H:%M}"
 
 
 def clock_to_minute(unix_nano: int, now_unix_nano: int) -> str:

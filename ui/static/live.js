@@ -14,10 +14,38 @@ export function count(page, paths) {
   return paths.split(" ").reduce((sum, path) => sum + at(page, path.split(".")), 0);
 }
 
-/** What to offer when a page's count of `what` went from `before` to `after`. */
+/** What a page's JSON says at dotted paths with commas between: the texts of all members, in whatever order they stand. */
+export function texts(page, paths) {
+  const at = (value, [name, ...rest]) => {
+    if (value == null) return [];
+    if (Array.isArray(value)) return value.flatMap((each) => at(each, name === undefined ? [] : [name, ...rest]));
+    return name === undefined ? [String(value)] : at(value[name], rest);
+  };
+  return paths.split(",").flatMap((path) => at(page, path.split("."))).sort().join("\n");
+}
+
+/**
+ * What a page says, as far as it is worth telling that it is another: how many there are, the verdict that is a word
+ * (`now`), the verdicts that are many, by their name, and its first sentence.
+ */
+export function said(page, { count: paths, now, verdicts, answer }) {
+  const named = verdicts ? verdicts.split(" ").map((each) => each.split("=")) : [];
+  return {
+    count: paths ? count(page, paths.trim()) : 0,
+    now: now ? texts(page, now) : "",
+    verdicts: Object.fromEntries(named.map(([name, at]) => [name, texts(page, at)])),
+    answer: answer ? String(page.answer ?? "") : "",
+  };
+}
+
+/** What to offer when a page said `before` and says `after`, verdicts first; nothing where it says the same. */
 export function offer(before, after, what) {
-  const more = after - before;
-  return more > 0 && what ? `${more.toLocaleString("en")} new ${what}${more === 1 ? "" : "s"}: show` : "Numbers changed: show";
+  if (after.now !== before.now) return `Now ${after.now}: show`;
+  const changed = Object.keys(after.verdicts).filter((name) => after.verdicts[name] !== before.verdicts[name]);
+  if (changed.length) return `${changed.map((name, i) => (i ? name.toLowerCase() : name)).join(" and ")} changed: show`;
+  const more = after.count - before.count;
+  if (more > 0 && what) return `${more.toLocaleString("en")} new ${what}${more === 1 ? "" : "s"}: show`;
+  return more || after.answer !== before.answer ? "Numbers changed: show" : "";
 }
 
 /** What the server says of the page's numbers: `page` where they are new, `word` where it says something else. */
@@ -65,7 +93,7 @@ function silence(since) {
 }
 
 export function attach(element) {
-  const { live: address, everyS, reload, count: paths, what } = element.dataset;
+  const { live: address, everyS, reload, what } = element.dataset;
   let first = null;
   let latest = null;
   let tag = null;
@@ -87,6 +115,11 @@ export function attach(element) {
     element.hidden = true;
     element.replaceChildren();
   };
+  const compare = () => {
+    const words = first === null ? "" : offer(first, latest, what);
+    if (words) show(words);
+    else if (offered) hide(); // it says again what the page says
+  };
   const look = async () => {
     if (document.hidden || (paused() && !reload)) return;
     const seen = await ask(address, tag).catch(() => ({ word: "silent" }));
@@ -104,7 +137,7 @@ export function attach(element) {
     answered = new Date();
     if (seen.word === "out") show("You are logged out: log in");
     if (seen.word === "gone" && !reload) show("Numbers changed: show");
-    if (seen.word === "same" && first !== null && latest !== first) show(offer(first, latest, what));
+    if (seen.word === "same") compare();
     if (!seen.page) return;
     tag = seen.tag;
     element.dataset.ready = "yes";
@@ -113,12 +146,13 @@ export function attach(element) {
       if (seen.page.journeys && seen.page.first_span === null) location.reload();
       return;
     }
-    latest = count(seen.page, paths);
+    latest = said(seen.page, element.dataset);
     first ??= latest;
-    if (latest !== first) show(offer(first, latest, what));
+    compare();
   };
   look();
   setInterval(look, 1000 * Number(everyS));
+  document.addEventListener("visibilitychange", look);
 }
 
 if (typeof document !== "undefined") {

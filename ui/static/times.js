@@ -54,13 +54,16 @@ function remembered() {
   }
 }
 
+/** A moment as this page says moments, without seconds where they are none. */
+export const said = (moment) => local(moment, new Date(), remembered() ? undefined : "UTC").replace(/^(\d\d:\d\d):00$/, "$1");
+
 export function attach(root) {
   const button = root.querySelector("[data-zone]");
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const isLocal = remembered();
   if (isLocal) {
     rewrite(root);
-    root.querySelector("[data-zone-words]").textContent = `Times are ${name}; sentences that name UTC are UTC.`;
+    root.querySelector("[data-zone-words]").textContent = `Times are ${name}; what names UTC is UTC.`;
     root.addEventListener("submit", ({ target }) => {
       for (const input of target.querySelectorAll("input[data-moment]")) input.value = typed(input.value, new Date());
     });

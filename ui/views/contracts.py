@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from collector.core.requirement import UNDETERMINED
 from collector.core.said import FALLBACKS, Mark
-from collector.observed import declared_of
 from collector.store.values import Edge, Node, mark_of
 from ui.draw.text import count_of, in_a_row, shown
 from ui.draw.units import count, duration
@@ -127,7 +126,7 @@ def terms_of(edges: Sequence[Edge], needs: Sequence[str], at: TimeRange) -> tupl
     Args:
         needs: what each call is for the journey.
     """
-    marks = {mark for edge in edges if declared_of(edge) and (mark := mark_of(edge))}
+    marks = {mark for edge in edges if edge.declared and (mark := mark_of(edge))}
     inside: dict[Mark, list[Node]] = {}
     for edge in edges:
         inside.setdefault((edge.caller.service, edge.caller.operation), []).append(edge.callee)

@@ -13,7 +13,7 @@ from collector.store.values import Edge, JourneyDetail, Node, Point, TraceQuery,
 from ui.draw.text import shown
 from ui.views.address import journey_address, trace_address
 from ui.views.page import Visit
-from ui.views.requirement import EdgeRequirement, requirements_of
+from ui.views.requirement import EdgeRequirement, requirement_of
 from ui.views.span_panel import CodeLine, OwnerLine, owner_line
 from ui.views.time_range import around, range_of
 
@@ -142,7 +142,7 @@ def packet(subject: Subject, visit: Visit, base: str) -> Packet:
         service=shown(subject.service),
         version=shown(facts[0].version) if facts else "",
         owner=owner_line(visit.settings.catalog.owner(subject.service, owner)),
-        edge=_edge_part(subject, edge, detail.edges if detail else ()),
+        edge=_edge_part(subject, edge),
         code=subject.code,
         code_service=shown(subject.code_service),
         whose=subject.whose,
@@ -187,10 +187,10 @@ def _name(node: Node) -> tuple[str, str]:
     return node.service, node.operation
 
 
-def _edge_part(subject: Subject, edge: Edge | None, edges: Sequence[Edge]) -> EdgePart | None:
+def _edge_part(subject: Subject, edge: Edge | None) -> EdgePart | None:
     if subject.caller is None or subject.callee is None:
         return None
-    known = next((one for one, other in zip(requirements_of(edges), edges, strict=True) if other is edge), None)
+    known = requirement_of(edge) if edge else None
     return EdgePart(
         caller=spoken(subject.caller),
         callee=spoken(subject.callee),

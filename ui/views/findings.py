@@ -4,16 +4,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.core.findings import KINDS
-from collector.core.findings.model import NOTICE, STRUCTURE, URGENCIES, Fact, Finding
+from collector.core.findings.model import NOTICE, QUEUE_LATE, STRUCTURE, URGENCIES, Fact, Finding
 from collector.core.findings.tracking import Tracked
-from ui.draw.text import count_of, shown
+from collector.store.values import Window
 from ui.draw.units import NBSP, ago, count, duration, percent, significant
 from ui.views.address import boost_address, findings_address, is_addressable, journey_address, trace_address
 from ui.views.health import ICONS
 from ui.views.page import Page, Parameter, Visit
+from ui.views.urgency import Urgencies, sort_out, urgency_answer
 
 CLEARED_SHOWN_NS = 24 * 3600 * 1_000_000_000
 EXAMPLE_ID_CHARS = 8
+HOUR_NS = 3600 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class FindingsPage:
     journey: str
     """Only findings of this journey are shown; empty: of all."""
     service: str
+    now: tuple[str, ...]
+    """Ids of those that somebody has to look at now."""
+    can_wait: tuple[str, ...]
+    """Ids of those that can wait until morning; the others are about journeys that need somebody now."""
 
 
 def findings_view(visit: Visit) -> FindingsPage:
@@ -90,17 +96,35 @@ def findings_view(visit: Visit) -> FindingsPage:
         for one in visit.reader.findings()
         if journey in ("", one.finding.journey) and service in ("", one.finding.service)
     ]
-    rows = [finding_row(one, visit.now_unix_nano) for one in worst_first(one for one in chosen if one.is_open)]
+    is_open = worst_first(one for one in chosen if one.is_open)
+    rows = [finding_row(one, visit.now_unix_nano) for one in is_open]
+    urgencies = _urgencies(visit, is_open)
     cleared = [one for one in chosen if visit.now_unix_nano - one.cleared_unix_nano < CLEARED_SHOWN_NS]
     cleared.sort(key=lambda one: -one.cleared_unix_nano)
     return FindingsPage(
-        answer=_answer(rows, journey or service) if rows or visit.reader.newest_trace_unix_nano() else NOTHING_YET,
+        answer=(
+            urgency_answer(urgencies, journey or service)
+            if rows or visit.reader.newest_trace_unix_nano()
+            else NOTHING_YET
+        ),
         groups=tuple(group for group in _groups(rows) if group.findings),
         cleared=tuple(finding_row(one, visit.now_unix_nano) for one in cleared),
         open=len(rows),
         journey=journey,
         service=service,
+        now=tuple(one.id for one in urgencies.now),
+        can_wait=tuple(one.id for one in (*(one for one, _ in urgencies.slowly), *urgencies.rest)),
     )
+
+
+def _urgencies(visit: Visit, is_open: Sequence[Tracked]) -> Urgencies:
+    """Findings by how soon somebody has to look; what failed is only read where no promise tells."""
+    named = visit.settings.book.by_name
+    standings = {name: each for name, each in visit.reader.standings().items() if name in named}
+    promised = {name for name, each in standings.items() if any(one.what == "availability" for one in each)}
+    untold = {one.finding.journey for one in is_open} - promised - {""}
+    hour = Window(visit.now_unix_nano - HOUR_NS, visit.now_unix_nano)
+    return sort_out(is_open, standings, visit.reader.failed_shares(hour) if untold else {})
 
 
 def worst_first(tracked: Iterable[Tracked]) -> list[Tracked]:
@@ -179,8 +203,8 @@ def _words(value: float, unit: str) -> str:
 
 
 def _groups(rows: Sequence[FindingRow]) -> tuple[FindingGroup, ...]:
-    promises = tuple(row for row in rows if row.urgency != NOTICE)
-    now = tuple(row for row in rows if row.urgency == NOTICE and not row.lasting)
+    promises = tuple(row for row in rows if row.urgency != NOTICE or row.kind == QUEUE_LATE)
+    now = tuple(row for row in rows if row not in promises and not row.lasting)
     lasting = tuple(row for row in rows if row.urgency == NOTICE and row.lasting)
     return (
         FindingGroup("Promises being broken", "they clear when they are kept again", promises),
@@ -190,22 +214,6 @@ def _groups(rows: Sequence[FindingRow]) -> tuple[FindingGroup, ...]:
 
 
 NOTHING_YET = "No trace has come in yet, so there is nothing to find."
-
-
-def _answer(rows: Sequence[FindingRow], narrowed: str) -> str:
-    where = f" of {shown(narrowed)}" if narrowed else ""
-    if not rows:
-        return f"Nothing to say{where}: no promise is broken, and nothing in the traces contradicts what is declared."
-    broken = [row for row in rows if row.urgency != NOTICE]
-    rest = len(rows) - len(broken)
-    if broken:
-        more = f" Another {count_of(rest, 'finding')} can wait until morning." if rest else ""
-        return f"{_sentence(broken[0].title)}.{more}"
-    return f"No promise{where} is broken. {count_of(rest, 'finding')} can wait until morning; first: {rows[0].title}."
-
-
-def _sentence(title: str) -> str:
-    return title[:1].upper() + title[1:]
 
 
 PAGE = Page(

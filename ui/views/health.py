@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from collector.core.objectives import Standing
+from collector.core.objectives import BUDGET_S, DAY_S, Standing
 from collector.core.population.since import Slowed, Steps, slowed
 from collector.store.values import JourneySummary
 from ui.draw.text import count_of
@@ -20,7 +20,7 @@ RULE = (
     f"{SLOW_TIMES:g} times as long as it did earlier in the range."
 )
 
-_RANK = {"failing": 0, "burning": 1, "slow": 2, "unknown": 3, "fine": 4}
+_RANK = {"failing": 0, "burning": 1, "slow": 2, "waits": 3, "unknown": 4, "fine": 5}
 ICONS = {"failing": "✕", "burning": "▲", "slow": "◷", "unknown": "?", "fine": "·"}
 
 
@@ -32,6 +32,8 @@ class Health:
     because: str
     doubt: str = ""
     """Why it may be failing all the same, on too few failures to be sure."""
+    can_wait: str = ""
+    """Why it needs nobody before the morning; empty where it does, or where nobody can say."""
 
     @property
     def needs_you(self) -> bool:
@@ -39,8 +41,8 @@ class Health:
 
     @property
     def rank(self) -> int:
-        """Smaller is worse."""
-        return _RANK[self.word]
+        """Smaller is worse; what can wait stands behind what cannot."""
+        return _RANK["waits"] if self.can_wait else _RANK[self.word]
 
 
 def health_of(
@@ -67,8 +69,13 @@ def _by_window(summary: JourneySummary) -> Health:
     if not summary.status_known:
         return Health("unknown", ICONS["unknown"], "no span says whether it succeeded")
     share = failed_share(summary)
-    word = "failing" if share >= FAILING_FROM else "burning" if share >= BURNING_FROM else "fine"
+    word = word_of(share)
     return Health(word, ICONS[word], f"{percent(share)} of its traces failed" if share else f"0{NBSP}% failed")
+
+
+def word_of(failed_share: float) -> str:
+    """Return how a journey does that promises nothing, by what share of its traces failed."""
+    return "failing" if failed_share >= FAILING_FROM else "burning" if failed_share >= BURNING_FROM else "fine"
 
 
 def slowed_since(summary: JourneySummary) -> Slowed | None:
@@ -97,7 +104,22 @@ def _by_promise(standings: Sequence[Standing]) -> Health | None:
     word = worst.alert.severity if worst.what == "availability" else "slow"
     verb = "it fails" if worst.what == "availability" else "it is slow"
     rate = f"{significant(worst.alert.long_rate)}{NBSP}times as often as its promise of {percent(worst.promise)} allows"
-    return Health(word, ICONS[word], f"{verb} {rate}")
+    return Health(word, ICONS[word], f"{verb} {rate}", can_wait=can_wait(worst) if all(map(can_wait, firing)) else "")
+
+
+def can_wait(standing: Standing) -> str:
+    """Return why a promise that is being broken needs nobody before the morning: it burns slowly; else nothing.
+
+    A budget that would be gone within a day does not wait. One that is gone already is not saved by getting up.
+    """
+    alert = standing.alert
+    if alert is None or not alert.is_slow:
+        return ""
+    over = f"it burns slowly, over {count_of(alert.long_s // DAY_S, 'day')}"
+    if standing.budget_left <= 0:
+        return f"{over}, and its budget is gone"
+    lasts_s = standing.budget_left * BUDGET_S / alert.long_rate
+    return f"{over}, and its budget lasts another {count_of(int(lasts_s // DAY_S), 'day')}" if lasts_s >= DAY_S else ""
 
 
 def _kept(standings: Sequence[Standing]) -> Health:

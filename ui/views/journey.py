@@ -1,6 +1,7 @@
 """One journey: what it waits for, what it needs, and traces that show it."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
@@ -8,6 +9,7 @@ from collector.observed import availability_of, nines_of
 from collector.store.side_by_side import Asked
 from collector.store.values import (
     CallPath,
+    Durations,
     Edge,
     Examples,
     JourneyDetail,
@@ -33,6 +35,7 @@ from ui.views.address import (
     search_address,
     trace_address,
 )
+from ui.views.durations import BAND, MAX, MIN, Part, Stretch, durations_of
 from ui.views.errors import NothingThere
 from ui.views.findings import FindingRow, finding_row, worst_first
 from ui.views.health import Health, failed_share, health_of, slowed_since
@@ -42,19 +45,22 @@ from ui.views.journey_need import JourneyNeeds, needs_of
 from ui.views.latency import (
     BandRow,
     Contribution,
+    are_inside,
     band_bar,
-    band_named,
     band_rows,
+    bar_addresses,
     columns_of,
     contributions,
+    ends_of,
+    part_of,
     services_of,
     steps_of,
 )
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability_row, nine_row, promise_row
-from ui.views.requirement import requirements_of
+from ui.views.requirement import requirement_of
 from ui.views.slower import Slower, slower_of
-from ui.views.time_range import TimeRange, around, range_of
+from ui.views.time_range import TimeRange, address_moment, around, ends_of_steps, range_of
 from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
@@ -62,10 +68,10 @@ EXAMPLES = 5
 LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 """How far a journey without traces in its range is looked for."""
 
-
-BAND = Parameter("band", f"traces between two quantiles of latency: {', '.join(BANDS)}")
 NEED = Parameter("need", "mandatory: calls and graph leave out what the journey can do without")
 FOCUS = Parameter("focus", "a service: the graph shows what leads to it and what it calls")
+BY_DURATION = (BAND.name, MIN.name, MAX.name)
+"""What chooses traces by how long they took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +107,18 @@ class JourneyPage:
     bands: tuple[BandRow, ...]
     """Fastest first."""
     band: str
-    """The band that was chosen; empty for all traces."""
+    """The band that was chosen; empty for all traces, and for a stretch."""
+    stretch: Stretch | None
+    """The durations that were chosen in place of a band."""
     band_mean_ns: float
+    """Of the chosen band or stretch; likewise what follows."""
     band_path: tuple[BarPart, ...]
     contributions: tuple[Contribution, ...]
-    """Own time of each operation in the chosen band, the largest first."""
+    """Own time of each operation, the largest first."""
     band_call_paths: tuple[CallPath, ...]
-    """Of the chosen band; empty where none is chosen."""
+    """Empty where neither is chosen."""
+    band_search: str
+    """Address of a search for its traces; empty where neither is chosen."""
     over_time: tuple[Step, ...]
     edges: tuple[EdgeRow, ...]
     """Largest share of the path first; those that the journey needs, where only they are asked for."""
@@ -142,7 +153,8 @@ class JourneyPage:
     def choices(self) -> Parameters:
         """What was chosen on this page, beside its range."""
         need = {NEED.name: MANDATORY} if self.only_mandatory else {}
-        said = {FOCUS.name: self.focus, BAND.name: self.band, WHERE.name: self.where}
+        ends = {MIN.name: self.stretch.min, MAX.name: self.stretch.max} if self.stretch else {}
+        said = {FOCUS.name: self.focus, BAND.name: self.band, **ends, WHERE.name: self.where}
         return {**need, **{name: value for name, value in said.items() if value}}
 
     @property
@@ -167,9 +179,37 @@ class JourneyPage:
         """Return the address of this page about all traces."""
         return journey_address(self.journey, {**self.kept, WHERE.name: ""}, self.open)
 
+    @property
+    def part(self) -> str:
+        """Which traces the page is about, as it calls them: a band, a stretch of durations; empty for all."""
+        return self.stretch.words if self.stretch else self.band
+
+    @property
+    def bar_ends(self) -> list[float]:
+        """Where the bars of the histogram begin, in ns, and where the last one ends."""
+        return ends_of(columns_of(self.bars))
+
+    @property
+    def step_ends(self) -> list[str]:
+        """Where the steps of the pictures over time begin, as addresses have it, and where the last one ends."""
+        starts = [point.start_unix_nano for point in self.summary.series]
+        return [address_moment(end) for end in ends_of_steps(starts, self.range.window)]
+
+    def step_addresses(self) -> list[str]:
+        """Return the address of this page about each step."""
+        return [
+            journey_address(self.journey, {"start": start, "end": end, **self.choices}, self.open)
+            for start, end in pairwise(self.step_ends)
+        ]
+
+    @property
+    def kept_of_all(self) -> Parameters:
+        """What links about other durations keep."""
+        return {name: value for name, value in self.kept.items() if name not in BY_DURATION}
+
     def with_all_traces(self) -> str:
-        """Return the address of this page without a band."""
-        return journey_address(self.journey, {**self.kept, BAND.name: ""}, self.open) + "#latency"
+        """Return the address of this page about all durations."""
+        return journey_address(self.journey, self.kept_of_all, self.open) + "#latency"
 
 
 def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
@@ -177,16 +217,24 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     if not journey:
         return Elsewhere(journeys_address(visit.range.parameters))
     where = where_of(visit, journey)
+    durations = durations_of(visit)
     asked_findings = Asked(lambda: _findings(visit, journey))
-    detail = detail_of(visit, journey, where, EXAMPLES)
+    detail = detail_of(visit, journey, where, EXAMPLES, durations)
     edges = sorted(detail.edges, key=lambda edge: (-edge.calls, edge.id))
     needs, words = needs_of(edges, detail.call_paths)
     on_ways = way_shares(edges, detail.call_paths)
     rows = tuple(
         sorted(
             (
-                EdgeRow(edge, said, callee_traces(edge, visit.range), edge_boost(edge), need, on_ways.get(edge.id, 0.0))
-                for edge, said, need in zip(edges, requirements_of(edges), words, strict=True)
+                EdgeRow(
+                    edge,
+                    requirement_of(edge),
+                    callee_traces(edge, visit.range),
+                    edge_boost(edge),
+                    need,
+                    on_ways.get(edge.id, 0.0),
+                )
+                for edge, need in zip(edges, words, strict=True)
             ),
             key=lambda row: -row.path_share,
         )
@@ -202,8 +250,8 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     kept = {**need, **({FOCUS.name: focus} if focus else {})}
     at, shown_open = {**visit.range.parameters, **kept_of(visit.query)}, tuple(visit.lists.get("open", []))
     latency = detail.latency
-    band = band_named(latency, visit.one_of(BAND.name, (*BANDS, latency.whole.name)))
-    is_chosen = band is not latency.whole
+    part = part_of(visit, latency, durations)
+    band = part.detail
     names = list(services_of(latency.whole.call_paths))
     examples = _example_groups(detail.examples, visit, journey, where)
     return JourneyPage(
@@ -219,11 +267,13 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         call_paths=detail.call_paths,
         bars=latency.bars,
         bands=band_rows(journey, latency, band.name, {**at, **kept}, shown_open),
-        band=band.name if is_chosen else "",
+        band=part.band,
+        stretch=part.stretch,
         band_mean_ns=band.mean_ns,
         band_path=band_bar(band, names),
-        contributions=contributions(journey, band, at),
-        band_call_paths=band.call_paths if is_chosen else (),
+        contributions=contributions(journey, part, at),
+        band_call_paths=band.call_paths if part.words else (),
+        band_search=_search(visit, journey, part, where) if part.words else "",
         over_time=steps_of(detail.over_time, names),
         edges=tuple(row for row in rows if row.need == MANDATORY) if only_mandatory else rows,
         needs=needs,
@@ -243,13 +293,24 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     )
 
 
-def detail_of(visit: Visit, journey: str, where: Where | None = None, examples: int = 0) -> JourneyDetail:
+def _search(visit: Visit, journey: str, part: Part, where: Where | None) -> str:
+    tag = {"tag": where.text} if where else {}
+    return search_address({"journey": journey, **part.of_search, **tag, **visit.range.parameters})
+
+
+def detail_of(
+    visit: Visit,
+    journey: str,
+    where: Where | None = None,
+    examples: int = 0,
+    durations: Durations | None = None,
+) -> JourneyDetail:
     """Return what a journey did in the range of the page, with so many examples of each kind.
 
     Raises:
         NothingThere: it had no trace, with where its last one is, or none that meets the condition.
     """
-    detail = visit.reader.journey(journey, visit.range.window, chosen_by(where), examples)
+    detail = visit.reader.journey(journey, visit.range.window, chosen_by(where), examples, durations)
     if detail is not None:
         return detail
     if where is None or not visit.reader.traces_of(journey, visit.range.window):
@@ -342,26 +403,26 @@ def example_of(trace: TraceSummary) -> Example:
 
 
 def pictures(page: JourneyPage) -> Pictures:
-    of_band = f" of {page.band}" if page.band else ""
-    links = {row.name: row.address for row in page.bands}
+    of_part = f" of {page.part}" if page.part else ""
+    columns, steps = columns_of(page.bars), page.step_addresses()
     edges = about(page.edges, page.focus)
     graph = graph_of(page.journey, edges, page.operations, page.call_paths, page.open, page.kept)
     return {
         "graph": graph,
         "graph_spacer": least_width(graph),
         "flame": flame_graph(
-            page.band_call_paths or page.call_paths,
-            f"Critical path of {shown(page.journey)} by call, a mean over its traces{of_band}",
+            page.band_call_paths if page.part else page.call_paths,
+            f"Critical path of {shown(page.journey)} by call, a mean over its traces{of_part}",
         ),
         "histogram": histogram(
-            columns_of(page.bars),
+            columns,
             BANDS,
             f"Latency of {shown(page.journey)}",
-            [links.get(name, "") for name in BANDS],
-            BANDS.index(page.band) if page.band else None,
+            bar_addresses(columns, page.stretch, page.journey, page.kept_of_all, page.open),
+            are_inside(columns, page.band, page.stretch),
         ),
-        "over_time": over_time(page.over_time, "The critical path over time, by service"),
-        "latency": sparkline(page.summary.series, height=64, name="p95 and failed traces over time"),
+        "over_time": over_time(page.over_time, "The critical path over time, by service", steps),
+        "latency": sparkline(page.summary.series, 64, "p95 and failed traces over time", steps),
     }
 
 
@@ -375,6 +436,8 @@ PAGE = Page(
     parameters=(
         *RANGE_PARAMETERS,
         BAND,
+        MIN,
+        MAX,
         Parameter("open", "a service whose operations the graph shows; may be repeated; * for all, none for none"),
         NEED,
         FOCUS,

@@ -23,6 +23,8 @@ def journey_answer(
     if health.needs_you:
         culprit = _culprit(edges, summary.failed) if health.word != "slow" else ""
         sentences.append(_sentence(f"{health.because}, {culprit}" if culprit else health.because))
+    if health.can_wait:
+        sentences.append(f"It can wait until morning: {health.can_wait}.")
     if health.doubt:
         culprit = _culprit(edges, summary.failed, "are ")
         sentences += [f"It may be failing: {health.doubt}.", *([_sentence(culprit)] if culprit else [])]

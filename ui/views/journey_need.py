@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.core.availability import Operation
-from collector.core.mandatory import Reach, hand_down, reach
+from collector.core.mandatory import Reach, reach
 from collector.core.requirement import MANDATORY, OPTIONAL, UNDETERMINED
 from collector.observed import edge_seen, operation_of, step_of
 from collector.store.values import CallPath, Edge, Node
@@ -33,7 +33,7 @@ class JourneyNeeds:
 def needs_of(edges: Sequence[Edge], call_paths: Sequence[CallPath]) -> tuple[JourneyNeeds, list[str]]:
     """Return what a journey needs of all that it calls; and by edge what the call is for the journey."""
     seen = [edge_seen(edge) for edge in edges]
-    steps = hand_down([edge.step for edge in seen])
+    steps = [edge.step for edge in seen]
     roots = [Node(path.service, path.operation, path.kind) for path in call_paths if not path.parent]
     far = reach(map(operation_of, roots), steps)
     nodes = dict.fromkeys([*roots, *(node for edge in edges for node in (edge.caller, edge.callee))])
@@ -47,7 +47,7 @@ def needs_of(edges: Sequence[Edge], call_paths: Sequence[CallPath]) -> tuple[Jou
 
 def parts_of(edges: Sequence[Edge]) -> tuple[NeedPart, ...]:
     """Return what a journey needs of all that it calls, by its edges alone: the parts that `needs_of` has, for less."""
-    steps = hand_down([step_of(edge) for edge in edges])
+    steps = [step_of(edge) for edge in edges]
     nodes = dict.fromkeys(node for edge in edges for node in (edge.caller, edge.callee))
     return _parts(nodes, reach((), steps))
 

@@ -9,7 +9,7 @@ from collector.core.objectives import Standing
 from collector.core.population.since import Slowed
 from collector.store.values import JourneySummary
 from ui.draw.bars import BarPart, bar_parts
-from ui.draw.text import count_of, shown
+from ui.draw.text import count_of, sentence, shown
 from ui.draw.units import ago, duration, whole_percent
 from ui.views.address import journey_address, journeys_address
 from ui.views.findings import FindingRow, finding_row, worst_first
@@ -78,6 +78,8 @@ class JourneysPage:
     first_span: FirstSpan | None
     wholes: tuple[WholeRow, ...] = ()
     """Journeys of several steps, on the first page of the list."""
+    trouble: str = ""
+    """What keeps spans from being stored or analyzed now, so that the list is of before; empty: nothing does."""
 
     @property
     def title_of_others(self) -> str:
@@ -90,8 +92,9 @@ class JourneysPage:
 def journeys_view(visit: Visit) -> JourneysPage:
     """Return the journeys of a range, those that need somebody first, then by how long they keep people waiting."""
     newest = visit.reader.newest_trace_unix_nano()
+    trouble = next(iter(visit.trouble()), "")
     if newest is None:
-        return _before_the_first_trace(visit.settings, visit.reader.info().spans)
+        return _before_the_first_trace(visit.settings, visit.reader.info().spans, trouble)
     summaries = visit.reader.journeys(visit.range.window)
     judged = Judged.of(visit)
     rows = sorted((_row(summary, visit, judged) for summary in summaries), key=_worst_first)
@@ -100,7 +103,7 @@ def journeys_view(visit: Visit) -> JourneysPage:
     on_page = rows[(page - 1) * ROWS : page * ROWS]
     return JourneysPage(
         range=visit.range,
-        answer=_answer(rows, visit.range),
+        answer=_after_trouble(trouble, _answer(rows, visit.range)),
         rule=RULE,
         needs_you=tuple(row for row in on_page if row.health.needs_you),
         others=tuple(row for row in on_page if not row.health.needs_you),
@@ -110,6 +113,7 @@ def journeys_view(visit: Visit) -> JourneysPage:
         last_seen=None if rows else last_seen(newest, visit.now_unix_nano),
         first_span=None,
         wholes=_wholes(visit, judged) if page == 1 else (),
+        trouble=trouble,
     )
 
 
@@ -125,11 +129,15 @@ def last_seen(newest_unix_nano: int, now_unix_nano: int) -> LastSeen:
     return LastSeen(newest_unix_nano, words, journeys_address(there.parameters), is_long_ago)
 
 
-def _before_the_first_trace(settings: UiSettings, spans: int) -> JourneysPage:
+def _before_the_first_trace(settings: UiSettings, spans: int, trouble: str) -> JourneysPage:
     waiting = f"{count_of(spans, 'span')} came in. A trace is shown when it has been quiet for a few seconds."
+    if trouble:
+        waiting = (
+            f"{sentence(trouble)}. {count_of(spans, 'span')} came in before, and no trace is shown until it is over."
+        )
     return JourneysPage(
         range=None,
-        answer=waiting if spans else "No span has come in yet.",
+        answer=waiting if spans or trouble else "No span has come in yet.",
         rule=RULE,
         needs_you=(),
         others=(),
@@ -138,6 +146,7 @@ def _before_the_first_trace(settings: UiSettings, spans: int) -> JourneysPage:
         pages=1,
         last_seen=None,
         first_span=FirstSpan(settings.otlp_http, settings.otlp_grpc, spans),
+        trouble=trouble,
     )
 
 
@@ -182,6 +191,11 @@ def _worst_first(row: JourneyRow) -> tuple[int, float, float, str]:
     return (row.health.rank, failed, -row.summary.p95_ns * row.summary.weighted_traces, row.summary.journey)
 
 
+def _after_trouble(trouble: str, answer: str) -> str:
+    """Say first that the list is of before, where nothing is stored any more."""
+    return f"{sentence(trouble)}. What was stored before says: {answer}" if trouble else answer
+
+
 def _answer(rows: list[JourneyRow], at: TimeRange) -> str:
     """Say in words what the list says."""
     if not rows:
@@ -189,11 +203,14 @@ def _answer(rows: list[JourneyRow], at: TimeRange) -> str:
     worst = rows[0]
     failed = worst.health.because + _culprit(worst)
     hurt = sum(row.health.needs_you for row in rows)
+    patience = f" It can wait until morning: {worst.health.can_wait}." if worst.health.can_wait else ""
     if hurt > 1:
-        return f"{hurt} of {len(rows)} journeys need you. Worst is {shown(worst.summary.journey)}: {failed}."
+        need = "need you, none of them before the morning" if patience else "need you"
+        return f"{hurt} of {len(rows)} journeys {need}. Worst is {shown(worst.summary.journey)}: {failed}."
     if hurt:
         rest = _rest(rows[1:])
-        return f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{f' {rest}' if rest else ''}"
+        said = f"{shown(worst.summary.journey)} is {worst.health.word}: {failed}.{patience}"
+        return f"{said} {rest}" if rest else said
     doubtful = next((row for row in rows if row.health.doubt), None)
     if doubtful:
         name = shown(doubtful.summary.journey)

@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.core.population.levels import BANDS
-from collector.store.values import BandDetail, CallPath, Latency, LatencyBar, PathPoint
+from collector.store.bands import WHOLE
+from collector.store.values import BandDetail, CallPath, Durations, Latency, LatencyBar, PathPoint
 from ui.draw.bars import BarPart, shaded
 from ui.draw.histogram import BAND_CLASSES, Column
 from ui.draw.over_time import Step
-from ui.views.address import examples_address, journey_address
+from ui.draw.units import spelled
+from ui.views.address import Parameters, examples_address, journey_address
+from ui.views.durations import BAND, MAX, MIN, Part, Stretch, stretch_of
+from ui.views.page import Visit
 
+_NEAR = 1.001
+"""Bounds of one wide bucket are equal but for rounding; those of neighbours are 1.22 apart."""
 _TWO_SIDED = 1.96
 """Standard errors on either side of a mean that hold the true one in 95 of 100 cases."""
 
@@ -89,33 +95,36 @@ def band_rows(
 
 
 def _band_address(journey: str, band: str, parameters: Mapping[str, str], open: Sequence[str]) -> str:
-    address = journey_address(journey, {**parameters, "band": band}, open)
+    address = journey_address(journey, {**parameters, BAND.name: band}, open)
     return address and f"{address}#latency"
 
 
-def band_named(latency: Latency, name: str) -> BandDetail:
-    """Return a band by its name, all traces where none has it."""
-    return next((band for band in latency.bands if band.name == name), latency.whole)
+def part_of(visit: Visit, latency: Latency, durations: Durations | None) -> Part:
+    """Return the traces that an address chooses by their duration; all of them where it chooses none, or a band that
+    these traces have not."""
+    if durations and latency.stretch:
+        return Part(latency.stretch, "", stretch_of(durations, latency.stretch))
+    name = visit.one_of(BAND.name, (*BANDS, WHOLE))
+    detail = next((band for band in latency.bands if band.name == name), latency.whole)
+    return Part(detail, "" if detail is latency.whole else name, None)
 
 
-def contributions(journey: str, band: BandDetail, parameters: Mapping[str, str]) -> tuple[Contribution, ...]:
+def contributions(journey: str, part: Part, parameters: Parameters) -> tuple[Contribution, ...]:
     """Return the own time of each operation, the largest first."""
+    band, asked = part.detail, {**parameters, "journey": journey, **(part.parameters or {BAND.name: WHOLE})}
     by_operation: dict[tuple[str, str], list[CallPath]] = {}
     for path in band.call_paths:
         if path.mean_ns > 0:
             by_operation.setdefault((path.service, path.operation), []).append(path)
-    rows = [_contribution(journey, band, paths, parameters) for paths in by_operation.values()]
+    rows = [_contribution(band, paths, asked) for paths in by_operation.values()]
     return tuple(sorted(rows, key=lambda row: (-row.mean_ns, row.service, row.operation)))
 
 
-def _contribution(
-    journey: str, band: BandDetail, paths: Sequence[CallPath], parameters: Mapping[str, str]
-) -> Contribution:
+def _contribution(band: BandDetail, paths: Sequence[CallPath], asked: Parameters) -> Contribution:
     mean = sum(path.mean_ns for path in paths)
     errors = [path.error_ns for path in paths if path.error_ns is not None]
     half = _TWO_SIDED * sum(errors)
     largest = max(paths, key=lambda path: path.mean_ns)
-    asked = {**parameters, "journey": journey, "band": band.name, "path": str(largest.id)}
     return Contribution(
         service=largest.service,
         operation=largest.operation,
@@ -124,7 +133,7 @@ def _contribution(
         share=mean / band.mean_ns if band.mean_ns else 0.0,
         participation=max(path.participation for path in paths),
         places=len(paths),
-        examples=examples_address(asked),
+        examples=examples_address({**asked, "path": str(largest.id)}),
     )
 
 
@@ -132,13 +141,44 @@ def columns_of(bars: Sequence[LatencyBar]) -> list[Column]:
     """Return the bars of the histogram, the empty ones between them included."""
     columns: list[Column] = []
     for bar in bars:
-        while columns and columns[-1].to_ns * 1.001 < bar.from_ns and columns[-1].to_ns > 0:
+        while columns and columns[-1].to_ns * _NEAR < bar.from_ns and columns[-1].to_ns > 0:
             last = columns[-1]
             wide = bar.to_ns / bar.from_ns
             columns.append(Column(last.to_ns, min(last.to_ns * wide, bar.from_ns), (0.0,) * len(BANDS)))
         weights = tuple(bar.weighted_traces if bar.band == band else 0.0 for band in BANDS)
         columns.append(Column(bar.from_ns, bar.to_ns, weights))
     return columns
+
+
+def ends_of(columns: Sequence[Column]) -> list[float]:
+    """Return where the bars of a histogram begin, and where the last one ends."""
+    return [*(column.from_ns for column in columns), *(column.to_ns for column in columns[-1:])]
+
+
+def are_inside(columns: Sequence[Column], band: str, stretch: Stretch | None) -> list[bool]:
+    """Tell of each bar whether a page about a band, a stretch of durations or neither is about its traces."""
+    if stretch is None:
+        return [not band or column.weights[BANDS.index(band)] > 0 for column in columns]
+    low, high = stretch.from_ns / _NEAR, stretch.to_ns * _NEAR
+    return [low <= column.from_ns and column.to_ns <= high for column in columns]
+
+
+def bar_addresses(
+    columns: Sequence[Column], stretch: Stretch | None, journey: str, parameters: Parameters, open: Sequence[str]
+) -> list[str]:
+    """Return a journey's page about each bar, about all traces where it is about that bar alone already.
+
+    Args:
+        parameters: what addresses keep; nothing that chooses durations.
+    """
+    inside = are_inside(columns, "", stretch)
+    alone = stretch is not None and sum(inside) == 1
+    chosen: list[Parameters] = [
+        {} if alone and inside[i] else {MIN.name: spelled(column.from_ns), MAX.name: spelled(column.to_ns)}
+        for i, column in enumerate(columns)
+    ]
+    addresses = [journey_address(journey, {**parameters, **each}, open) for each in chosen]
+    return [address and f"{address}#latency" for address in addresses]
 
 
 def steps_of(points: Sequence[PathPoint], names: Sequence[str]) -> tuple[Step, ...]:

@@ -66,6 +66,8 @@ class Visit:
     """What the process says of itself; None where pages are served without a collector."""
     pinned: Callable[[], Sequence[Pin]] = lambda: ()
     """The traces that are kept."""
+    trouble: Callable[[], Sequence[str]] = tuple
+    """What keeps the process from taking and analyzing spans now, the worst first."""
     base: str = ""
     """Address of the server as the visitor spells it, without a slash at its end."""
 

@@ -104,7 +104,7 @@ def nine_row(nine: Nine) -> NineRow:
 
 def _budget(standing: Standing, now_unix_nano: int) -> str:
     if standing.gone_unix_nano:
-        return f"gone since {clock(standing.gone_unix_nano, now_unix_nano)}"
+        return f"gone since {clock(standing.gone_unix_nano, now_unix_nano)}{NBSP}UTC"
     return f"{part(max(standing.budget_left, 0.0))} left"
 
 

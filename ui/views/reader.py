@@ -14,6 +14,7 @@ from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
     CellExamples,
+    Durations,
     Edge,
     JourneyDetail,
     JourneyDifference,
@@ -52,6 +53,12 @@ class TraceReader(Protocol):
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
+    def newest_alike(self, query: TraceQuery) -> int | None:
+        """Return the start of the newest trace like `query` outside its window.
+
+        None where there is none, or where it takes too long to say.
+        """
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
@@ -61,13 +68,22 @@ class TraceReader(Protocol):
         """Return the ids of a journey's traces that have every one of the attributes, each on any span."""
 
     def journey(
-        self, journey: str, window: Window, chosen: tuple[str, ...] | None = None, examples: int = 0
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        examples: int = 0,
+        durations: Durations | None = None,
     ) -> JourneyDetail | None:
         """Return one journey, with so many examples of each kind, None where it has no traces.
 
         Args:
             chosen: the traces that count; None for all.
+            durations: a stretch of them, of which `latency` tells, too.
         """
+
+    def failed_shares(self, window: Window) -> dict[str, float]:
+        """Return what share of each journey's traces failed, of journeys whose spans say how they ended."""
 
     def traces_of(self, journey: str, window: Window) -> int:
         """Return how many traces a journey has."""
@@ -75,7 +91,13 @@ class TraceReader(Protocol):
     def calls(self, window: Window, became: str = "", journey: str = "") -> dict[str, tuple[Edge, ...]]:
         """Return the edges (that `failed`, or were `on-path`, if `became` says so) by journey; without their shares."""
 
-    def latency(self, journey: str, window: Window, chosen: tuple[str, ...] | None = None) -> Latency | None:
+    def latency(
+        self,
+        journey: str,
+        window: Window,
+        chosen: tuple[str, ...] | None = None,
+        durations: Durations | None = None,
+    ) -> Latency | None:
         """Return how long the traces of a journey take, band by band; None where it has none."""
 
     def band_examples(

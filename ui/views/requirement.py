@@ -3,12 +3,10 @@
 The verdict is `collector.core.requirement`'s, so that the page and `cpdd graph` never disagree.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from collector.core.requirement import MIXED, NO_STATUS, UNDETERMINED, as_known, decide, judge
 from collector.core.said import FALLBACKS
-from collector.observed import declared_of, declared_with_marks
 from collector.store.values import Edge, Node
 from ui.draw.text import shown
 from ui.draw.units import count, percent, significant
@@ -36,28 +34,21 @@ class EdgeRequirement:
 def requirement_of(edge: Edge) -> EdgeRequirement:
     """Return what is known of whether the caller needs the call."""
     observed, words = _observed(edge)
-    declared = declared_of(edge)
+    declared = edge.declared
     differs = observed != UNDETERMINED and declared not in ("", observed)
     badge = f"declared {declared}, is {observed}" if differs else ""
     if edge.said.fallback:
         words += f"; declared with {FALLBACKS[edge.said.fallback]} in its place"
     if edge.said.group:
         words += f"; declared: {shown(edge.said.of_group)}"
-    return EdgeRequirement(observed, declared, words, badge)
-
-
-def requirements_of(edges: Sequence[Edge]) -> list[EdgeRequirement]:
-    """Return it of all calls of a journey, which know of the marks around them."""
-    declared = declared_with_marks(edges)
-    found = [requirement_of(edge) for edge in edges]
-    return [one if one.declared else replace(one, around=around) for one, around in zip(found, declared, strict=True)]
+    return EdgeRequirement(observed, declared, words, badge, edge.around)
 
 
 def drawn_requirement(edge: Edge) -> str:
     """Return `requirement_of(edge).drawn` alone: how many more failures would tell is what is dear to work out."""
     evidence = edge.evidence
     may_tell = evidence.delivered or (edge.status_known and (edge.failed or evidence.failed.weight))
-    return as_known(decide(evidence) if may_tell else UNDETERMINED, declared_of(edge))
+    return as_known(decide(evidence) if may_tell else UNDETERMINED, edge.as_declared)
 
 
 def _observed(edge: Edge) -> tuple[str, str]:

@@ -3,19 +3,19 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from collector.store.values import CallsWanted, Node, TraceQuery, TraceSummary
 from ui.draw.scatter import Area, Dot, area_of, scatter
 from ui.draw.text import count_of, in_a_row, shown
 from ui.draw.units import duration
 from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
+from ui.views.durations import parse_durations
 from ui.views.errors import BadAddress
 from ui.views.journey import Example, example_of
 from ui.views.last_alike import LastAlike, last_alike
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Parameter, Pictures, Visit
 from ui.views.requirement import drawn_requirement
-from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words
+from ui.views.search_words import AttributesWanted, Intent, NameWanted, RequestWanted, TraceWanted, read_words, settled
 from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
@@ -46,17 +46,6 @@ OURS = (
 """How addresses of pages begin."""
 LONGEST_ERROR = 200
 """Characters of an error's text that are looked for."""
-_UNITS_NS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "μs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3_600 * 10**9,
-}
-_DURATION_PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ns|us|µs|μs|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +136,7 @@ class SearchPage:
 def search_view(visit: Visit) -> SearchPage | Elsewhere:
     """Return what was found, or where it is when there is only one thing it can be."""
     words = visit.query.get("q", "")
-    intent = read_words(words)
+    intent = settled(read_words(words), lambda trace_id: visit.reader.place(trace_id) is not None)
     if isinstance(intent, TraceWanted):
         return Elsewhere(trace_address(intent.trace_id, {"span": intent.span_id}))
     ours = page_of_ours(words.strip(), visit.base)
@@ -213,35 +202,6 @@ def _of_request(visit: Visit, filters: Filters, wanted: RequestWanted) -> tuple[
     return filters, NameWanted(wanted.path)
 
 
-def _lengths(filters: Filters) -> tuple[int, int]:
-    """Return the least and the greatest duration that is asked for; raises BadAddress where none can be both."""
-    least, most = parse_duration_ns("min", filters.min), parse_duration_ns("max", filters.max)
-    if most and least > most:
-        raise BadAddress(
-            f"no trace takes at least min={shown(filters.min)} and at most max={shown(filters.max)}",
-            hint="exchange min and max",
-        )
-    return least, most
-
-
-def parse_duration_ns(name: str, text: str) -> int:
-    """Return the length of `100ms`, `1.2s`, `1m30s`, or of a bare number in ms; empty is 0.
-
-    >>> parse_duration_ns("min", "1m1.5s"), parse_duration_ns("min", "250")
-    (61500000000, 250000000)
-    """
-    text = "".join(text.split())
-    if not text:
-        return 0
-    if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text):
-        text += "ms"
-    parts = _DURATION_PART.findall(text)
-    length = int(sum(Fraction(number) * _UNITS_NS[unit] for number, unit in parts))
-    if "".join(number + unit for number, unit in parts) != text or length > 2**63 - 1:
-        raise BadAddress(f"{name}={shown(text)} is no duration", hint="write 250ms, 1.2s or 1m30s")
-    return length
-
-
 def _filters(visit: Visit, intent: Intent | None) -> Filters:
     ask = visit.query
     pairs = [tag.partition("=") for tag in _tags(visit)]
@@ -304,7 +264,7 @@ def _narrowed(filters: Filters, intent: Intent | None, exact: list[Suggestion]) 
 
 def _query(visit: Visit, filters: Filters) -> TraceQuery:
     """Ask for one more than is shown, to know whether there are more."""
-    least, most = _lengths(filters)
+    least, most = parse_durations(filters.min, filters.max)
     of_a_span = not filters.call or filters.on_path or filters.error or filters.attributes
     return TraceQuery(
         window=visit.range.window,

@@ -1,11 +1,13 @@
 """One service: whom it would take down, whom it calls, who calls it, and whom to call about it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from collector.core.catalog import Owner
-from collector.core.requirement import MANDATORY, OPTIONAL, UNDETERMINED
-from collector.observed import nines_of
+from collector.core.mandatory import through_marks
+from collector.core.requirement import BY_NEED, MANDATORY, OPTIONAL, UNDETERMINED
+from collector.observed import nines_of, step_of
 from collector.store.values import Edge, Node, ServiceFacts
 from ui.draw.text import count_of, in_a_row, shown
 from ui.draw.units import percent
@@ -24,7 +26,6 @@ from ui.views.journey_graph import WITHOUT_SPANS
 from ui.views.journey_need import parts_of
 from ui.views.page import RANGE_PARAMETERS, Elsewhere, Page, Visit
 from ui.views.promises import NineRow, nine_row
-from ui.views.requirement import drawn_requirement
 from ui.views.source_link import repository_address
 from ui.views.span_panel import OwnerLine, owner_line
 from ui.views.time_range import TimeRange
@@ -66,7 +67,7 @@ class Neighbour:
     failed: float
     status_known: bool
     requirement: str
-    """The strictest verdict of any call between the two."""
+    """Whether the caller's service needs it: the strictest verdict of any call between the two, marks seen through."""
     mean_ns: float
 
 
@@ -106,9 +107,8 @@ def service_view(visit: Visit, service: str) -> ServicePage | Elsewhere:
         return Elsewhere(services_address(visit.range.parameters))
     facts = visit.reader.service_facts(service)
     by_journey = visit.reader.calls(visit.range.window)
-    between = [edge for edges in by_journey.values() for edge in edges if edge.caller.service != edge.callee.service]
-    callers = [edge for edge in between if _is_of(edge.callee, service)]
-    callees = [edge for edge in between if _is_of(edge.caller, service)]
+    callers = _between(by_journey, lambda edge: _is_of(edge.callee, service))
+    callees = _between(by_journey, lambda edge: _is_of(edge.caller, service))
     if not (facts or callers or callees or service in visit.reader.services()):
         raise NothingThere(f"no service {shown(service)} has sent spans", "see who has", services_address())
     journeys = _blasts(visit, service, by_journey)
@@ -126,8 +126,8 @@ def service_view(visit: Visit, service: str) -> ServicePage | Elsewhere:
         criticality=shown(latest.criticality if latest and latest.criticality else listed.criticality),
         versions=_versions(facts, listed.repository),
         journeys=journeys,
-        callers=_neighbours(((edge.caller, edge) for edge in callers), at),
-        callees=_neighbours(((edge.callee, edge) for edge in callees), at),
+        callers=_neighbours(((call.edge.caller, call) for call in callers), at),
+        callees=_neighbours(((call.edge.callee, call) for call in callees), at),
         findings=tuple(finding_row(one, visit.now_unix_nano) for one in worst_first(mine)),
         findings_address=findings_address({"service": service}),
         traces=search_address({"service": service, **at}),
@@ -143,6 +143,24 @@ def taken_down(by_journey: Mapping[str, Sequence[Edge]]) -> dict[str, tuple[str,
             if need == MANDATORY:
                 found.setdefault(service, []).append(journey)
     return {service: tuple(journeys) for service, journeys in found.items()}
+
+
+class _Call(NamedTuple):
+    edge: Edge
+    requirement: str
+    """Whether the caller's service needs it; what lies inside a mark is needed if the mark is."""
+
+
+def _between(by_journey: Mapping[str, Sequence[Edge]], is_wanted: Callable[[Edge], bool]) -> list[_Call]:
+    """Return the wanted calls between services; what else their journeys call is not judged, but for marks."""
+    found: list[_Call] = []
+    for edges in by_journey.values():
+        wanted = [edge for edge in edges if edge.caller.service != edge.callee.service and is_wanted(edge)]
+        callers = {edge.caller.service for edge in wanted}
+        marks = [edge for edge in edges if edge.kind == "internal" and edge.caller.service in callers]
+        words = through_marks([step_of(edge) for edge in (*wanted, *marks)])
+        found += map(_Call, wanted, words)
+    return found
 
 
 def _is_of(node: Node, service: str) -> bool:
@@ -195,16 +213,16 @@ def _blast(visit: Visit, service: str, journey: str, need: str, edges: Sequence[
     )
 
 
-def _neighbours(ends: Iterable[tuple[Node, Edge]], at: Mapping[str, str]) -> tuple[Neighbour, ...]:
+def _neighbours(ends: Iterable[tuple[Node, _Call]], at: Mapping[str, str]) -> tuple[Neighbour, ...]:
     """Return the services (databases, queues, third parties) at the other ends of calls."""
-    by_name: dict[tuple[str, str], list[Edge]] = {}
-    for node, edge in ends:
+    by_name: dict[tuple[str, str], list[_Call]] = {}
+    for node, call in ends:
         kind = node.kind if node.kind in WITHOUT_SPANS else ""
-        by_name.setdefault((node.service or node.operation, kind), []).append(edge)
+        by_name.setdefault((node.service or node.operation, kind), []).append(call)
     rows = []
-    for (name, kind), edges in by_name.items():
+    for (name, kind), found in by_name.items():
+        edges = [call.edge for call in found]
         calls = sum(edge.calls for edge in edges)
-        verdicts = {drawn_requirement(edge) for edge in edges}
         rows.append(
             Neighbour(
                 name=shown(name),
@@ -213,7 +231,7 @@ def _neighbours(ends: Iterable[tuple[Node, Edge]], at: Mapping[str, str]) -> tup
                 calls=calls,
                 failed=sum(edge.failed for edge in edges),
                 status_known=any(edge.status_known for edge in edges),
-                requirement=next(one for one in (MANDATORY, "mixed", UNDETERMINED, OPTIONAL) if one in verdicts),
+                requirement=min((call.requirement for call in found), key=BY_NEED.index),
                 mean_ns=sum(edge.mean_ns * edge.calls for edge in edges) / calls if calls else 0.0,
             )
         )

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -43,13 +43,13 @@ def read_range(query: Mapping[str, str], now_unix_nano: int) -> TimeRange:
     end = -(-now_unix_nano // _STEP_NS) * _STEP_NS
     window = Window(end - length_ns, end)
     parameters = {} if last == DEFAULT_LAST else {"last": last}
-    return TimeRange(window, last, f"last {length_words(last)}", parameters, _absolute_parameters(window))
+    return TimeRange(window, last, f"last {length_words(last)}", parameters, absolute_parameters(window))
 
 
 def range_of(window: Window, now_unix_nano: int) -> TimeRange:
     """Return the absolute range of a window."""
     start, end = (clock(edge, now_unix_nano) for edge in (window.start_unix_nano, window.end_unix_nano))
-    parameters = _absolute_parameters(window)
+    parameters = absolute_parameters(window)
     return TimeRange(window, "", f"{start} to {end}{NBSP}UTC", parameters, parameters)
 
 
@@ -119,13 +119,26 @@ def _moment(name: str, text: str, now_unix_nano: int) -> int:
     return at if at <= now_unix_nano else at - _UNITS_S["d"] * _SECOND_NS
 
 
-def _absolute_parameters(window: Window) -> dict[str, str]:
-    return {"start": _address_moment(window.start_unix_nano), "end": _address_moment(window.end_unix_nano)}
+def absolute_parameters(window: Window) -> dict[str, str]:
+    """Return what an address says of a window, so that it means the same tomorrow."""
+    return {"start": address_moment(window.start_unix_nano), "end": address_moment(window.end_unix_nano)}
 
 
-def _address_moment(unix_nano: int) -> str:
+def address_moment(unix_nano: int) -> str:
+    """Return a moment as addresses have it: ISO 8601, or Unix time where it is within a second."""
     seconds, nanoseconds = divmod(unix_nano, _SECOND_NS)
     return f"{seconds}.{nanoseconds:09d}" if nanoseconds else moment(unix_nano)
+
+
+def ends_of_steps(starts: Sequence[int], window: Window) -> list[int]:
+    """Return where the steps of a picture over a window begin, and where the last one ends: with the window at most.
+
+    >>> ends_of_steps([60, 120, 180], Window(70, 200)), ends_of_steps([60], Window(70, 200))
+    ([60, 120, 180, 200], [60, 200])
+    """
+    if len(starts) < 2:
+        return [*starts, window.end_unix_nano] if starts else []
+    return [*starts, min(2 * starts[-1] - starts[-2], window.end_unix_nano)]
 
 
 def length_words(last: str) -> str:

@@ -15,7 +15,7 @@ from ui.draw.waterfall import Axis, time_axis
 from ui.views.address import journey_address, trace_address, trace_pair_address
 from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Pictures, Visit
-from ui.views.search_words import TraceWanted, read_words
+from ui.views.search_words import TraceWanted, read_words, settled
 from ui.views.time_range import around, range_of
 from ui.views.trace_asked import read_trace_id, stored_spans, summary_of
 
@@ -191,7 +191,7 @@ def _other(visit: Visit, this: _Known, against: str) -> str:
 
 
 def _named(text: str, this_id: str) -> str:
-    wanted = read_words(text)
+    wanted = settled(read_words(text), lambda trace_id: True)
     if not isinstance(wanted, TraceWanted):
         hint = f"write the id or the address of a trace, or {', '.join(OTHERS)}"
         raise BadAddress(f"with={shown(text)} is no trace", hint=hint)

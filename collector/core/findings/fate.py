@@ -15,14 +15,14 @@ from collector.core.findings.model import (
     spoken,
     spoken_callee,
 )
-from collector.core.mandatory import hand_down, reach
+from collector.core.mandatory import reach
 from collector.core.requirement import MANDATORY, UNDETERMINED
 
 
 def other_fates(look: Look) -> Iterator[Finding | Disproved]:
     """The journey survives what its edges say it needs, or fails with what they say it can do without."""
     for journey in look.journeys:
-        steps = hand_down([edge.step for edge in journey.edges])
+        steps = [edge.step for edge in journey.edges]
         far = reach((), steps)
         for edge, step in zip(journey.edges, steps, strict=True):
             if far.disagrees(step):

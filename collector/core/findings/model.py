@@ -153,11 +153,13 @@ class EdgeSeen:
     """Of a span around a call: how long its caller waits at most, and what it has instead."""
     more_failures: int = 0
     """How many more failures of the call alone would decide; 0 where it is decided, or no number would."""
+    around: str = ""
+    """What the mark around the call declares, where the call itself is not declared."""
 
     @property
     def requirement(self) -> str:
         """Whether the caller needs it, as seen, else as said."""
-        return as_known(self.verdict, self.declared)
+        return as_known(self.verdict, self.declared or self.around)
 
     @property
     def needed(self) -> bool:
@@ -170,7 +172,7 @@ class EdgeSeen:
             caller=self.caller,
             callee=self.callee,
             verdict=self.verdict,
-            declared=self.declared,
+            declared=self.declared or self.around,
             journey=self.journey_verdict,
             is_mark=self.kind == "internal",
             is_delivery=self.caller[2] == "queue",

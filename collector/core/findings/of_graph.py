@@ -93,6 +93,7 @@ def _edge(edge: GraphEdge) -> EdgeSeen:
         attempts=edge.attempts,
         mean_ns=edge.mean_ns,
         said=edge.said,
+        around=edge.around or "",
     )
 
 

@@ -19,7 +19,7 @@ from collector.core.journeys import Journey
 from collector.core.mandatory import beginnings, reached
 from collector.core.objectives import MINUTE_S, Counts, Standing, stand
 from collector.core.population.columns import Population
-from collector.core.requirement import MANDATORY, OPTIONAL, as_known
+from collector.core.requirement import MANDATORY, OPTIONAL
 from collector.core.spans import IdColumn, SpanBatch
 
 _NS = 1_000_000_000
@@ -67,7 +67,7 @@ def _counts(population: Population, here: NDArray[np.bool_], bad: NDArray[np.boo
 
 def nines_of(promise: float, edges: Sequence[GraphEdge]) -> tuple[Nine, ...]:
     """Return how the mandatory dependencies of a journey stand against one nine more than it promises."""
-    mandatory = [edge for edge in edges if as_known(edge.verdict.verdict, edge.declared) == MANDATORY]
+    mandatory = [edge for edge in edges if edge.requirement == MANDATORY]
     inside = reached(beginnings([_way(edge) for edge in edges]), map(_way, mandatory))
     return extra_nines(promise, [_dependency(edge) for edge in mandatory if operation_of(edge.caller) in inside])
 

@@ -35,6 +35,11 @@ def kernel(function: _Function) -> _Function:
     return _compiled(function)
 
 
+def held(function: _Function) -> _Function:
+    """Mark a kernel of a millisecond: it keeps the GIL, since to get it back from a busy thread would take five."""
+    return _compiled(function, nogil=False)
+
+
 def step(function: _Function) -> _Function:
     """Mark a part of kernels that allocates no array: it borrows its arguments instead of counting references.
 
@@ -54,7 +59,7 @@ def _compiled(function: _Function, **options: bool) -> _Function:
         return function
     import numba  # noqa: PLC0415 - plain copies never import it
 
-    compiler: Any = numba.njit(cache=True, nogil=True, error_model="numpy", **options)  # type: ignore[call-overload]
+    compiler: Any = numba.njit(**{"cache": True, "nogil": True, "error_model": "numpy", **options})  # type: ignore[call-overload]
     compiled = compiler(function)
     stamp = source_stamp(Path(__file__).parent, function.__module__.removeprefix(f"{__name__}."))
     compiled._cache._cache_file._source_stamp = stamp
@@ -89,16 +94,22 @@ def source_stamp(folder: Path, name: str) -> str:
 def load(name: str, work: int) -> ModuleType:
     """Return kernel module `name` of this package, compiled, or as plain Python where `work` is little.
 
-    A compiled copy that is loaded already serves any amount of work.
+    A compiled copy that is loaded already serves any amount of work; one that another thread loads right now is waited
+    for.
     """
     full_name = f"{__name__}.{name}"
     compiled = sys.modules.get(full_name)
-    if compiled is not None and not _loading_plain:
+    if compiled is not None and not _loading_plain and not _is_half_loaded(compiled):
         return compiled
-    if work > PLAIN_LIMIT:
+    if work > PLAIN_LIMIT or (compiled is not None and not _loading_plain):
         with _lock:
             return importlib.import_module(full_name)
     return plain(name)
+
+
+def _is_half_loaded(module: ModuleType) -> bool:
+    """As the import system knows it: such a module is in `sys.modules` already, and has not all of its names yet."""
+    return bool(getattr(module.__spec__, "_initializing", False))
 
 
 def is_compiled(name: str) -> bool:

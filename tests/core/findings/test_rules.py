@@ -244,6 +244,19 @@ def test_behind_an_optional_call_nothing_is_inverted():
     assert found(criticality_inversions, what) == []
 
 
+def test_a_call_inside_a_mandatory_mark_is_on_the_mandatory_way():
+    what = look(
+        journey(
+            edge("shop/buy", "shop/charge", declared="mandatory", kind="internal"),
+            edge("shop/charge", "price/GET", around="mandatory"),
+            said=CRITICAL,
+        ),
+        services={"price": ServiceFacts(criticality="low")},
+    )
+
+    assert only(found(criticality_inversions, what)).service == "price"
+
+
 def test_a_criticality_that_was_raised_disproves_it():
     needed = journey(edge("shop/buy", "price/sum", "mandatory"), said=CRITICAL)
     before = look(needed, services={"price": ServiceFacts(criticality="low")})

@@ -1,0 +1,214 @@
+"""Evidence about edges as rows: summed by the engine over 30 days, the older of which are remembered.
+
+    edge_minutes -> rows of the past (remembered) + rows of the last hours -> one row for each edge and version
+
+A month of minutes takes seconds to sum for a thousand edges, and what is older than a few hours hardly ever changes.
+What fades is summed as of the end of the past, and fades on from there as a whole: 2^-(a + b) = 2^-a 2^-b, so that
+nothing is lost by it.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from clickhouse_connect.driver.client import Client
+
+from collector.store.engine import Store
+from collector.store.which_minutes import WHICH_MINUTES, alone, only
+
+DAY_S = 86_400
+HISTORY_S = 30 * DAY_S
+HALF_LIFE_S = 7 * DAY_S
+SETTLED_S = 2 * 3600
+"""The past ends at the last midnight (UTC) that is so long over: what comes late is mostly not later than this."""
+CHECKED_EVERY_S = 300.0
+"""How often it is looked up whether a minute of the past was published anew."""
+
+SUMS = {
+    "Alone": 1,
+    "AloneWell": 1,
+    "AloneSquares": 2,
+    "AloneWellSquares": 2,
+    "Quiet": 1,
+    "QuietWell": 1,
+    "QuietSquares": 2,
+    "QuietWellSquares": 2,
+    "compared": 1,
+    "a_quiet_one * QuietWell": 1,
+    "compared_squares": 2,
+}
+"""What evidence needs: two shares, and the baseline, which is the last three. The number is the power of a weight."""
+OF_JOURNEY = (
+    *("Alone", "AloneJourneyWell", "AloneSquares", "Quiet", "QuietJourneyWell", "QuietSquares"),
+    *("compared", "a_quiet_one * QuietJourneyWell", "compared_squares"),
+)
+"""What became of the journey; all of it counts, and the same. The last three are a baseline."""
+_WITH = """
+    exp2(-(toFloat64({last:UInt32}) - toUnixTimestamp(Minute)) / {half_life:UInt32}) AS fading,
+    fading * fading AS fading_squared,
+    if(Quiet > 0, Alone / Quiet, 0) AS a_quiet_one,
+    if(Quiet > 0, Alone, 0) AS compared,
+    a_quiet_one * a_quiet_one * QuietSquares AS compared_squares
+"""
+"""Failures for each quiet caller of their minute: what weighs the baseline as the failures are weighed."""
+_FADED = {1: "fading", 2: "fading_squared"}
+_COLUMNS = [f"sum({name})" for name in (*OF_JOURNEY, *SUMS)] + [f"sum({k} * {_FADED[n]})" for k, n in SUMS.items()]
+FIRST_SUM = 5
+"""In a row: OF_JOURNEY, then SUMS, then SUMS faded. Before them stand edge, version of the caller, start of the last
+and of the first minute (in s), and whether a span said how it ended."""
+_ALONE = FIRST_SUM + OF_JOURNEY.index("Alone")
+
+_FAILED = """(EdgeId IN {failed:Array(UInt64)} OR EdgeId IN (
+    SELECT EdgeId FROM edge_minutes WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} AND Alone > 0
+))"""
+"""Edges of which there can be a verdict: most calls never fail. Rows that were replaced count, too: what is too much
+among the edges has nothing to say."""
+
+Row = Sequence[Any]
+EvidenceRows = Mapping[str, Sequence[Row]]
+"""By journey, a row for each edge and version of its caller."""
+
+
+class EvidencePast:
+    """Reads evidence, and remembers that of the past. Thread-safe."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic, now_s: Callable[[], float] = time.time) -> None:
+        """Args:
+        clock_s: only goes forward.
+        now_s: since 1970.
+        """
+        self._clock_s = clock_s
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        self._over_s = 0
+        """Where the remembered past ends."""
+        self._newest_version = 0
+        """Of its minutes."""
+        self._checked_s = 0.0
+        self._rows: dict[str, Sequence[Row]] = {}
+        """By journey, of those that were asked for."""
+        self._is_whole = False
+        """Whether it has the rows of all journeys."""
+
+    def read(self, client: Client, last_s: int, journey: str | None = None, failed_only: bool = False) -> EvidenceRows:
+        """Return what is known about the edges of all journeys (or of the one) in the 30 days before `last_s`.
+
+        From the beginning of the first of these days. Whoever judges an edge asks here, so that pages, findings and
+        metrics never differ about it (decision 014).
+
+        Args:
+            failed_only: edges that never failed may be left out.
+        """
+        over_s = max(last_s - SETTLED_S, 0) // DAY_S * DAY_S
+        first_s = max(over_s - HISTORY_S, 0)
+        version = self._check(client, first_s, over_s)
+        past = self._remembered(over_s, journey)
+        if past is None:
+            if failed_only or version is None:
+                return _read(client, first_s, last_s, journey, () if failed_only else None)
+            past = _read(client, first_s, over_s, journey)
+            self._remember(over_s, version, journey, past)
+        failed = {row[0] for rows in past.values() for row in rows if row[_ALONE]} if failed_only else None
+        return _joined(past, _read(client, over_s, last_s, journey, failed), last_s - over_s)
+
+    def _remembered(self, over_s: int, journey: str | None) -> EvidenceRows | None:
+        with self._lock:
+            if over_s != self._over_s:
+                return None
+            if not self._newest_version:
+                return {}
+            if journey is None:
+                return dict(self._rows) if self._is_whole else None
+            return {journey: self._rows.get(journey, ())} if self._is_whole or journey in self._rows else None
+
+    def _remember(self, over_s: int, version: int, journey: str | None, rows: EvidenceRows) -> None:
+        with self._lock:
+            if (over_s, version) == (self._over_s, self._newest_version):
+                self._rows |= rows if journey is None else {journey: rows.get(journey, ())}
+                self._is_whole |= journey is None
+
+    def _check(self, client: Client, first_s: int, over_s: int) -> int | None:
+        """Forget the past where a newer one begins, and where a minute of it was published anew.
+
+        Returns the newest version of its minutes; None for a past that is not to be remembered, since a newer one is,
+        or since it is not over yet.
+        """
+        now_s = self._clock_s()
+        with self._lock:
+            if over_s < self._over_s or over_s > self._now_s():
+                return None
+            if over_s == self._over_s and now_s < self._checked_s + CHECKED_EVERY_S:
+                return self._newest_version
+        ((newest,),) = client.query(
+            "SELECT max(Version) FROM minute_versions WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime}",
+            {"first": first_s, "last": over_s},
+        ).result_rows
+        version = int(newest)
+        with self._lock:
+            if (over_s, version) != (self._over_s, self._newest_version):
+                self._over_s, self._newest_version, self._rows, self._is_whole = over_s, version, {}, False
+            self._checked_s = now_s
+        return version
+
+
+_BY_STORE: WeakKeyDictionary[Store, EvidencePast] = WeakKeyDictionary()
+_by_store_lock = threading.Lock()
+
+
+def past_of(store: Store) -> EvidencePast:
+    """Return what is remembered of an open store: the judge, which reads all of it, does so for pages, too."""
+    with _by_store_lock:
+        return _BY_STORE.setdefault(store, EvidencePast())
+
+
+def _read(
+    client: Client, first_s: int, last_s: int, journey: str | None, failed: Collection[int] | None = None
+) -> EvidenceRows:
+    """Read the rows of some minutes; what fades has faded as of their end.
+
+    Args:
+        failed: only these edges, and those that failed in these minutes; None for all.
+    """
+    condition = "" if failed is None else f"AND {_FAILED}"
+    rows = client.query(
+        f"""
+        WITH {_WITH}
+        SELECT
+            Journey, EdgeId, CallerVersion, toUnixTimestamp(max(Minute)), toUnixTimestamp(min(Minute)),
+            max(StatusKnown), {", ".join(_COLUMNS)}
+        FROM edge_minutes WHERE {WHICH_MINUTES} {only(journey)} {condition}
+        GROUP BY Journey, EdgeId, CallerVersion {alone(journey)}
+        """,
+        {
+            "first": first_s, "last": last_s, "half_life": HALF_LIFE_S, "journey": journey or "",
+            "failed": list(failed or ()),
+        },
+    ).result_rows  # fmt: skip
+    by_journey: dict[str, list[Row]] = defaultdict(list)
+    for name, *row in rows:
+        by_journey[str(name)].append(row)
+    return by_journey
+
+
+def _joined(past: EvidenceRows, recent: EvidenceRows, passed_s: int) -> EvidenceRows:
+    """Return the rows of both, the past having faded for so long since it ended."""
+    fading = 0.5 ** (passed_s / HALF_LIFE_S)
+    factors = [1.0] * (len(OF_JOURNEY) + len(SUMS)) + [fading**power for power in SUMS.values()]
+    found: dict[str, Sequence[Row]] = dict(recent)
+    for journey, rows in past.items():
+        newer = {(row[0], row[1]): row for row in recent.get(journey, ())}
+        joined = [_added(row, factors, newer.pop((row[0], row[1]), None)) for row in rows]
+        found[journey] = [*joined, *newer.values()]
+    return found
+
+
+def _added(row: Row, factors: Sequence[float], newer: Row | None) -> Row:
+    edge, version, last_s, first_s, is_known, *sums = row
+    faded = [value * factor for value, factor in zip(sums, factors, strict=True)]
+    if newer is None:
+        return [edge, version, last_s, first_s, is_known, *faded]
+    both = [a + b for a, b in zip(faded, newer[FIRST_SUM:], strict=True)]
+    return [edge, version, newer[2], first_s, max(is_known, newer[4]), *both]
