@@ -86,7 +86,7 @@ def ranking_lines(ranking: Sequence[Candidate], mean_ns: float, traces: int, loo
         f"{whole_percent(saved / mean_ns)} of {duration(mean_ns)} ({count_of(traces, 'trace')})."
     )
     largest = max(candidate.halved_ns for candidate in ranking) or 1.0
-    rows = [("what to make faster first", "", "half", "gone", "p95, half", "on path", "pays down to")]
+    rows = [("to make faster first", "", "half", "gone", "p95, half", "on path", "pays down to")]
     for candidate in ranking:
         half = candidate.halved_ns
         rows.append(

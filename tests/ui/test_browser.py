@@ -339,15 +339,23 @@ def test_keys_walk_the_whole_path_and_every_failed_span(browser, site, trace, sh
     assert len(failed) > 1
 
 
-def test_rows_that_are_folded_up_are_no_stop_for_keys(browser):
+def test_a_row_that_is_folded_up_is_a_stop_for_keys_and_its_links_are_when_it_is_unfolded(browser):
     notice = replace(BURNING, urgency="notice")
     reader = MemoryReader(shop_traces(40))
     reader.judged = [tracked(notice)]
+    focused = "document.activeElement"
     with serving(reader) as site, opened(browser, f"{site}/journeys/check%20out") as page:
         page.keyboard.press("j")
+        assert page.evaluate(f"{focused}.matches('.findings summary')")
         page.keyboard.press("j")
+        assert page.evaluate(f"{focused}.closest('.examples') !== null")
 
-        assert page.evaluate("document.activeElement.closest('.examples') !== null")
+        page.keyboard.press("k")
+        page.keyboard.press("Enter")
+        page.keyboard.press("j")
+        assert page.evaluate(f"{focused}.closest('.findings .facts-of') !== null")
+        page.keyboard.press("k")
+        assert page.evaluate(f"{focused}.closest('.findings .facts-of') !== null")
 
 
 def test_on_a_phone_a_span_comes_into_sight_and_its_row_again_when_it_is_closed(browser, site, trace):
@@ -355,10 +363,14 @@ def test_on_a_phone_a_span_comes_into_sight_and_its_row_again_when_it_is_closed(
         page.locator(".rows .who").nth(3).click()
         expect(page.locator("#span h2")).to_be_in_viewport()
         expect(page.locator("#span")).to_be_focused()
+        page.keyboard.press("]")
+        expect(page).to_have_url(re.compile("section="))
+        expect(page.locator("#span")).to_be_focused()
+        row = page.locator(f".rows a[href='{page.locator('.rows .selected a').get_attribute('href')}']")
         page.get_by_role("link", name="close").click()
 
-        expect(page.locator(".rows a").nth(3)).to_be_focused()
-        expect(page.locator(".rows a").nth(3)).to_be_in_viewport()
+        expect(row).to_be_focused()
+        expect(row).to_be_in_viewport()
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,11 @@ export function isCommand({ key, ctrlKey, metaKey, altKey }, altGraph) {
   return !altGraph && (ctrlKey || (altKey && !"[]".includes(key)));
 }
 
-/** The links of rows that can be seen: focus does not go into what is folded up. */
+/** The links of rows that can be seen, and what unfolds a row that is folded up. */
 function rowLinks(root) {
-  return [...root.querySelectorAll("[data-row] a")].filter((link) => link.checkVisibility());
+  return [...root.querySelectorAll("[data-row] :is(a, summary)")].filter(
+    (link) => link.checkVisibility() && (!link.matches("[open] > summary") || link === root.activeElement),
+  );
 }
 
 /** Where the reader is among the links: at the focus, else at the row that is selected. */

@@ -63,6 +63,7 @@ export function attach(page) {
       const loaded = await load(href);
       if (mine !== latest) return;
       const focused = page.activeElement?.closest("[data-row]") ? spanOf(page.activeElement.href) : null;
+      const inPanel = page.activeElement?.closest("#span") != null;
       const left = spanOf(location.href);
       if (page.querySelector(".sheet.windowed")) keepSheet(page, loaded);
       else exchange(page, loaded, "#trace");
@@ -70,6 +71,7 @@ export function attach(page) {
       if (remember) history.pushState({}, "", href);
       page.querySelector(".sheet.windowed")?.dispatchEvent(new Event("selected"));
       if (focused) rowOf(page, focused)?.focus({ preventScroll: true });
+      if (inPanel) page.querySelector("#span")?.focus({ preventScroll: true });
       if (remember) follow(left);
     } catch {
       location.href = href;
