@@ -207,6 +207,24 @@ def test_a_queue_that_breaks_its_promise_is_among_broken_promises():
     )
 
 
+@pytest.mark.parametrize(
+    ("finding", "because"),
+    [
+        (QUEUE, "mails takes messages of kafka later than promised"),
+        (SLOWER, "it is much slower than it used to be at this hour"),
+    ],
+)
+def test_what_is_now_among_findings_makes_its_journey_slow_on_every_page(finding: Finding, because: str):
+    shown = Shown(tracked(finding), tracked(LOST))
+    listed = shown.value("/.json")
+    (row,) = [row for row in listed["needs_you"] if row["summary"]["journey"] == "browse"]
+    journey = shown.value("/journeys/browse.json")
+
+    assert (row["health"]["word"], row["health"]["because"]) == ("slow", because)
+    assert journey["health"] == row["health"]
+    assert journey["answer"].startswith(f"{because[0].upper()}{because[1:]}.")
+
+
 def test_of_several_hurt_journeys_the_one_that_cannot_wait_is_named():
     book = JourneyBook((Journey("check out", availability=0.99), Journey("browse", availability=0.99)))
     fast = standing(0.2, "latency", under_ns=10**8)

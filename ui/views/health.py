@@ -17,7 +17,8 @@ RULE = (
     "Where a journey promises something, the burn of its budget decides: failing at 14.4 times too fast over an hour, "
     "burning at 6 times over six hours or once over three days, slow likewise by its latency. Elsewhere failed traces "
     f"do: failing from {percent(FAILING_FROM)}, burning from {percent(BURNING_FROM)}; slow is what takes "
-    f"{SLOW_TIMES:g} times as long as it did earlier in the range."
+    f"{SLOW_TIMES:g} times as long as it did earlier in the range, or used to take at this hour, and what takes its "
+    "messages later than promised."
 )
 
 _RANK = {"failing": 0, "burning": 1, "slow": 2, "waits": 3, "unknown": 4, "fine": 5}
@@ -46,12 +47,17 @@ class Health:
 
 
 def health_of(
-    summary: JourneySummary, standings: Sequence[Standing] = (), since: Slowed | None = None, now_unix_nano: int = 0
+    summary: JourneySummary,
+    standings: Sequence[Standing] = (),
+    since: Slowed | None = None,
+    now_unix_nano: int = 0,
+    slow_by: str = "",
 ) -> Health:
-    """Return the word for a journey: by its promises as they stand now, else by one window.
+    """Return the word for a journey: by its promises as they stand now, else by one window, else by its findings.
 
     Args:
         since: since when it is slow, where it is.
+        slow_by: what was found of it that makes it slow beyond that, as `urgency.slow_by` says.
     """
     promised = {one.what for one in standings}
     by_promise = _by_promise(standings)
@@ -62,6 +68,8 @@ def health_of(
         return by_window
     if since and since.times >= SLOW_TIMES and "latency" not in promised:
         return Health("slow", ICONS["slow"], since_words(since, now_unix_nano))
+    if slow_by:
+        return Health("slow", ICONS["slow"], slow_by)
     return by_promise if by_promise and ("availability" in promised or by_window.word == "unknown") else by_window
 
 

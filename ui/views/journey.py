@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from collector.core.findings.tracking import Tracked
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
 from collector.observed import availability_of, nines_of
@@ -61,6 +62,7 @@ from ui.views.promises import AvailabilityRow, NineRow, PromiseRow, availability
 from ui.views.requirement import requirement_of
 from ui.views.slower import Slower, slower_of
 from ui.views.time_range import TimeRange, address_moment, around, ends_of_steps, range_of
+from ui.views.urgency import slow_by
 from ui.views.way_share import way_shares
 from ui.views.where import WHERE, Where, chosen_by, kept_of, where_of
 
@@ -243,7 +245,9 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
     said = visit.settings.book.by_name.get(journey)
     standings = visit.reader.standings().get(journey, ()) if said else ()
     since = slowed_since(detail.summary)
-    health = health_of(detail.summary, standings, since, visit.now_unix_nano)
+    findings = asked_findings.answer()
+    found = slow_by((one.finding for one in findings), standings)
+    health = health_of(detail.summary, standings, since, visit.now_unix_nano, found)
     slower = slower_of(visit, journey, since, detail.call_paths) if since and not where else None
     focus = visit.query.get(FOCUS.name, "").strip()
     need = {NEED.name: MANDATORY} if only_mandatory else {}
@@ -282,7 +286,7 @@ def journey_view(visit: Visit, journey: str) -> JourneyPage | Elsewhere:
         promises=tuple(promise_row(standing, visit.now_unix_nano) for standing in standings),
         availability=availability_of_journey(detail),
         nines=nines_of_journey(detail, said.availability if said else None),
-        findings=asked_findings.answer(),
+        findings=tuple(finding_row(one, visit.now_unix_nano) for one in findings),
         examples=examples,
         boost=_boost(journey, examples),
         focus=focus,
@@ -336,9 +340,8 @@ def nines_of_journey(detail: JourneyDetail, promise: float | None) -> tuple[Nine
     return tuple(nine_row(nine) for nine in nines_of(promise if summary.status_known else None, scale, detail.edges))
 
 
-def _findings(visit: Visit, journey: str) -> tuple[FindingRow, ...]:
-    mine = [one for one in visit.reader.findings() if one.is_open and one.finding.journey == journey]
-    return tuple(finding_row(one, visit.now_unix_nano) for one in worst_first(mine))
+def _findings(visit: Visit, journey: str) -> list[Tracked]:
+    return worst_first(one for one in visit.reader.findings() if one.is_open and one.finding.journey == journey)
 
 
 def no_trace(visit: Visit, journey: str) -> NothingThere:

@@ -17,6 +17,7 @@ from ui.views.health import RULE, Health, failed_share, health_of, slowed_since
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, UiSettings, Visit
 from ui.views.promises import PromiseRow, promise_row, worst_promise
 from ui.views.time_range import TimeRange, around, range_of
+from ui.views.urgency import slow_by
 from ui.views.wholes import WholeRow, whole_row
 
 ROWS = 100
@@ -171,9 +172,10 @@ def _row(summary: JourneySummary, visit: Visit, judged: Judged) -> JourneyRow:
     standings = judged.standings.get(summary.journey, ()) if said else ()
     findings = judged.findings.get(summary.journey, ())
     worst, since = worst_promise(standings), slowed_since(summary)
+    found = slow_by((one.finding for one in findings), standings)
     return JourneyRow(
         summary=summary,
-        health=health_of(summary, standings, since, visit.now_unix_nano),
+        health=health_of(summary, standings, since, visit.now_unix_nano, found),
         since=since,
         failed_share=failed_share(summary),
         path=bar_parts(summary.path),

@@ -5,7 +5,7 @@ be and promises no latency, and a journey that fails without having promised any
 journey belong to it. Only what is about no such journey can wait.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.core.findings.model import NOTICE, QUEUE_LATE, SLOWER, Finding
@@ -76,6 +76,15 @@ def _is_now(finding: Finding, standings: Sequence[Standing]) -> bool:
     if finding.kind == SLOWER:
         return not any(one.what == "latency" for one in standings) and _times(finding) >= SLOW_TIMES
     return finding.urgency != NOTICE or finding.kind == QUEUE_LATE
+
+
+def slow_by(findings: Iterable[Finding], standings: Sequence[Standing]) -> str:
+    """Say why a journey is slow that breaks no promise of its own and did not slow down in the range of a page: its
+    messages wait for longer than promised, or it used to be much faster at this hour. Empty where neither is known."""
+    found = next((one for one in findings if one.kind in (QUEUE_LATE, SLOWER) and _is_now(one, standings)), None)
+    if found is None:
+        return ""
+    return shown(f"it{found.title.removeprefix(found.journey)}" if found.kind == SLOWER else found.title, 300)
 
 
 def _times(finding: Finding) -> float:
