@@ -107,11 +107,24 @@ QUEUE = Finding(
 )
 
 
-def slowly(bad_share: float, days: float = 4, step_s: int = 3600) -> Standing:
+def slowly(bad_share: float, days: float = 4, step_s: int = 3600, what: str = "availability") -> Standing:
     """A promise of 99 % that was broken alike in each hour (or minute) of some days."""
     start = NOW_S // step_s * step_s - step_s * np.arange(round(days * 86_400 / step_s), 0, -1)
     total = np.full(len(start), 1000.0)
-    return stand("availability", 0.99, Counts(start, total, total * bad_share, total, total * bad_share), NOW_S)
+    return stand(what, 0.99, Counts(start, total, total * bad_share, total, total * bad_share), NOW_S)
+
+
+def in_doubt() -> Standing:
+    """A promise that eight failures of little traffic may be breaking."""
+    start = NOW_S // 60 * 60 - 60 * np.arange(10, 0, -1)
+    few = Counts(start, np.full(10, 4.0), np.full(10, 0.8), np.full(10, 4.0), np.full(10, 0.8))
+    doubtful = stand("availability", 0.99, few, NOW_S)
+    assert doubtful.in_doubt
+    return doubtful
+
+
+KEPT = (standing(0.0),)
+"""Of a journey that needs nobody, though the shop's check-outs fail now and then."""
 
 
 def said_of(*findings: Finding, book: JourneyBook = JourneyBook(), **promises: tuple[Standing, ...]) -> str:
@@ -172,34 +185,91 @@ def test_a_journey_that_fails_and_promised_nothing_is_said_before_what_is_built_
 
 
 def test_where_nothing_is_broken_the_findings_can_wait():
-    assert said_of(WELL, LOST) == (
+    assert said_of(WELL, LOST, book=PROMISED, check_out=KEPT) == (
         "No promise is broken. 2 findings can wait until morning; first: traces begin at cart."
     )
 
 
 def test_a_journey_that_may_be_failing_is_not_said_to_keep_its_promise():
-    start = NOW_S // 60 * 60 - 60 * np.arange(10, 0, -1)
-    few = Counts(start, np.full(10, 4.0), np.full(10, 0.8), np.full(10, 4.0), np.full(10, 0.8))
-    doubtful = stand("availability", 0.99, few, NOW_S)
-
-    assert doubtful.in_doubt
-    assert said_of(HIDDEN, book=PROMISED, check_out=(doubtful,)).startswith(
+    assert said_of(HIDDEN, book=PROMISED, check_out=(in_doubt(),)).startswith(
         "No promise is known to be broken, but check out may be failing. 1 finding can wait until morning; first: "
     )
 
 
-def test_what_became_much_slower_and_promises_no_latency_does_not_wait():
-    promised = JourneyBook((Journey("browse"),))
-    kept = (standing(0.0, "latency", under_ns=10**9),)
+def test_a_journey_that_fails_is_said_whether_anything_was_found_of_it_or_not():
+    fails = "check out promises no availability and fails: 16.7 % of its traces failed in the last hour."
 
-    assert said_of(SLOWER, WELL) == (
+    assert said_of() == fails
+    assert said_of(LOST) == f"{fails} 1 finding can wait until morning."
+    assert said_of(SLOWER, WELL).endswith(f" {fails} Another finding is about one of the same journeys.")
+
+
+def test_a_narrowed_page_says_of_other_journeys_nothing():
+    shown = Shown(tracked(LOST))
+
+    def said(chosen: str) -> str:
+        return str(shown.value(f"/findings.json?{chosen}")["answer"])
+
+    assert said("journey=check+out").startswith("check out promises no availability and fails")
+    assert said("journey=browse").startswith("Nothing to say of browse")
+    assert said("service=cart").startswith("No promise of cart is broken. 1 finding can wait")
+
+
+def test_a_journey_in_doubt_is_named_though_nothing_was_found():
+    assert said_of(book=PROMISED, check_out=(in_doubt(),)) == (
+        "No promise is known to be broken, but check out may be failing."
+    )
+
+
+def test_a_promise_that_a_failing_journey_breaks_slowly_belongs_to_its_trouble():
+    late = replace(TOO_SLOW, urgency="burning")
+    shown = Shown(tracked(late), tracked(LOST), book=PROMISED, check_out=(slowly(0.015, what="latency"),))
+    said = shown.value("/findings.json")
+
+    assert said["answer"].replace(NBSP, " ") == (
+        "check out promises no availability and fails: 16.7 % of its traces failed in the last hour. "
+        "1 finding is about it, and 1 can wait until morning."
+    )
+    assert said["can_wait"] == [LOST.id]
+
+
+@pytest.mark.parametrize(
+    ("what", "found", "said"),
+    [
+        ("latency", (), "check out is failing: 16.7 % of its traces failed"),
+        ("availability", (replace(QUEUE, journey="check out"),), "check out is slow: mails takes messages"),
+        (
+            "availability",
+            (replace(SLOWER, journey="check out", title="check out is much slower"),),
+            "check out is slow: it is much slower",
+        ),
+        ("availability", (), "check out is burning: it fails 1.5 times"),
+    ],
+)
+def test_a_promise_that_breaks_slowly_hides_nothing_that_cannot_wait(what: str, found: tuple[Finding, ...], said: str):
+    shown = Shown(*map(tracked, found), book=PROMISED, check_out=(slowly(0.015, what=what),))
+    health = shown.value("/journeys/check%20out.json")["health"]
+    can_wait = (what, found) == ("availability", ())
+
+    assert shown.value("/.json")["answer"].replace(NBSP, " ").startswith(said)
+    assert bool(health["can_wait"]) is can_wait
+    assert ("can wait until morning" in shown.value("/.json")["answer"]) is can_wait
+
+
+def test_what_became_much_slower_and_promises_no_latency_does_not_wait():
+    promised = JourneyBook((*PROMISED.journeys, Journey("browse")))
+    in_time = (standing(0.0, "latency", under_ns=10**9),)
+
+    assert said_of(SLOWER, WELL, book=PROMISED, check_out=KEPT) == (
         "Browse is much slower than it used to be at this hour. Another finding is about the same journey."
     )
-    assert said_of(SLOWER, book=promised, browse=kept).startswith("No promise is broken. 1 finding can wait")
+    assert said_of(SLOWER, book=promised, check_out=KEPT, browse=in_time).startswith(
+        "No promise is broken. 1 finding can wait"
+    )
 
 
 def test_a_queue_that_breaks_its_promise_is_among_broken_promises():
-    shown = Shown(tracked(QUEUE), tracked(LOST)).value("/findings.json")
+    shown = Shown(tracked(QUEUE), tracked(LOST), book=PROMISED, check_out=KEPT).value("/findings.json")
 
     assert [group["title"] for group in shown["groups"]] == ["Promises being broken", "Now"]
     assert shown["answer"] == (
@@ -245,8 +315,9 @@ def test_a_finding_has_evidence_owner_advice_age_and_traces():
 
 
 def test_text_of_spans_in_a_title_is_text():
-    page = Shown(tracked(WELL)).page("/findings")
+    page = Shown(tracked(WELL), book=PROMISED, check_out=KEPT).page("/findings")
 
+    assert "No promise is broken. 1 finding can wait until morning; first: shop POST" in page.text
     assert "fails with <b>pricing</b>" in page.text
 
 
@@ -275,7 +346,7 @@ def test_cleared_findings_stand_at_the_end_for_a_day_with_the_reason():
 
 
 def test_without_findings_the_page_says_what_would_be_here():
-    page = Shown().page("/findings")
+    page = Shown(book=PROMISED, check_out=KEPT).page("/findings")
 
     assert "Nothing to say: no promise is broken" in page.text
     assert "until a call fails nobody knows" in page.text

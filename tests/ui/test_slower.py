@@ -102,6 +102,16 @@ def test_a_promise_of_latency_decides_where_there_is_one():
     assert health_of(CALM, (_kept("availability"),), SINCE, NOW_NS).word == "slow"
 
 
+def test_a_latency_promise_that_breaks_slowly_does_not_hide_failures_nor_an_availability_promise_a_slowdown():
+    burning = Burn(1.0, 3 * 86_400, 6 * 3600, 1.5, 1.5, 300.0, "burning", True)
+    late, failing = (replace(_kept(what), burns=(burning,)) for what in ("latency", "availability"))
+
+    assert health_of(CALM, (late,), SINCE, NOW_NS).can_wait
+    assert health_of(replace(CALM, failed=20.0), (late,), SINCE, NOW_NS).word == "failing"
+    assert health_of(CALM, (failing,), None, NOW_NS).can_wait
+    assert health_of(CALM, (failing,), SINCE, NOW_NS) == health_of(CALM, (), SINCE, NOW_NS)
+
+
 def _kept(what: str) -> Standing:
     return Standing(what, 0.99, 0, proportion(100, 100, 100), 1.0, 0, 86_400, ())
 

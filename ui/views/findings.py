@@ -1,6 +1,6 @@
 """Findings: what the traces say that somebody should know or do. The page with all, and rows for other pages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.core.findings import KINDS
@@ -11,7 +11,7 @@ from ui.draw.units import NBSP, ago, count, duration, percent, significant
 from ui.views.address import boost_address, findings_address, is_addressable, journey_address, trace_address
 from ui.views.health import ICONS
 from ui.views.page import Page, Parameter, Visit
-from ui.views.urgency import Urgencies, sort_out, urgency_answer
+from ui.views.urgency import Urgencies, promise_availability, sort_out, urgency_answer
 
 CLEARED_SHOWN_NS = 24 * 3600 * 1_000_000_000
 EXAMPLE_ID_CHARS = 8
@@ -98,7 +98,7 @@ def findings_view(visit: Visit) -> FindingsPage:
     ]
     is_open = worst_first(one for one in chosen if one.is_open)
     rows = [finding_row(one, visit.now_unix_nano) for one in is_open]
-    urgencies = _urgencies(visit, is_open)
+    urgencies = _urgencies(visit, is_open, _journeys_about(journey, service, is_open))
     cleared = [one for one in chosen if visit.now_unix_nano - one.cleared_unix_nano < CLEARED_SHOWN_NS]
     cleared.sort(key=lambda one: -one.cleared_unix_nano)
     return FindingsPage(
@@ -117,14 +117,24 @@ def findings_view(visit: Visit) -> FindingsPage:
     )
 
 
-def _urgencies(visit: Visit, is_open: Sequence[Tracked]) -> Urgencies:
+def _journeys_about(journey: str, service: str, is_open: Sequence[Tracked]) -> set[str] | None:
+    """The journeys that a page is about: the one it is narrowed to, those of a service's findings; None: all."""
+    if service:
+        return {one.finding.journey for one in is_open}
+    return {journey} if journey else None
+
+
+def _urgencies(visit: Visit, is_open: Sequence[Tracked], about: set[str] | None) -> Urgencies:
     """Findings by how soon somebody has to look; what failed is only read where no promise tells."""
-    named = visit.settings.book.by_name
-    standings = {name: each for name, each in visit.reader.standings().items() if name in named}
-    promised = {name for name, each in standings.items() if any(one.what == "availability" for one in each)}
-    untold = {one.finding.journey for one in is_open} - promised - {""}
-    hour = Window(visit.now_unix_nano - HOUR_NS, visit.now_unix_nano)
-    return sort_out(is_open, standings, visit.reader.failed_shares(hour) if untold else {})
+    named = visit.settings.book.by_name.keys()
+    told = named if about is None else named & about
+    standings = {name: each for name, each in visit.reader.standings().items() if name in told}
+    failed: Mapping[str, float] = {}
+    if about is None or about - promise_availability(standings) - {""}:
+        failed = visit.reader.failed_shares(Window(visit.now_unix_nano - HOUR_NS, visit.now_unix_nano))
+    return sort_out(
+        is_open, standings, {name: share for name, share in failed.items() if about is None or name in about}
+    )
 
 
 def worst_first(tracked: Iterable[Tracked]) -> list[Tracked]:

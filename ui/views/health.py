@@ -55,13 +55,15 @@ def health_of(
 ) -> Health:
     """Return the word for a journey: by its promises as they stand now, else by one window, else by its findings.
 
+    A promise whose breaking can wait decides where nothing else needs somebody.
+
     Args:
         since: since when it is slow, where it is.
         slow_by: what was found of it that makes it slow beyond that, as `urgency.slow_by` says.
     """
     promised = {one.what for one in standings}
     by_promise = _by_promise(standings)
-    if by_promise and by_promise.needs_you:
+    if by_promise and by_promise.needs_you and not by_promise.can_wait:
         return by_promise
     by_window = _by_window(summary)
     if by_window.needs_you and "availability" not in promised:
@@ -70,7 +72,9 @@ def health_of(
         return Health("slow", ICONS["slow"], since_words(since, now_unix_nano))
     if slow_by:
         return Health("slow", ICONS["slow"], slow_by)
-    return by_promise if by_promise and ("availability" in promised or by_window.word == "unknown") else by_window
+    if by_promise and (by_promise.needs_you or "availability" in promised or by_window.word == "unknown"):
+        return by_promise
+    return by_window
 
 
 def _by_window(summary: JourneySummary) -> Health:

@@ -24,9 +24,9 @@ class Urgencies:
 
     now: tuple[Finding, ...]
     of_hurt: tuple[Finding, ...]
-    """About journeys that need somebody now, as those of `now` or `failing` do."""
+    """About journeys that need somebody now, as those of `now` or `failing` do; what they break slowly, too."""
     slowly: tuple[tuple[Finding, str], ...]
-    """Promises that are broken so slowly that it can wait, each with why."""
+    """Promises of other journeys that are broken so slowly that it can wait, each with why."""
     rest: tuple[Finding, ...]
     """What can wait, too."""
     failing: tuple[tuple[str, float], ...]
@@ -43,27 +43,32 @@ def sort_out(
     Args:
         standings: of the journeys that promise something.
         failed: share of the traces of each journey that failed in the last hour.
+
+    Both are of every journey that the sentence is about, whether anything was found of it or not.
     """
     findings = [one.finding for one in worst_first]
-    standings = {name: each for name, each in standings.items() if name in {one.journey for one in findings}}
-    promised = {name for name, each in standings.items() if any(one.what == "availability" for one in each)}
+    promised = promise_availability(standings)
     failing = {
-        journey: failed[journey]
-        for journey in dict.fromkeys(one.journey for one in findings)
-        if journey not in promised and word_of(failed.get(journey, 0.0)) != "fine"
+        journey: share for journey, share in failed.items() if journey not in promised and word_of(share) != "fine"
     }
     slowly = {one.id: why for one in findings if (why := _patience(one, standings.get(one.journey, ())))}
     now = tuple(one for one in findings if one.id not in slowly and _is_now(one, standings.get(one.journey, ())))
     hurt = {one.journey for one in now if one.journey} | set(failing)
-    others = [one for one in findings if one not in now and one.id not in slowly]
+    others = [one for one in findings if one not in now]
+    waiting = [one for one in others if one.journey not in hurt]
     return Urgencies(
         now=now,
         of_hurt=tuple(one for one in others if one.journey in hurt),
-        slowly=tuple((one, slowly[one.id]) for one in findings if one.id in slowly),
-        rest=tuple(one for one in others if one.journey not in hurt),
+        slowly=tuple((one, slowly[one.id]) for one in waiting if one.id in slowly),
+        rest=tuple(one for one in waiting if one.id not in slowly),
         failing=tuple(sorted(failing.items(), key=lambda item: (-item[1], item[0]))),
         doubtful=tuple(name for name, each in standings.items() if any(one.in_doubt for one in each)),
     )
+
+
+def promise_availability(standings: Mapping[str, Sequence[Standing]]) -> set[str]:
+    """Return the journeys that a promise of availability judges; the others are by their failed traces."""
+    return {name for name, each in standings.items() if any(one.what == "availability" for one in each)}
 
 
 def _patience(finding: Finding, standings: Sequence[Standing]) -> str:
@@ -102,17 +107,19 @@ def urgency_answer(found: Urgencies, narrowed: str) -> str:
     """
     where = f" of {shown(narrowed)}" if narrowed else ""
     waiting = len(found.slowly) + len(found.rest)
-    if not (found.now or found.of_hurt or waiting):
-        return f"Nothing to say{where}: {NO_PROMISE_BROKEN}"
     if found.now or found.failing:
         return " ".join([*_now(found), *_others(found, waiting)])
     if found.slowly:
         first, why = found.slowly[0]
         more = f" So can {_another(waiting - 1)}." if waiting > 1 else ""
         return f"{_sentence(first.title)}. It can wait until morning: {why}.{more}"
-    first_title, number = shown(found.rest[0].title, 300), count_of(waiting, "finding")
+    if not (found.rest or found.doubtful):
+        return f"Nothing to say{where}: {NO_PROMISE_BROKEN}"
     known = f"is known to be broken, but {shown(found.doubtful[0])} may be failing" if found.doubtful else "is broken"
-    return f"No promise{where} {known}. {number} can wait until morning; first: {first_title}."
+    said = f"No promise{where} {known}."
+    if not found.rest:
+        return said
+    return f"{said} {count_of(waiting, 'finding')} can wait until morning; first: {shown(found.rest[0].title, 300)}."
 
 
 def _another(number: int) -> str:
@@ -128,7 +135,8 @@ def _now(found: Urgencies) -> list[str]:
     failing = [(journey, share) for journey, share in found.failing if journey not in said]
     if failing:
         journey, share = failing[0]
-        more = f", and so do {count_of(len(failing) - 1, 'other journey')}" if len(failing) > 1 else ""
+        verb = "does" if len(failing) == 2 else "do"
+        more = f", and so {verb} {count_of(len(failing) - 1, 'other journey')}" if len(failing) > 1 else ""
         sentences.append(
             f"{shown(journey)} promises no availability and fails{more}: "
             f"{percent(share)} of its traces failed in the last hour."
@@ -142,7 +150,8 @@ def _others(found: Urgencies, waiting: int) -> list[str]:
     if of_hurt:
         same = ("the same journey", "the same journeys") if found.now else ("it", "them")
         verb = "is" if of_hurt == 1 else "are"
-        parts.append(f"{_number(of_hurt, found)} {verb} about {same[len(hurt) > 1]}")
+        one_of = "one of " if of_hurt == 1 < len(hurt) else ""
+        parts.append(f"{_number(of_hurt, found)} {verb} about {one_of}{same[len(hurt) > 1]}")
     if waiting:
         parts.append(f"{f'{waiting:,}' if parts else _number(waiting, found)} can wait until morning")
     return [f"{_sentence(', and '.join(parts))}."] if parts else []
