@@ -93,6 +93,7 @@ def _stretch(wide: Wide, known: Mapping[int, PathStep], asked: Durations) -> Ban
     low, high = wide_bounds(np.array([first - 1, last]))
     low = low if asked.min_ns is not None else wide_bounds(buckets - 1)[0]
     high = high if asked.max_ns is not None else max(wide_bounds(buckets)[-1], low)
+    low = min(low, high)  # nobody may have been so fast
     return _detail(STRETCH, sums.merged(inside.astype(np.int64), 2), 1, float(low), float(high), known, ids)
 
 

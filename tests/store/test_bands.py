@@ -243,8 +243,13 @@ def test_a_stretch_of_durations_is_what_plain_arithmetic_says_and_leads_to_its_t
     assert found.slowest.trace_id == slowest.hex_id
 
 
-def test_a_stretch_that_nobody_took_is_empty(filled: Store) -> None:
-    latency = Reader(filled).latency("check out", HOUR, durations=Durations(3_600_000 * MS, None))
+@pytest.mark.parametrize("asked", [Durations(3_600_000 * MS, None), Durations(None, 1_000)])
+def test_a_stretch_that_nobody_took_is_empty(store: Store, asked: Durations) -> None:
+    derived, batch = Derived(store), learned([trace for trace in traces() if trace.duration_ns], NOW)
+    derived.write(batch)
+    derived.recompute_minutes(batch.minutes)
+
+    latency = Reader(store).latency("check out", HOUR, durations=asked)
 
     assert latency is not None
     assert latency.stretch is not None

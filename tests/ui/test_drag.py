@@ -47,6 +47,7 @@ def test_a_drag_that_is_given_up_chooses_nothing(browser, site):
         before = page.url
         drag(page, page.locator(HISTOGRAM), 0.3, 0.62)
         page.keyboard.press("Escape")
+        page.mouse.move(300, 400)  # the drag has ended, and is not only unseen
         expect(page.locator(f"{HISTOGRAM} .chosen-area")).to_have_count(0)
         page.mouse.up()
 
@@ -133,11 +134,38 @@ def test_an_area_of_the_plot_is_said_and_can_be_given_up(browser, site):
         page.mouse.move(300, 400)
         words = page.locator(".plot output").inner_text().replace("\xa0", " ")
         page.keyboard.press("Escape")
+        page.mouse.move(200, 420)
         expect(page.locator(".plot .chosen-area")).to_have_count(0)
         page.mouse.up()
 
         assert re.fullmatch(r".*\d\d:\d\d to .*\d\d:\d\d, \S+ ms to \S+ ms", words)
         assert page.url == before
+
+
+POINTERS = """
+  const [box, done] = [document.body.appendChild(document.createElement("div")), []];
+  draggable(box, { show() {}, hide: () => done.push("hidden"), choose: (a, b) => done.push([a.clientX, b.clientX]) });
+  for (const [type, pointerId, clientX] of events) {
+    const init = { pointerId, clientX, isPrimary: pointerId === 1, bubbles: true };
+    box.dispatchEvent(new PointerEvent(`pointer${type}`, init));
+  }
+  return done;
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "done"),
+    [
+        ([("up", 2, 300), ("cancel", 2, 300), ("up", 1, 80), ("up", 1, 90)], ["hidden", [10, 80]]),
+        ([("cancel", 1, 60), ("up", 1, 80)], ["hidden"]),
+    ],
+)
+def test_only_the_pointer_that_drags_chooses_or_gives_up(browser, site, ending, done):
+    with opened(browser, site) as page:
+        events = [("down", 1, 10), ("move", 1, 60), ("down", 2, 300), *ending]
+        script = f"events => import('/static/drag.js').then(({{ draggable }}) => {{ {POINTERS} }})"
+
+        assert page.evaluate(script, events) == done
 
 
 def touch(page: Page, *points: tuple[float, float]) -> None:

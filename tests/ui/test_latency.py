@@ -32,6 +32,15 @@ def test_a_band_that_is_chosen_changes_what_follows(client):
     assert whole["band_call_paths"] == []
 
 
+@pytest.mark.parametrize("ends", ["max=1us", "min=1h", "max=1ns"])
+def test_durations_that_no_trace_took_are_a_stretch_that_can_be_searched(client, ends):
+    value = twin(client, f"{CHECK_OUT}?{ends}")
+
+    assert value["stretch"]["traces"] == 0
+    assert value["stretch"]["from_ns"] <= value["stretch"]["to_ns"]
+    assert twin(client, value["band_search"])["traces"] == []
+
+
 def test_the_histogram_is_cut_into_bands_that_links_lead_to(client):
     read = page(client, f"{CHECK_OUT}?band=p90-99")
 

@@ -764,6 +764,15 @@ def test_a_search_that_finds_nothing_says_when_there_was_something(shop, query, 
     assert twin(tomorrow, found["last"]["address"])["traces"]
 
 
+def test_the_last_of_a_search_for_the_slowest_is_the_newest(shop):
+    tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
+
+    newest, slowest = (twin(tomorrow, f"/search?sort={sort}")["last"] for sort in ("newest", "slowest"))
+
+    assert slowest["words"] == newest["words"]
+    assert slowest["address"].replace("sort=slowest&", "") == newest["address"]
+
+
 def test_a_search_for_an_attribute_that_no_trace_has_says_when_the_last_of_all_came(shop):
     tomorrow = client_of(shop, NOW_NS + 26 * 3_600 * 10**9)
 

@@ -13,7 +13,7 @@ from tests.core.trace_strategies import traces
 from ui.draw.overview import HEIGHT, Slice, funnel, overview
 from ui.draw.svg import render
 from ui.draw.waterfall import Axis, Bar, time_axis, waterfall
-from ui.views.trace_overview import Overview, Timeline, overview_of
+from ui.views.trace_overview import Overview, Timeline, draw_overview, overview_of
 
 MS = 1_000_000
 
@@ -58,6 +58,18 @@ def test_a_slice_names_the_span_that_had_most_of_it_and_counts_failures():
     ]
     assert [(at, each.failed) for at, each in enumerate(seen.slices) if each.failed] == [(30, 1), (90, 2)]
     assert seen.services == ("shop", "cart", "bank")
+
+
+def test_a_slice_of_services_beyond_those_named_says_others():
+    calls = "; ".join(f"{name} {at}-{at + 20} in shop" for at, name in zip(range(0, 100, 20), "abcde", strict=True))
+    (explained,) = explain(read_trace(f"shop 0-120; {calls}", "ns"))
+    seen = overview_of_path(explained)
+    (at,) = {i for i, each in enumerate(seen.slices) if each.rest_ns and not seen.slices[i - 1].rest_ns}
+
+    drawn = render(draw_overview(seen, "/traces/1?", Axis(0, 120))["overview"])
+
+    assert f"from {at}\u202fns: others 100\u202f%" in drawn.replace("\xa0", "\u202f")
+    assert "not on the path" not in drawn
 
 
 def test_the_strip_is_full_where_the_path_has_time_and_marks_the_rows_and_failures():

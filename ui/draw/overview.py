@@ -8,7 +8,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from ui.draw.svg import Shape, picture, points, shape, share_of_width, stretched, title
 from ui.draw.waterfall import Axis
@@ -81,7 +80,7 @@ def _layer(slices: Sequence[Slice], layer: int, shade: str, highest: int) -> Sha
     upper: list[tuple[float, float]] = []
     lower: list[tuple[float, float]] = []
     for i, each in enumerate(slices):
-        below, *_, above = (0, *accumulate(each.times_ns[: layer + 1]))
+        above = sum(each.times_ns[: layer + 1])
         below = above - each.times_ns[layer]
         for line, time_ns in ((upper, above), (lower, below)):
             y = HEIGHT * (1 - time_ns / highest)

@@ -44,6 +44,7 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
     box.addEventListener("click", swallow, { capture: true, once: true });
     setTimeout(() => box.removeEventListener("click", swallow, { capture: true })); // a drag may end without a click
   };
+  const isOurs = (event) => event.pointerId === from?.pointerId; // a second finger may come and go meanwhile
   const end = () => {
     from = null;
     if (dragging) hide();
@@ -54,18 +55,21 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
     if (event.button === 0 && event.isPrimary) from = event;
   });
   addEventListener("pointermove", (event) => {
-    if (!from || event.pointerId !== from.pointerId || (!dragging && distance(from, event, sideways) < LEAST)) return;
+    if (!isOurs(event) || (!dragging && distance(from, event, sideways) < LEAST)) return;
     dragging = true;
     show(from, event);
   });
   addEventListener("pointerup", (event) => {
+    if (!isOurs(event)) return;
     const [began, was] = [from, dragging];
     end();
     if (!was) return;
     swallowClick();
     choose(began, event);
   });
-  addEventListener("pointercancel", end);
+  addEventListener("pointercancel", (event) => {
+    if (isOurs(event)) end();
+  });
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !dragging) return;
     end();

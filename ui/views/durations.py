@@ -29,7 +29,7 @@ _UNITS_NS = {
     "m": 60 * 10**9,
     "h": 3_600 * 10**9,
 }
-_DURATION_PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"(\d{1,19}(?:\.\d{1,12})?)(ns|us|µs|μs|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class Part:
         """For a search after its traces: the exact bounds, in whole ns."""
         if not self.words:
             return NONE
-        return {MIN.name: f"{floor(self.detail.from_ns) + 1}ns", MAX.name: f"{floor(self.detail.to_ns)}ns"}
+        least = floor(self.detail.from_ns) + 1
+        return {MIN.name: f"{least}ns", MAX.name: f"{max(floor(self.detail.to_ns), least)}ns"}
 
 
 def parse_duration_ns(name: str, text: str) -> int:

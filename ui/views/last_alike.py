@@ -1,6 +1,6 @@
 """Where the last trace is, for a range that has none: nobody should have to try one range after the other."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from collector.store.values import TraceQuery
 from ui.draw.units import ago
@@ -9,7 +9,6 @@ from ui.views.page import Visit
 from ui.views.time_range import around, range_of
 
 ALIKE, OF_ALL = "like that was", "of all came"
-LOOK_BACK_NS = 30 * 86_400 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +22,9 @@ class LastAlike:
 def last_alike(visit: Visit, query: TraceQuery, asked: Choices) -> LastAlike | None:
     """Return where a search that found nothing finds something, None where that is nowhere near or not known.
 
-    What is told by rows of traces is looked for in the 30 days before the newest trace. Attributes and texts are in
-    spans, of which a month may be too much to read unasked: where they are not found in time, it is where the newest
-    of all traces is; so it is of calls, which are known as mandatory or optional in a range alone.
+    It is looked for as far back as can be told in time. Attributes and texts are in spans, of which that may be little:
+    where they are not found, it is where the newest of all traces is; so it is of calls, which are known as mandatory
+    or optional in a range alone.
 
     Args:
         asked: what the address asks for beside the range.
@@ -33,14 +32,9 @@ def last_alike(visit: Visit, query: TraceQuery, asked: Choices) -> LastAlike | N
     newest = visit.reader.newest_trace_unix_nano()
     if newest is None:
         return None
-    words, at = ALIKE, 0
-    if query.calls:
-        words, at = OF_ALL, newest
-    elif query.attributes or query.error:
-        alike = visit.reader.newest_alike(query)
-        words, at = (ALIKE, alike) if alike else (OF_ALL, newest)
-    elif found := visit.reader.find(replace(query, window=around(newest, LOOK_BACK_NS), limit=1)):
-        at = found[0].start_unix_nano
+    alike = None if query.calls else visit.reader.newest_alike(query)
+    in_spans = query.calls or query.attributes or query.error
+    words, at = (ALIKE, alike) if alike or not in_spans else (OF_ALL, newest)
     if not at or query.window.start_unix_nano <= at < query.window.end_unix_nano:
         return None
     there = range_of(around(at), visit.now_unix_nano)

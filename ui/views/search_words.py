@@ -15,9 +15,12 @@ _SHORT_ID = re.compile(r"(?<![0-9a-z])([0-9a-f]{16})(?![0-9a-z])")
 _UUID = re.compile(r"\b([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\b")
 _XRAY = re.compile(r"(?<![0-9a-z])1-([0-9a-f]{8})-([0-9a-f]{24})(?![0-9a-z])")
 _ADDRESS = re.compile(r"(https?://[^\s/?#]+(/[^\s?#]*)?(\?[^\s#]*)?)(?:#\S*)?", re.IGNORECASE)
-_HOST = re.compile(r"https?://[^\s/?#]+")
-_SAYS_TRACE = re.compile(r"(?<!stack)(?<!back)traces?(?:[-_. ]?id|parent|ql)?(?![a-z])|\bx-?ray\b|\btempo\b|\bzipkin\b")
-"""In small letters: what comes with the id of a trace, in addresses of every tracing tool and in log lines."""
+_SAYS_TRACE = re.compile(r"(?<!stack)(?<!back)traces?(?:[-_. :]?id|-context)?[^0-9a-z]{1,6}\Z")
+"""In small letters: what stands before the id of a trace, in addresses of tracing tools and in log lines."""
+_BEFORE = 40
+"""So many characters before an id are enough to see that."""
+_TEMPO, _ASKED = '"tempo"', '"query":"'
+"""How Grafana's addresses say it: of which kind a source is, somewhere, and before the id."""
 MOST_IDS = 4
 """Of so many ids in an address it is asked whether one is a trace's."""
 MOST_CHARACTERS = 10_000
@@ -111,9 +114,14 @@ def read_words(words: str) -> Intent | TracePerhaps | None:
             hint="write the id, the address or the name alone",
         )
     for spelled in (words, unquote(words)):  # addresses of Grafana hold what they ask for percent-encoded
-        found = tuple(islice(_traces(spelled.lower()), MOST_IDS))
+        found: dict[TraceWanted, bool] = {}
+        for trace, is_known in _traces(spelled.lower()):
+            found[trace] = found.get(trace, False) or is_known
+        known = next((trace for trace, is_known in found.items() if is_known), None)
+        if known:
+            return known
         if found:
-            return found[0] if _is_of_trace(spelled.lower()) else TracePerhaps(found, _of_no_trace(words))
+            return TracePerhaps(tuple(islice(found, MOST_IDS)), _of_no_trace(words))
     return _of_no_trace(words)
 
 
@@ -127,36 +135,34 @@ def _of_no_trace(words: str) -> AttributesWanted | RequestWanted | NameWanted:
     return NameWanted(words)
 
 
-def _is_of_trace(words: str) -> bool:
-    """Tell whether words with an id say that it is a trace's: by its form, by being all there is, or by a word."""
-    if _TRACEPARENT.search(words) or _XRAY.search(words):
-        return True
-    if _LONG_ID.fullmatch(words) or _SHORT_ID.fullmatch(words):
-        return True
-    pairs = _PAIR.findall(words)
-    if pairs and not _PAIR.sub("", words).strip():
-        return any(_SAYS_TRACE.search(key) and any(True for _ in _traces(f"/{value}")) for key, value in pairs)
-    return _SAYS_TRACE.search(_HOST.sub("", words)) is not None
+def _says_trace(words: str, at: int) -> bool:
+    """Tell whether what stands right before an id says that it is a trace's."""
+    before = words[max(at - _BEFORE, 0) : at]
+    return _SAYS_TRACE.search(before) is not None or (before.endswith(_ASKED) and _TEMPO in words)
 
 
-def _traces(words: str) -> Iterator[TraceWanted]:
-    """Yield what looks like the id of a trace in small letters, the surest form first."""
+def _traces(words: str) -> Iterator[tuple[TraceWanted, bool]]:
+    """Yield what looks like the id of a trace in small letters, the surest form first.
+
+    With each: whether it is known to be one, by its form, by being all there is, or by what stands before it.
+    """
     parent = _TRACEPARENT.search(words)
     if parent is not None:
         if _is_id(parent[1]):
-            yield TraceWanted(parent[1], parent[2])
+            yield TraceWanted(parent[1], parent[2]), True
         return
     span = _SPAN_IN_ADDRESS.search(words)
     for pattern in (_LONG_ID, _UUID, _XRAY, _SHORT_ID):
         for match in pattern.finditer(words):
             digits = "".join(match.groups())
-            alone = match.group() == words
+            alone = match.group() == words and pattern is not _UUID
+            is_known = alone or pattern is _XRAY or _says_trace(words, match.start())
             if (
                 _is_id(digits)
-                and (alone or pattern is not _SHORT_ID or "/" in words)
+                and (is_known or pattern is not _SHORT_ID or "/" in words)
                 and (not span or digits != span[1])
             ):
-                yield TraceWanted(digits.rjust(32, "0"), span[1] if span else "")
+                yield TraceWanted(digits.rjust(32, "0"), span[1] if span else ""), is_known
 
 
 def _is_id(digits: str) -> bool:

@@ -160,7 +160,8 @@ def draw_overview(page: Overview, address: str, window: Axis) -> dict[str, Shape
 
 def _words(page: Overview, each: OverviewSlice, start_ns: int) -> str:
     whole = sum(each.times_ns) + each.rest_ns
-    largest = sorted(zip(each.times_ns, page.services, strict=True), reverse=True)[:3]
+    times = [*zip(each.times_ns, page.services, strict=True), (each.rest_ns, "others")]
+    largest = sorted(times, reverse=True)[:3]
     said = [f"{name} {whole_percent(time_ns / whole)}" for time_ns, name in largest if time_ns]
     failed = [f"{each.failed} failed"] if each.failed else []
     return f"from {duration(start_ns)}: {', '.join([*said, *failed]) or 'not on the path'}"
