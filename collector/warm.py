@@ -23,6 +23,7 @@ from collector.core import kernels
 from collector.core.analysis import analyze_traces
 from collector.core.explain import explain
 from collector.core.formats.jaeger_quick import translate_with, translator
+from collector.core.population.since import Steps, slowed
 from collector.core.population.whatif import WhatIf
 from collector.core.requirement import Evidence, Share, decide
 from collector.core.spans import concatenate
@@ -48,6 +49,7 @@ def warm(tell: Callable[[str], None]) -> None:
         explain(stored)
         explain(stored, target="trace", links=lambda row: [])
         WhatIf(stored).rank()
+        slowed(Steps((1, 2, 3, 4), (40.0,) * 4, (1.0, 1.0, 2.0, 2.0), (1.0, 1.0, 2.0, 2.0)))
         decide(Evidence(failed=Share(5, 1, 5), quiet=Share(9, 8, 9)))
         help_with_encoding.wait()
         warm_encoding()

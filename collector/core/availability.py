@@ -133,7 +133,7 @@ class Availability:
             return "failures come together: the journey does better than independent ones would let it"
         if high < 0:
             return "it does worse than its calls explain: something fails that no span shows"
-        return "its calls explain how it does"
+        return "what its calls imply is what was measured"
 
 
 def availability(outcome: Outcome, dependencies: Sequence[Dependency]) -> Availability | None:

@@ -262,13 +262,17 @@ def _locked_folder(address: Address, data_dir: Path) -> Path:
     return data_dir if own or address.path is None else address.path
 
 
+_ONE_READER = pa.ipc.IpcReadOptions(use_threads=False)
+"""Results are of one piece and little: other threads would be waited for, and have nothing to do."""
+
+
 def read_arrow(client: Client, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
     """Return the result of a query as an Arrow table; its String columns are binary.
 
     Values only ever travel as `parameters` (`{name:Type}` in `sql`).
     """
     data = client.raw_query(sql, dict(parameters or {}), fmt="ArrowStream")
-    with pa.ipc.open_stream(data) as stream:
+    with pa.ipc.open_stream(data, options=_ONE_READER) as stream:
         return stream.read_all()
 
 

@@ -23,9 +23,11 @@ DAY_S = 86_400
 HISTORY_S = 30 * DAY_S
 HALF_LIFE_S = 7 * DAY_S
 SETTLED_S = 2 * 3600
-"""The past ends at the last midnight (UTC) that is so long over: what comes late is mostly not later than this."""
+"""The past ends at the last midnight (UTC) that is so long ago: what comes late is mostly not later than this."""
 CHECKED_EVERY_S = 300.0
 """How often it is looked up whether a minute of the past was published anew."""
+MAX_REMEMBERED = 50_000
+"""Rows, of a kilobyte each; a past that has more is read each time."""
 
 SUMS = {
     "Alone": 1,
@@ -67,6 +69,9 @@ _FAILED = """(EdgeId IN {failed:Array(UInt64)} OR EdgeId IN (
 """Edges of which there can be a verdict: most calls never fail. Rows that were replaced count, too: what is too much
 among the edges has nothing to say."""
 
+Stamp = tuple[int, int]
+"""How many minutes there are, and a sum over their versions: that of one alone may fall, where clocks differ."""
+NO_MINUTES: Stamp = (0, 0)
 Row = Sequence[Any]
 EvidenceRows = Mapping[str, Sequence[Row]]
 """By journey, a row for each edge and version of its caller."""
@@ -76,17 +81,19 @@ class EvidencePast:
     """Reads evidence, and remembers that of the past. Thread-safe."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic, now_s: Callable[[], float] = time.time) -> None:
-        """Args:
-        clock_s: only goes forward.
-        now_s: since 1970.
+        """Remember nothing yet.
+
+        Args:
+            clock_s: only goes forward.
+            now_s: since 1970.
         """
         self._clock_s = clock_s
         self._now_s = now_s
         self._lock = threading.Lock()
         self._over_s = 0
         """Where the remembered past ends."""
-        self._newest_version = 0
-        """Of its minutes."""
+        self._stamp = NO_MINUTES
+        """Tells whether its minutes are those that were read."""
         self._checked_s = 0.0
         self._rows: dict[str, Sequence[Row]] = {}
         """By journey, of those that were asked for."""
@@ -100,40 +107,47 @@ class EvidencePast:
         metrics never differ about it (decision 014).
 
         Args:
-            failed_only: edges that never failed may be left out.
+            failed_only: without edges that never failed.
         """
         over_s = max(last_s - SETTLED_S, 0) // DAY_S * DAY_S
         first_s = max(over_s - HISTORY_S, 0)
-        version = self._check(client, first_s, over_s)
+        stamp = self._check(client, first_s, over_s)
         past = self._remembered(over_s, journey)
         if past is None:
-            if failed_only or version is None:
+            if failed_only or stamp is None:
                 return _read(client, first_s, last_s, journey, () if failed_only else None)
             past = _read(client, first_s, over_s, journey)
-            self._remember(over_s, version, journey, past)
-        failed = {row[0] for rows in past.values() for row in rows if row[_ALONE]} if failed_only else None
-        return _joined(past, _read(client, over_s, last_s, journey, failed), last_s - over_s)
+            self._remember(over_s, stamp, journey, past)
+        if not failed_only:
+            return _joined(past, _read(client, over_s, last_s, journey), last_s - over_s)
+        failed = {row[0] for rows in past.values() for row in rows if row[_ALONE]}
+        recent = _read(client, over_s, last_s, journey, failed)
+        failed |= {row[0] for rows in recent.values() for row in rows}
+        past = {name: [row for row in rows if row[0] in failed] for name, rows in past.items()}
+        return _joined(past, recent, last_s - over_s)
 
     def _remembered(self, over_s: int, journey: str | None) -> EvidenceRows | None:
         with self._lock:
             if over_s != self._over_s:
                 return None
-            if not self._newest_version:
+            if self._stamp == NO_MINUTES:
                 return {}
             if journey is None:
                 return dict(self._rows) if self._is_whole else None
             return {journey: self._rows.get(journey, ())} if self._is_whole or journey in self._rows else None
 
-    def _remember(self, over_s: int, version: int, journey: str | None, rows: EvidenceRows) -> None:
+    def _remember(self, over_s: int, stamp: Stamp, journey: str | None, rows: EvidenceRows) -> None:
         with self._lock:
-            if (over_s, version) == (self._over_s, self._newest_version):
-                self._rows |= rows if journey is None else {journey: rows.get(journey, ())}
+            more = dict(rows) if journey is None else {journey: rows.get(journey, ())}
+            together = self._rows | more
+            if (over_s, stamp) == (self._over_s, self._stamp) and sum(map(len, together.values())) <= MAX_REMEMBERED:
+                self._rows = together
                 self._is_whole |= journey is None
 
-    def _check(self, client: Client, first_s: int, over_s: int) -> int | None:
+    def _check(self, client: Client, first_s: int, over_s: int) -> Stamp | None:
         """Forget the past where a newer one begins, and where a minute of it was published anew.
 
-        Returns the newest version of its minutes; None for a past that is not to be remembered, since a newer one is,
+        Returns the stamp of its minutes; None for a past that is not to be remembered, since a newer one is,
         or since it is not over yet.
         """
         now_s = self._clock_s()
@@ -141,17 +155,22 @@ class EvidencePast:
             if over_s < self._over_s or over_s > self._now_s():
                 return None
             if over_s == self._over_s and now_s < self._checked_s + CHECKED_EVERY_S:
-                return self._newest_version
-        ((newest,),) = client.query(
-            "SELECT max(Version) FROM minute_versions WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime}",
+                return self._stamp
+        ((minutes, versions),) = client.query(
+            """
+            SELECT count(), sum(cityHash64(Minute, newest)) FROM (
+                SELECT Minute, max(Version) AS newest FROM minute_versions
+                WHERE Minute >= {first:DateTime} AND Minute < {last:DateTime} GROUP BY Minute
+            )
+            """,
             {"first": first_s, "last": over_s},
         ).result_rows
-        version = int(newest)
+        stamp = int(minutes), int(versions)
         with self._lock:
-            if (over_s, version) != (self._over_s, self._newest_version):
-                self._over_s, self._newest_version, self._rows, self._is_whole = over_s, version, {}, False
+            if (over_s, stamp) != (self._over_s, self._stamp):
+                self._over_s, self._stamp, self._rows, self._is_whole = over_s, stamp, {}, False
             self._checked_s = now_s
-        return version
+        return stamp
 
 
 _BY_STORE: WeakKeyDictionary[Store, EvidencePast] = WeakKeyDictionary()

@@ -7,7 +7,6 @@ Python looks only at the values that count.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +30,7 @@ from collector.core.spans import (
     SpanBatch,
     StringTable,
 )
+from collector.store.maps import Maps, chunk, numbers
 from collector.store.row_details import Details, text_of
 
 _HIGH = "reinterpretAsUInt64(reverse(unhex(substring(TraceId, 1, 16))))"
@@ -81,7 +81,8 @@ _CODE_KEYS = {
     "outcome": (b"cpdd.call.outcome", b"response_flags"),
 }
 """Attributes that become columns; the first key is preferred."""
-_HOST_KEYS = tuple(key.encode() for key in HOST_KEYS)
+_SPAN_KEYS = tuple(key for keys in (*_TEXT_KEYS.values(), *_CODE_KEYS.values()) for key in keys)
+_RESOURCE_KEYS = (*(key.encode() for key in HOST_KEYS), b"service.version")
 _LINK_TYPE = b"cpdd.link.type"
 _REF_TYPE, _FOLLOWS_FROM = b"opentracing.ref_type", b"follows_from"
 
@@ -96,22 +97,26 @@ _MAX_RPC_STATUS = 32_767
 
 def detailed_spans(table: pa.Table) -> DetailedSpans:
     """Return the spans of a result of `SPAN_SELECT`; exact copies are one, copies that differ are apart."""
-    table = _without_copies(table.combine_chunks())
+    table = _without_copies(_in_one_piece(table))
     details = Details(table.drop_columns(list(_NUMBERS)))
     return DetailedSpans(_batch(table), details, details.several)
 
 
 def batch_of(table: pa.Table) -> SpanBatch:
     """Return the spans of a result of `BATCH_SELECT`; copies are told apart by what is in it."""
-    return _batch(_without_copies(table.combine_chunks()))
+    return _batch(_without_copies(_in_one_piece(table)))
 
 
 # --- copies
 
 
+def _in_one_piece(table: pa.Table) -> pa.Table:
+    return table if all(column.num_chunks == 1 for column in table.columns) else table.combine_chunks()
+
+
 def _without_copies(table: pa.Table) -> pa.Table:
     """Drop all but the first of rows that are equal in everything; who sends again sends the same."""
-    identity = [np.asarray(table.column(name)) for name in ("trace_id_high", "trace_id_low", "span_id", "kind")]
+    identity = [numbers(chunk(table, name)) for name in ("trace_id_high", "trace_id_low", "span_id", "kind")]
     order = np.lexsort(identity)
     repeated = np.ones(max(len(order) - 1, 0), bool)
     for column in identity:
@@ -136,11 +141,11 @@ def _batch(table: pa.Table) -> SpanBatch:
     rows = table.num_rows
     strings = StringTable()
     columns: dict[str, NDArray[np.generic]] = {
-        name: np.array(table.column(name)).astype(DTYPES[name], copy=False) for name in _NUMBERS
+        name: numbers(chunk(table, name)).astype(DTYPES[name]) for name in _NUMBERS
     }
-    columns["name"] = _texts(table, "SpanName", strings)
-    columns["service"] = _texts(table, "ServiceName", strings)
-    attributes = _Maps(table, "SpanAttributes", "SpanAttributeTypes")
+    texts = _Texts(table, strings)
+    columns["name"], columns["service"] = texts.column("SpanName"), texts.column("ServiceName")
+    attributes = Maps(table, "SpanAttributes", "SpanAttributeTypes", _SPAN_KEYS)
     for name, keys in _TEXT_KEYS.items():
         columns[name] = _text_column(attributes, keys, strings)
     for name, keys in _CODE_KEYS.items():
@@ -149,8 +154,8 @@ def _batch(table: pa.Table) -> SpanBatch:
         ).astype(DTYPES[name])
     columns["follows_from"] = _follows_from(table)
     columns |= _first_links(table)
-    resources, columns["resource"] = _resources(table, columns["service"], strings)
-    scopes, columns["scope"] = _scopes(table, strings)
+    resources, columns["resource"] = _resources(table, columns["service"], texts, strings)
+    scopes, columns["scope"] = _scopes(texts)
     columns["at"] = columns["size"] = np.zeros(rows, np.int64)
     return SpanBatch(
         **columns,  # type: ignore[arg-type]
@@ -161,51 +166,7 @@ def _batch(table: pa.Table) -> SpanBatch:
     )
 
 
-class _Maps:
-    """A Map column and the letters of its types, searched by key."""
-
-    def __init__(self, table: pa.Table, attributes: str, types: str) -> None:
-        maps = _chunk(table, attributes)
-        self._offsets = np.asarray(maps.offsets)
-        encoded = maps.keys.dictionary_encode()
-        self._code_of = {key: code for code, key in enumerate(encoded.dictionary.to_pylist())}
-        self._codes = np.asarray(encoded.indices)
-        self._items = maps.items
-        letters = _chunk(table, types).dictionary_encode()
-        self._letters: list[bytes] = letters.dictionary.to_pylist()
-        self._letters_of = np.asarray(letters.indices)
-        self.rows = len(maps)
-
-    def values(self, key: bytes) -> tuple[IntColumn, IntColumn, list[tuple[str, str]]]:
-        """Return every attribute with this key, in order: its row, and which of the distinct values it has, each the
-        letter of its type and its text.
-        """
-        code = self._code_of.get(key)
-        if code is None:
-            return _NOWHERE, _NOWHERE, []
-        places = np.flatnonzero(self._codes == code)
-        rows = np.searchsorted(self._offsets, places, side="right") - 1
-        texts = self._items.take(pa.array(places)).dictionary_encode()
-        count = len(texts.dictionary)
-        value = self._letters_at(rows, places) * count + np.asarray(texts.indices)
-        distinct, which = np.unique(value, return_inverse=True)
-        known = [text_of(text) for text in texts.dictionary.to_pylist()]
-        return rows, which, [(chr(number // count), known[number % count]) for number in distinct.tolist()]
-
-    def _letters_at(self, rows: IntColumn, places: IntColumn) -> IntColumn:
-        """The letters of attributes, `s` where none is written."""
-        found = np.full(len(places), ord("s"), np.int64)
-        at, of = places - self._offsets[rows], self._letters_of[rows]
-        for number, letters in enumerate(self._letters):
-            here = (of == number) & (at < len(letters))
-            found[here] = np.frombuffer(letters, np.uint8)[at[here]]
-        return found
-
-
-_NOWHERE = np.empty(0, np.int64)
-
-
-def _text_column(attributes: _Maps, keys: Sequence[bytes], strings: StringTable) -> IndexColumn:
+def _text_column(attributes: Maps, keys: Sequence[bytes], strings: StringTable) -> IndexColumn:
     column = np.full(attributes.rows, NO_STRING, np.int32)
     for key in reversed(keys):
         rows, which, values = attributes.values(key)
@@ -215,7 +176,7 @@ def _text_column(attributes: _Maps, keys: Sequence[bytes], strings: StringTable)
 
 
 def _code_column(
-    attributes: _Maps, readers: Mapping[bytes, Callable[[str, str], int | None]], absent: int
+    attributes: Maps, readers: Mapping[bytes, Callable[[str, str], int | None]], absent: int
 ) -> NDArray[np.int64]:
     column = np.full(attributes.rows, absent, np.int64)
     for key, read in reversed(list(readers.items())):
@@ -273,8 +234,8 @@ _ABSENT = {"http_status": 0, "rpc_status": _NO_RPC_STATUS, "requirement": 0, "ou
 def _follows_from(table: pa.Table) -> NDArray[np.uint8]:
     """1 where a link leads to the parent as FOLLOWS_FROM."""
     column = np.zeros(table.num_rows, np.uint8)
-    links = _chunk(table, "Links.SpanId")
-    for row in np.flatnonzero(np.diff(np.asarray(links.offsets))).tolist():
+    links = chunk(table, "Links.SpanId")
+    for row in np.flatnonzero(np.diff(numbers(links.offsets))).tolist():
         parent = f"{table.column('parent_span_id')[row].as_py():016x}".encode()
         trace = "".join(
             f"{table.column(name)[row].as_py():016x}" for name in ("trace_id_high", "trace_id_low")
@@ -293,8 +254,8 @@ def _first_links(table: pa.Table) -> dict[str, NDArray[np.generic]]:
     """The link that counts of each span: the first with a `cpdd.link.type` we know, else the first."""
     ids = np.zeros((3, table.num_rows), np.uint64)
     types = np.zeros(table.num_rows, np.int8)
-    links = _chunk(table, "Links.SpanId")
-    for row in np.flatnonzero(np.diff(np.asarray(links.offsets))).tolist():
+    links = chunk(table, "Links.SpanId")
+    for row in np.flatnonzero(np.diff(numbers(links.offsets))).tolist():
         found = zip(
             *(table.column(name)[row].as_py() for name in ("Links.TraceId", "Links.SpanId", "Links.Attributes")),
             strict=True,
@@ -317,20 +278,20 @@ def _link_type(attributes: Sequence[tuple[bytes, bytes]]) -> int:
 
 
 def _resources(
-    table: pa.Table, service: NDArray[np.generic], strings: StringTable
+    table: pa.Table, service: NDArray[np.generic], texts: "_Texts", strings: StringTable
 ) -> tuple[Resources, NDArray[np.int32]]:
     """The distinct resources as far as columns tell them apart, and by row which it is."""
-    attributes = _Maps(table, "ResourceAttributes", "ResourceAttributeTypes")
-    hosts = [_text_column(attributes, (key,), strings) for key in (*_HOST_KEYS, b"service.version")]
-    schema_url = _texts(table, "ResourceSchemaUrl", strings, absent=True)
+    attributes = Maps(table, "ResourceAttributes", "ResourceAttributeTypes", _RESOURCE_KEYS)
+    hosts = [_text_column(attributes, (key,), strings) for key in _RESOURCE_KEYS]
+    schema_url = texts.column("ResourceSchemaUrl", absent=True)
     distinct, number = _distinct([service.astype(np.int32), schema_url, *hosts])
     nowhere = np.zeros(len(distinct), np.int64)
     return Resources(distinct[:, 0], distinct[:, 2:-1], distinct[:, 1], nowhere, nowhere, distinct[:, -1]), number
 
 
-def _scopes(table: pa.Table, strings: StringTable) -> tuple[Scopes, NDArray[np.int32]]:
-    texts = [_texts(table, name, strings, absent=True) for name in ("ScopeName", "ScopeVersion", "ScopeSchemaUrl")]
-    distinct, number = _distinct(texts)
+def _scopes(texts: "_Texts") -> tuple[Scopes, NDArray[np.int32]]:
+    columns = [texts.column(name, absent=True) for name in ("ScopeName", "ScopeVersion", "ScopeSchemaUrl")]
+    distinct, number = _distinct(columns)
     nowhere = np.zeros(len(distinct), np.int64)
     return Scopes(distinct[:, 0], distinct[:, 1], distinct[:, 2], nowhere, nowhere), number
 
@@ -341,16 +302,24 @@ def _distinct(columns: Sequence[IndexColumn]) -> tuple[NDArray[np.int32], NDArra
     return np.stack(columns, axis=1)[example], number.astype(np.int32)
 
 
-def _texts(table: pa.Table, name: str, strings: StringTable, absent: bool = False) -> IndexColumn:
-    """Positions of a column's texts in `strings`; "" is absent if `absent` says so."""
-    encoded = _chunk(table, name).dictionary_encode()
-    texts = [text_of(text) for text in encoded.dictionary.to_pylist()]
-    positions = [NO_STRING if absent and not text else strings.index(text) for text in texts]
-    column: IndexColumn = np.array(positions, np.int32)[np.asarray(encoded.indices)]
-    return column
+class _Texts:
+    """Columns of texts, all of which are looked through together."""
 
+    NAMES = ("SpanName", "ServiceName", "ResourceSchemaUrl", "ScopeName", "ScopeVersion", "ScopeSchemaUrl")
 
-def _chunk(table: pa.Table, name: str) -> Any:
-    """A column in one piece."""
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+    def __init__(self, table: pa.Table, strings: StringTable) -> None:
+        encoded = pa.concat_arrays([chunk(table, name) for name in self.NAMES]).dictionary_encode()
+        self._texts = [text_of(text) for text in encoded.dictionary.to_pylist()]
+        self._codes = numbers(encoded.indices).reshape(len(self.NAMES), table.num_rows)
+        self._strings = strings
+
+    def column(self, name: str, absent: bool = False) -> IndexColumn:
+        """Return positions of a column's texts in `strings`; "" is absent if `absent` says so."""
+        codes = self._codes[self.NAMES.index(name)]
+        positions = np.full(len(self._texts), NO_STRING, np.int32)
+        for code in dict.fromkeys(codes.tolist()):
+            text = self._texts[code]
+            if text or not absent:
+                positions[code] = self._strings.index(text)
+        column: IndexColumn = positions[codes]
+        return column

@@ -14,7 +14,7 @@ VALUE_LENGTH = 2_000
 """Characters of an attribute's value in a table; the downloads have all."""
 
 _LONGEST_TAIL = 32
-_SEPARATOR = re.compile(r"([/._:,=?&-]+)(?=\w)")
+_SEPARATOR = re.compile(r"(?<![/._:,=?&-])([/._:,=?&-]+)(?=\w)")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )

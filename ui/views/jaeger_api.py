@@ -35,7 +35,7 @@ _GO_UNITS_NS = {
     "m": 60 * 10**9,
     "h": 3_600 * 10**9,
 }
-_GO_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_GO_PART = re.compile(r"(\d{1,19}(?:\.\d{0,19})?|\.\d{1,19})(ns|us|µs|μs|ms|s|m|h)")
 _LOOK_BACK_UNITS_NS = {**_GO_UNITS_NS, "d": 86_400 * 10**9, "w": 604_800 * 10**9}
 
 Query = Mapping[str, str]

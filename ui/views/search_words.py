@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import unquote
 
+from ui.views.errors import BadAddress
+
 _TRACEPARENT = re.compile(r"\b[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\b")
 _SPAN_IN_ADDRESS = re.compile(r"[?&](?:span|spanid|span_id|uifind)=([0-9a-f]{16}(?:/server)?)\b")
 _LONG_ID = re.compile(r"(?<![0-9a-z])([0-9a-f]{32})(?![0-9a-z])")
@@ -18,7 +20,9 @@ _SAYS_TRACE = re.compile(r"(?<!stack)(?<!back)traces?(?:[-_. ]?id|parent|ql)?(?!
 """In small letters: what comes with the id of a trace, in addresses of every tracing tool and in log lines."""
 MOST_IDS = 4
 """Of so many ids in an address it is asked whether one is a trace's."""
-_PAIR = re.compile(r"([A-Za-z_][\w.\-/]*)=(\"[^\"]*\"|\S+)")
+MOST_CHARACTERS = 10_000
+"""In the box: a page of a log, or any address."""
+_PAIR = re.compile(r"(?<![\w.\-/])([A-Za-z_][\w.\-/]*)=(\"[^\"]*\"|\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def settled(read: Intent | TracePerhaps | None, is_stored: Callable[[str], bool]
 
 
 def read_words(words: str) -> Intent | TracePerhaps | None:
-    """Return what was meant, None for an empty box.
+    """Return what was meant, None for an empty box; raises BadAddress for more than MOST_CHARACTERS.
 
     >>> read_words("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
     TraceWanted(trace_id='4bf92f3577b34da6a3ce929d0e0e4736', span_id='00f067aa0ba902b7')
@@ -101,6 +105,11 @@ def read_words(words: str) -> Intent | TracePerhaps | None:
     words = words.strip()
     if not words:
         return None
+    if len(words) > MOST_CHARACTERS:
+        raise BadAddress(
+            f"{len(words):,} characters are more than the {MOST_CHARACTERS:,} that are looked through",
+            hint="write the id, the address or the name alone",
+        )
     for spelled in (words, unquote(words)):  # addresses of Grafana hold what they ask for percent-encoded
         found = tuple(islice(_traces(spelled.lower()), MOST_IDS))
         if found:

@@ -56,12 +56,11 @@ class Timeline:
 
     def __init__(self, explained: Explanation, begin_unix_nano: int) -> None:
         sections: Sequence[Section] = explained.sections
-        count = len(sections)
-        self.owners = np.fromiter((section.node for section in sections), np.int64, count)
-        starts = np.fromiter((section.start_unix_nano for section in sections), np.int64, count)
-        self.starts = starts - begin_unix_nano
-        last = sections[-1].end_unix_nano - begin_unix_nano if count else 0
-        self.ends = np.append(self.starts[1:], last) if count else self.starts  # they touch
+        nodes, starts, *_ = zip(*sections, strict=True) if sections else ((), ())
+        self.owners = np.array(nodes, np.int64)
+        self.starts = np.array(starts, np.int64) - begin_unix_nano
+        last = sections[-1].end_unix_nano - begin_unix_nano if sections else 0
+        self.ends = np.append(self.starts[1:], last) if sections else self.starts  # they touch
 
     def lengths_within(self, axis: Axis) -> IntColumn:
         """Return how much of each section lies within the axis, in ns."""
@@ -99,8 +98,9 @@ def overview_of(timeline: Timeline, axis: Axis, nodes: Sequence[PathNode], faile
         failed_ns: when spans that failed began; offsets from the start of the trace.
     """
     edges = np.linspace(axis.start_ns, axis.end_ns, SLICES + 1).astype(np.int64)
-    number: dict[str, int] = {}
-    service = np.fromiter((number.setdefault(node.service, len(number)) for node in nodes), np.int64, len(nodes))
+    services = [node.service for node in nodes]
+    number = {name: i for i, name in enumerate(dict.fromkeys(services))}
+    service = np.fromiter(map(number.__getitem__, services), np.int64, len(services))
     owner = service[timeline.owners]
     parts = _parts(timeline.lengths_within(axis), owner, tuple(number))
     named = tuple(part.name for part in parts if part.shade != "path-rest")

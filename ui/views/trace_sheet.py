@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -136,14 +137,16 @@ class Sheet:
         """
         if self.listing.pages == 1 or not window.nodes:
             return self.axis()
-        whole = [position for position in window.nodes if position not in self._going_on(window)]
+        going_on = self._going_on(window)
+        whole = [position for position in window.nodes if position not in going_on]
         rows = [self.nodes[position] for position in whole or window.nodes]
         starts, ends = (node.start_unix_nano for node in rows), (node.end_unix_nano for node in rows)
         return Axis(min(starts) - self.begin, max(ends) - self.begin)
 
     def _going_on(self, window: RowWindow) -> set[int]:
         """Return what is above the first row after the window."""
-        after = self.listing.nodes[window.first + len(window.nodes) :][:1]
+        behind = window.first + len(window.nodes)
+        after = self.listing.nodes[behind : behind + 1]
         found: set[int] = set()
         at = self.nodes[after[0]].parent if after else -1
         while at >= 0:
@@ -155,7 +158,7 @@ class Sheet:
         """Return the whole of the path; None where the rows of one page show it."""
         if self.listing.pages == 1:
             return None
-        failed = [node.start_unix_nano for node, failed in zip(self.nodes, self.failed, strict=True) if failed]
+        failed = [node.start_unix_nano for node in compress(self.nodes, self.failed)]
         return overview_of(self._timeline, self.axis(), self.nodes, np.array(failed, np.int64) - self.begin)
 
     def rows(self, window: RowWindow, selected: int = -1) -> tuple[TraceRow, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from collector.core.contracts.baseline import Baseline
 from collector.core.contracts.document import Contract, JourneyContract
 from collector.core.contracts.mandatory import check_mandatory, check_no_new_mandatory
-from collector.core.contracts.names import CallName, fits, names_of
+from collector.core.contracts.names import CallName, names_of
 from collector.core.contracts.population import P95, JourneyTraces, Population
 from collector.core.contracts.results import Outcome, RuleResult
 from collector.core.contracts.rules import (
@@ -22,6 +22,7 @@ from collector.core.contracts.rules import (
     NoNewMandatory,
     Rule,
 )
+from collector.core.patterns import is_like
 from collector.core.toml_table import closest
 
 
@@ -40,7 +41,7 @@ def check(contract: Contract, population: Population, baselines: Mapping[str, Ba
 
 def _journeys(promised: JourneyContract, population: Population) -> list[JourneyTraces]:
     """Every journey whose name fits; one without traces where none does."""
-    names = [name for name in population.journeys if fits(promised.journey, name)]
+    names = [name for name in population.journeys if is_like(promised.journey, name)]
     return [population.journey(name) for name in names or [promised.journey]]
 
 

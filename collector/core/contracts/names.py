@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from collector.core.graph import GraphNode
+from collector.core.patterns import is_like
 
 _ARROW = re.compile(r"\s+->\s+")
 
@@ -29,8 +30,7 @@ class OperationName:
         >>> OperationName("shop / GET *").matches(GraphNode("shop", "GET /cart", "server"))
         True
         """
-        pattern = _pattern(self.text)
-        return any(pattern.fullmatch(name) for name in names_of(node))
+        return any(is_like(self.text, name) for name in names_of(node))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,3 @@ def is_call(text: str) -> bool:
 def names_of(node: GraphNode) -> tuple[str, ...]:
     """Return what a contract may call a node."""
     return tuple(" ".join(name.split()) for name in (node.service, f"{node.service} / {node.operation}", node.id))
-
-
-def fits(pattern: str, text: str) -> bool:
-    """Tell whether `text` is what `pattern` says, where `*` stands for anything."""
-    return _pattern(pattern).fullmatch(text) is not None
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)

@@ -45,7 +45,7 @@ _REQUEST = ("resourceSpans", "resource_spans", "batches")
 _GROUP = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans")
 _SCOPE_NAMES = ("scope", "instrumentationLibrary", "instrumentation_library")
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|[+-]?Infinity")
+_NUMBER = re.compile(r"[+-]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|NaN|[+-]?Infinity")
 
 _Write = Callable[[Any], bytes]
 """From a JSON value to bytes: of a field with its tag, or of the content of a message. Raises Unreadable."""

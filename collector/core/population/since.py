@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.core.kernels import load
+
 LEAST_STEPS = 2
 """Steps on either side."""
 LEAST_TRACES = 30
@@ -69,24 +71,9 @@ def _cut(
     latency: NDArray[np.float64], traces: NDArray[np.float64], least_times: float
 ) -> tuple[int, float, float] | None:
     """Return the first step after the best cut, and the means on either side. Work: O(n^2)."""
-    n = len(latency)
     if latency.max() < least_times * max(latency.min(), 1.0):
         return None
-    cut = np.arange(1, n)
-    # Pairs (i, j), i < j, in which j is slower: those with i before the cut and j after it, for all cuts at once.
-    rising = np.cumsum(np.cumsum(np.triu(latency[None, :] > latency[:, None], 1), axis=0), axis=1)
-    pairs = rising[cut - 1, n - 1] - rising[cut - 1, cut - 1]
-    weight, sums = np.cumsum(traces), np.cumsum(traces * latency)
-    before, after = weight[cut - 1], weight[-1] - weight[cut - 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        means_before, means_after = sums[cut - 1] / before, (sums[-1] - sums[cut - 1]) / after
-        good = (
-            (pairs >= PARTED * cut * (n - cut))
-            & (np.minimum(cut, n - cut) >= LEAST_STEPS)
-            & (np.minimum(before, after) >= LEAST_TRACES)
-            & (means_after >= least_times * means_before)
-        )
-    if not good.any():
-        return None
-    best = int(np.argmax(np.where(good, pairs, -1)))
-    return best + 1, float(means_before[best]), float(means_after[best])
+    at, before_ns, after_ns = load("cut", len(latency)).best_cut(
+        latency, traces, least_times, PARTED, LEAST_STEPS, float(LEAST_TRACES)
+    )
+    return (int(at), float(before_ns), float(after_ns)) if at >= 0 else None
