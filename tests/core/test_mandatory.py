@@ -22,7 +22,7 @@ def verdict(word: str) -> Verdict:
 
 
 def graph(*lines: str) -> DependencyGraph:
-    """`shop -> pay mandatory declared=optional journey=optional kind=internal around=mixed`; what stands left begins."""
+    """`shop -> pay mandatory declared=optional journey=optional kind=internal around=mixed`; the first begins."""
     edges = [_edge(line) for line in lines]
     nodes = {node.id: node for edge in edges for node in (edge.caller, edge.callee)}
     return DependencyGraph(tuple(nodes.values()), tuple(edges), (("buy", edges[0].caller),))
