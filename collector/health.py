@@ -25,6 +25,9 @@ class State(Enum):
     STOPPING = "stopping"
 
 
+_FAILED = "failed"
+
+
 @dataclass(slots=True)
 class Health:
     """What `serve` knows of its process."""
@@ -37,30 +40,30 @@ class Health:
     """What `/status` shows beside the state."""
     state: State = State.STARTING
 
+    def told(self) -> tuple[str, list[str]]:
+        """Return how the process fares in a word, for every page alike, and what is wrong, the worst first.
+
+        `failed`, `not ready`, or the value of its state, which is `ready` only where nothing is wrong.
+        """
+        faults, problems = self.faults(), self.problems()
+        if faults:
+            return _FAILED, [*faults, *problems]
+        return "not ready" if problems and self.state is State.READY else self.state.value, [*problems]
+
     def alive(self) -> Reply:
         """Return the answer of `/`."""
-        faults, problems = self._wrong()
-        return _json(not faults, {"status": self._word(faults, problems), "problems": [*faults, *problems]})
+        word, wrong = self.told()
+        return _json(word != _FAILED, {"status": word, "problems": wrong})
 
     def status(self) -> Reply:
         """Return the answer of `/status`: as `/`, with the facts."""
-        faults, problems = self._wrong()
-        said = {"status": self._word(faults, problems), "problems": [*faults, *problems], **self.facts()}
-        return _json(not faults, said)
+        word, wrong = self.told()
+        return _json(word != _FAILED, {"status": word, "problems": wrong, **self.facts()})
 
     def ready(self) -> Reply:
         """Return the answer of `/ready`."""
-        faults, problems = self._wrong()
-        said = {"status": self._word(faults, problems), "problems": [*faults, *problems]}
-        return _json(self.state is State.READY and not said["problems"], said)
-
-    def _wrong(self) -> tuple[Sequence[str], Sequence[str]]:
-        return self.faults(), self.problems()
-
-    def _word(self, faults: Sequence[str], problems: Sequence[str]) -> str:
-        if faults:
-            return "failed"
-        return "not ready" if problems and self.state is State.READY else self.state.value
+        word, wrong = self.told()
+        return _json(word == State.READY.value, {"status": word, "problems": wrong})
 
 
 class HealthPage:

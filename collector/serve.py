@@ -202,11 +202,12 @@ class Collector:
 
     def trouble(self) -> list[str]:
         """Return what keeps the process from its work now, the worst first."""
-        return [*self._faults(), *self._problems()]
+        return self._health.told()[1]
 
     def system(self) -> System:
         """Return what the process says of itself now."""
-        return system_of(self._facts(), self._health.state.value, self.trouble(), self._metrics.registry)
+        word, wrong = self._health.told()
+        return system_of(self._facts(), word, wrong, self._metrics.registry)
 
     def _start(self) -> None:
         # Whoever starts it twice is told of the first one, rather than of a port that is taken.

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from collector.core.findings.model import JourneySeen
 from collector.core.mandatory import through_marks
+from collector.core.requirement import BY_NEED
 from collector.core.service_graph import SECONDS, ServiceGraph
 
 LABELS = ("client", "server", "connection_type")
@@ -56,8 +57,7 @@ class EdgeRequirementMetrics(Collector):
 
 
 def edge_requirements(journeys: Sequence[JourneySeen]) -> list[tuple[str, str, str, str]]:
-    """Return (client, server, journey, requirement), once for each pair of services: the strongest of their edges."""
-    order = ("mandatory", "mixed", "optional", "undetermined")
+    """Return (client, server, journey, requirement), once for each pair of services: as their pages say, `BY_NEED`."""
     found: dict[tuple[str, str, str], tuple[str, float]] = {}
     for journey in journeys:
         for edge, requirement in zip(journey.edges, through_marks([edge.step for edge in journey.edges]), strict=True):
@@ -65,8 +65,8 @@ def edge_requirements(journeys: Sequence[JourneySeen]) -> list[tuple[str, str, s
             if not client or not server or client == server:
                 continue
             key = (client, server, journey.name)
-            word, calls = found.get(key, (order[-1], 0.0))
-            found[key] = (min(word, requirement, key=order.index), calls + edge.calls)
+            word, calls = found.get(key, (BY_NEED[-1], 0.0))
+            found[key] = (min(word, requirement, key=BY_NEED.index), calls + edge.calls)
     busiest = sorted(found.items(), key=lambda item: (-item[1][1], item[0]))[:MAX_EDGES]
     return [(*key, word) for key, (word, _) in busiest]
 

@@ -1,10 +1,17 @@
 """What a supervisor and a load balancer are told."""
 
 import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from collector.health import Health, State
+from collector.receive.intake import Intake
+from collector.serve import Collector
+from cpdd.settings import Settings
 
 
 def health(state: State, faults: tuple[str, ...] = (), problems: tuple[str, ...] = ()) -> Health:
@@ -35,6 +42,18 @@ def test_a_store_that_takes_nothing_asks_for_other_collectors_and_for_no_restart
     for said in (json.loads(answer.body) for answer in answers):
         assert said["status"] == "not ready"
         assert "41 s" in said["problems"][0]
+
+
+def test_the_page_of_the_system_says_the_word_that_supervisors_are_told(tmp_path: Path):
+    collector = Collector(Settings(data=str(tmp_path)))
+    intake = SimpleNamespace(failing_since_s=time.monotonic() - 3_600, store_problem="no space left on device")
+    collector._intake, collector._health.state = cast(Intake, intake), State.READY
+
+    told, system = json.loads(collector._health.status().body), collector.system()
+
+    assert (system.state, system.problems) == ("not ready", tuple(told["problems"]))
+    assert told["status"] == system.state
+    assert collector.trouble() == told["problems"]
 
 
 def test_the_status_shows_the_facts():

@@ -1,12 +1,13 @@
 """Service graph and requirements as Prometheus reads them."""
 
 import numpy as np
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.core.analysis import analyze_traces
 from collector.core.service_graph import ServiceGraph
-from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
+from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics, edge_requirements
 from tests.core.drawing import read_trace
 from tests.core.findings.looks import edge, journey
 
@@ -54,3 +55,14 @@ def test_two_services_have_one_requirement_in_a_journey_the_strongest_of_their_e
             (("client", "shop"), ("journey", "buy"), ("requirement", "mandatory"), ("server", "pay")),
         ): 1
     }
+
+
+@pytest.mark.parametrize(
+    "words", [("optional", "undetermined"), ("undetermined", "optional"), ("optional", "optional")]
+)
+def test_of_two_calls_the_one_that_may_be_needed_is_told_as_on_the_page_of_the_service(words: tuple[str, str]):
+    calls = [edge("shop/buy", f"pay/{number}", word) for number, word in enumerate(words)]
+
+    (told,) = edge_requirements([journey(*calls, name="buy")])
+
+    assert told == ("shop", "pay", "buy", "undetermined" if "undetermined" in words else "optional")

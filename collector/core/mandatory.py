@@ -93,15 +93,6 @@ def declared_by_marks(marks: Iterable[tuple[Place, str]]) -> dict[Place, str]:
     return found
 
 
-def hand_down(steps: Sequence[Step[Place]]) -> list[Step[Place]]:
-    """Return steps in which calls inside a mark are declared as the mark is."""
-    marks = declared_by_marks((step.callee, step.declared) for step in steps if step.is_mark)
-    return [
-        replace(step, declared=marks[step.caller]) if step.caller in marks and not step.declared else step
-        for step in steps
-    ]
-
-
 def through_marks(steps: Sequence[Step[Place]]) -> list[str]:
     """Return by step whether the service needs what is called: if it needs the marks around it, and they need it.
 
@@ -210,7 +201,7 @@ def journey_needs(graph: DependencyGraph) -> tuple[JourneyNeed, ...]:
 def mandatory_subgraph(graph: DependencyGraph, journey: str) -> JourneyNeed:
     """Return what `journey` needs of all it reaches."""
     edges = [edge for edge in graph.edges if edge.journey == journey]
-    steps = hand_down([step_of(edge) for edge in edges])
+    steps = [step_of(edge) for edge in edges]
     far = reach([node.id for name, node in graph.roots if name == journey], steps)
     everything = sorted({end for step in steps for end in (step.caller, step.callee)} | far.possible)
     judged = list(zip(edges, steps, strict=True))

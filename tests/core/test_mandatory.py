@@ -22,7 +22,7 @@ def verdict(word: str) -> Verdict:
 
 
 def graph(*lines: str) -> DependencyGraph:
-    """`shop -> pay mandatory declared=optional journey=optional kind=internal`; whatever stands left first begins."""
+    """`shop -> pay mandatory declared=optional journey=optional kind=internal around=mixed`; the first begins."""
     edges = [_edge(line) for line in lines]
     nodes = {node.id: node for edge in edges for node in (edge.caller, edge.callee)}
     return DependencyGraph(tuple(nodes.values()), tuple(edges), (("buy", edges[0].caller),))
@@ -30,7 +30,9 @@ def graph(*lines: str) -> DependencyGraph:
 
 def _edge(line: str) -> GraphEdge:
     caller, _, callee, word, *more = line.split()
-    said = {"declared": "", "journey": "undetermined", "kind": "rpc"} | dict(pair.split("=") for pair in more)
+    said = {"declared": "", "around": "", "journey": "undetermined", "kind": "rpc"} | dict(
+        pair.split("=") for pair in more
+    )
     return GraphEdge(
         journey="buy",
         caller=GraphNode(caller, "", "server"),
@@ -50,6 +52,7 @@ def _edge(line: str) -> GraphEdge:
         p50_ns=None,
         p95_ns=None,
         p99_ns=None,
+        around=said["around"] or None,
     )
 
 
@@ -80,7 +83,9 @@ def test_where_nothing_failed_yet_the_declaration_counts():
 
 
 def test_what_a_mark_declares_holds_for_the_call_inside_it():
-    found = need("shop -> charge undetermined declared=mandatory kind=internal", "charge -> bank undetermined")
+    found = need(
+        "shop -> charge undetermined declared=mandatory kind=internal", "charge -> bank undetermined around=mandatory"
+    )
 
     assert found.mandatory == ("bank", "charge", "shop")
 
@@ -89,7 +94,7 @@ def test_what_callers_disagree_about_is_mixed_for_the_call_inside_their_mark():
     found = need(
         "shop -> charge undetermined declared=mandatory kind=internal",
         "till -> charge undetermined declared=optional kind=internal",
-        "charge -> bank undetermined",
+        "charge -> bank undetermined around=mixed",
     )
 
     assert "bank" in found.undetermined

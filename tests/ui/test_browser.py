@@ -3,7 +3,7 @@
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,10 +52,13 @@ pytestmark = [
 
 
 @contextmanager
-def serving(reader: MemoryReader, now_ns: int = NOW_NS, login: Login = OPEN) -> Iterator[str]:
+def serving(
+    reader: MemoryReader, now_ns: int = NOW_NS, login: Login = OPEN, read_trouble: Callable[[], Sequence[str]] = tuple
+) -> Iterator[str]:
     """Serve the pages on a free port; yields their address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = WebServer(login.before(create_app(reader, SETTINGS, clock=lambda: now_ns)), listener)
+        app = create_app(reader, SETTINGS, clock=lambda: now_ns, read_trouble=read_trouble)
+        server = WebServer(login.before(app), listener)
         server.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -856,6 +859,13 @@ SCRIPTS = {
             "live",
             "[texts({a: [{n: 'y'}, {n: 'x'}, {}], b: [['q']], c: null}, 'a.n,b,c.d'), texts({n: {w: 'one'}}, 'n.w')]",
             ["q\nx\ny", "one"],
+        ),
+        (
+            "live",
+            "[[['a', 'fine'], ['b', 'bad', 2, 1]], [['b', 'bad', 1, 2], ['a', 'fine']], "
+            "[['a', 'bad', 1, 2], ['b', 'fine']], [['a', ''], ['b', null, 1]]].map((rows) => "
+            "texts({j: rows.map(([name, word, ...ids]) => ({name, h: {word}, ids}))}, 'j.name,j.h.word,j.ids'))",
+            ["a fine \nb bad 1 2", "a fine \nb bad 1 2", "a bad 1 2\nb fine ", "b  1"],
         ),
         (
             "live",

@@ -55,6 +55,29 @@ def test_a_verdict_that_changed_is_offered_though_no_trace_came_and_taken_back(b
         expect(page.locator("[data-live] button")).to_have_count(0)
 
 
+def test_an_outage_is_offered_when_it_begins_and_ends_and_not_at_every_second_of_it(browser):
+    trouble: list[str] = []
+    with serving(MemoryReader(shop_traces(40)), read_trouble=lambda: trouble) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.goto(site)
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        trouble[:] = ["nothing could be stored for 31 s: disk full"]
+        come_back(page, 12)
+        expect(page.get_by_role("button", name="Trouble changed: show")).to_be_visible()
+
+        page.reload()
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        for s in (43, 55):  # by the second answer the first was looked at
+            trouble[:] = [f"nothing could be stored for {s} s: disk full"]
+            with page.expect_response("**/.json*"):
+                come_back(page, 12)
+        expect(page.locator("[data-live] button")).to_have_count(0)
+        trouble.clear()
+        come_back(page, 12)
+
+        expect(page.get_by_role("button", name="Trouble changed: show")).to_be_visible()
+
+
 def pages_about_now(reader: MemoryReader) -> dict[str, str]:
     """Pages with numbers of a range, and what they offer when there are more."""
     path = reader.latency("check out", ALL_TIME).whole.call_paths[0].id

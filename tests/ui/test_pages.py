@@ -787,7 +787,7 @@ def test_the_first_page_says_first_that_nothing_is_stored_any_more(traces):
     said = twin(app.test_client(), "/")
 
     assert said["answer"].startswith("Nothing could be stored for 31 s: the disk of /data is full; make room. ")
-    assert said["trouble"] == trouble[0]
+    assert (said["trouble"], said["is_in_trouble"]) == (trouble[0], True)
     assert ("What was stored before says: " in said["answer"]) == bool(traces)
     assert twin(client_of(MemoryReader()), "/")["trouble"] == ""
 

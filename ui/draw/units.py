@@ -7,8 +7,8 @@ import math
 from datetime import UTC, datetime
 
 NBSP = "\u00a0"
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """Between a number and its unit, so that a line never breaks there."""
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _DURATION_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 _LONG_UNITS = ((48, 86_400, "d", 3_600, "h"), (60, 3_600, "h", 60, "min"), (60, 60, "min", 1, "s"))

@@ -14,14 +14,31 @@ export function count(page, paths) {
   return paths.split(" ").reduce((sum, path) => sum + at(page, path.split(".")), 0);
 }
 
-/** What a page's JSON says at dotted paths with commas between: the texts of all members, in whatever order they stand. */
+/**
+ * What a page's JSON says at dotted paths with commas between: a text for each member, in whatever order they stand.
+ * Paths into the same members are of one text, so that a verdict stays beside the name whose verdict it is, which is
+ * the first; a member that says nothing else is left out.
+ */
 export function texts(page, paths) {
   const at = (value, [name, ...rest]) => {
     if (value == null) return [];
     if (Array.isArray(value)) return value.flatMap((each) => at(each, name === undefined ? [] : [name, ...rest]));
     return name === undefined ? [String(value)] : at(value[name], rest);
   };
-  return paths.split(",").flatMap((path) => at(page, path.split("."))).sort().join("\n");
+  const members = (value, wanted) => {
+    if (value == null) return [];
+    if (Array.isArray(value)) {
+      return value
+        .map((each) => wanted.map((path) => at(each, path).sort().join(" ")))
+        .filter((fields) => fields.slice(fields.length > 1 ? 1 : 0).some(Boolean))
+        .map((fields) => fields.join(" "));
+    }
+    return [...new Set(wanted.map(([name]) => name))].flatMap((name) => {
+      const below = wanted.filter((path) => path[0] === name).map(([, ...rest]) => rest);
+      return name === undefined ? [String(value)] : members(value[name], below);
+    });
+  };
+  return members(page, paths.split(",").map((path) => path.split("."))).sort().join("\n");
 }
 
 /**

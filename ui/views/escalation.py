@@ -200,8 +200,7 @@ def _edge_part(subject: Subject, edge: Edge | None) -> EdgePart | None:
 
 
 def _requirement_words(known: EdgeRequirement) -> str:
-    said = known.declared or known.around
-    by_word = "as declared" if said == known.drawn != known.observed else ""
+    by_word = "as declared" if known.as_declared == known.drawn != known.observed else ""
     return "; ".join(filter(None, (known.badge, by_word, known.words)))
 
 

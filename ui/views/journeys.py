@@ -81,6 +81,8 @@ class JourneysPage:
     """Journeys of several steps, on the first page of the list."""
     trouble: str = ""
     """What keeps spans from being stored or analyzed now, so that the list is of before; empty: nothing does."""
+    is_in_trouble: bool = False
+    """Whether something does: worth telling again, where for how long is not."""
 
     @property
     def title_of_others(self) -> str:
@@ -115,6 +117,7 @@ def journeys_view(visit: Visit) -> JourneysPage:
         first_span=None,
         wholes=_wholes(visit, judged) if page == 1 else (),
         trouble=trouble,
+        is_in_trouble=bool(trouble),
     )
 
 
@@ -133,9 +136,8 @@ def last_seen(newest_unix_nano: int, now_unix_nano: int) -> LastSeen:
 def _before_the_first_trace(settings: UiSettings, spans: int, trouble: str) -> JourneysPage:
     waiting = f"{count_of(spans, 'span')} came in. A trace is shown when it has been quiet for a few seconds."
     if trouble:
-        waiting = (
-            f"{sentence(trouble)}. {count_of(spans, 'span')} came in before, and no trace is shown until it is over."
-        )
+        before = f"{count_of(spans, 'span')} came in before"
+        waiting = f"{sentence(trouble)}. {before}, and no trace is shown until that is mended."
     return JourneysPage(
         range=None,
         answer=waiting if spans or trouble else "No span has come in yet.",
@@ -148,6 +150,7 @@ def _before_the_first_trace(settings: UiSettings, spans: int, trouble: str) -> J
         last_seen=None,
         first_span=FirstSpan(settings.otlp_http, settings.otlp_grpc, spans),
         trouble=trouble,
+        is_in_trouble=bool(trouble),
     )
 
 

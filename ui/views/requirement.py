@@ -26,9 +26,14 @@ class EdgeRequirement:
     """What the mark around the call declares, where the call itself is not declared."""
 
     @property
+    def as_declared(self) -> str:
+        """What is declared of the call, or of the mark around it."""
+        return self.declared or self.around
+
+    @property
     def drawn(self) -> str:
         """What the picture shows: what was seen, else what was said."""
-        return as_known(self.observed, self.declared or self.around)
+        return as_known(self.observed, self.as_declared)
 
 
 def requirement_of(edge: Edge) -> EdgeRequirement:

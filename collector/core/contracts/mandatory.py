@@ -15,18 +15,11 @@ from collector.core.contracts.population import JourneyTraces
 from collector.core.contracts.results import Example, Outcome, RuleResult
 from collector.core.contracts.rules import By, Mandatory, NoNewMandatory
 from collector.core.graph import GraphEdge
-from collector.core.mandatory import hand_down, reached, step_of
+from collector.core.mandatory import reached
 from collector.core.requirement import MANDATORY, UNDETERMINED
 
 LISTED = 5
 """Calls that a sentence names; the rest are counted."""
-
-
-def declared_inside(edges: Sequence[GraphEdge]) -> tuple[GraphEdge, ...]:
-    """Return edges in which calls inside a mark (`with cpdd.mandatory("charge")`) are declared as the mark is."""
-    steps = hand_down([step_of(edge) for edge in edges])
-    return tuple(replace(edge, declared=step.declared or None) for edge, step in zip(edges, steps, strict=True))
-
 
 EdgeTest = Callable[[GraphEdge], bool]
 
@@ -47,7 +40,7 @@ def split_edges(edges: Sequence[GraphEdge], roots: frozenset[str], by: By) -> Sp
     `by` declared: an edge is needed when it is declared mandatory and lies behind no edge declared optional.
     """
     if by == "declared":
-        return _split(edges, roots, lambda edge: edge.declared == MANDATORY, _not_declared_optional, lambda edge: False)
+        return _split(edges, roots, _declared_mandatory, _not_declared_optional, lambda edge: False)
     return _split(edges, roots, _is_mandatory, _is_mandatory, lambda edge: edge.verdict.verdict == UNDETERMINED)
 
 
@@ -83,13 +76,17 @@ def _is_dependency(edge: GraphEdge) -> bool:
     return edge.kind != "internal"
 
 
+def _declared_mandatory(edge: GraphEdge) -> bool:
+    return edge.as_declared == MANDATORY
+
+
 def _not_declared_optional(edge: GraphEdge) -> bool:
-    return edge.declared != "optional"
+    return edge.as_declared != "optional"
 
 
 def check_mandatory(rule: Mandatory, journey: JourneyTraces) -> RuleResult:
     """Hold the calls that a contract lists against those that the journey needs."""
-    split = split_edges(declared_inside(journey.edges), journey.roots, rule.by)
+    split = split_edges(journey.edges, journey.roots, rule.by)
     extra = [edge for edge in split.needed if _is_dependency(edge) and not _fits_any(edge, rule.calls)]
     lost = [call for call in rule.calls if not _any_fits(split.needed, call)]
     refuted = [call for call in lost if _any_fits(split.rest, call) and not _any_fits(split.perhaps, call)]
@@ -124,7 +121,7 @@ def check_mandatory(rule: Mandatory, journey: JourneyTraces) -> RuleResult:
 
 def check_no_new_mandatory(rule: NoNewMandatory, journey: JourneyTraces, baseline: Baseline | None) -> RuleResult:
     """Look for mandatory calls that were not so before."""
-    split = split_edges(declared_inside(journey.edges), journey.roots, rule.by)
+    split = split_edges(journey.edges, journey.roots, rule.by)
     result = RuleResult(
         journey=journey.name,
         rule="no_new_mandatory",
@@ -200,8 +197,8 @@ def _verdict_of(call: CallName, edges: Iterable[GraphEdge], by: By) -> str:
     """What a listed call is instead of mandatory."""
     edge = next(edge for edge in edges if call.matches(edge.caller, edge.callee))
     if by == "declared":
-        said = f"declared {edge.declared}" if edge.declared not in (None, MANDATORY) else "not declared mandatory"
-        said = "behind a call that is declared optional" if edge.declared == MANDATORY else said
+        said = f"declared {edge.as_declared}" if edge.as_declared not in (None, MANDATORY) else "not declared mandatory"
+        said = "behind a call that is declared optional" if edge.as_declared == MANDATORY else said
         return f"{call.text} is listed, and {said}"
     if edge.verdict.verdict == MANDATORY:
         return f"{call.text} is listed, and lies behind a call that the journey survives"

@@ -157,9 +157,14 @@ class EdgeSeen:
     """What the mark around the call declares, where the call itself is not declared."""
 
     @property
+    def as_declared(self) -> str:
+        """What is declared of the call, or of the mark around it."""
+        return self.declared or self.around
+
+    @property
     def requirement(self) -> str:
         """Whether the caller needs it, as seen, else as said."""
-        return as_known(self.verdict, self.declared or self.around)
+        return as_known(self.verdict, self.as_declared)
 
     @property
     def needed(self) -> bool:
@@ -172,7 +177,7 @@ class EdgeSeen:
             caller=self.caller,
             callee=self.callee,
             verdict=self.verdict,
-            declared=self.declared or self.around,
+            declared=self.as_declared,
             journey=self.journey_verdict,
             is_mark=self.kind == "internal",
             is_delivery=self.caller[2] == "queue",
