@@ -16,7 +16,7 @@ from collector.store.dictionaries import CallPaths
 from collector.store.search_conditions import conditions
 from collector.store.values import TraceQuery, Window
 
-BUDGET_S = 0.1
+BUDGET_S = 0.05
 """So much longer a search may take that found nothing: who asks would otherwise try one range after the other."""
 STRETCHES_NS = tuple(hours * 3600 * 1_000_000_000 for hours in (1, 24, 7 * 24, 30 * 24))
 """How far back each stretch goes."""
