@@ -19,7 +19,7 @@ MIN = Parameter(
 )
 MAX = Parameter("max", "traces that took so long or shorter, likewise")
 
-_UNITS_NS = {
+UNITS_NS = {
     "ns": 1,
     "us": 10**3,
     "µs": 10**3,
@@ -96,7 +96,7 @@ def parse_duration_ns(name: str, text: str) -> int:
     if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", text):
         text += "ms"
     parts = _DURATION_PART.findall(text)
-    length = int(sum(Fraction(number) * _UNITS_NS[unit] for number, unit in parts))
+    length = int(sum(Fraction(number) * UNITS_NS[unit] for number, unit in parts))
     if "".join(number + unit for number, unit in parts) != text or length > 2**63 - 1:
         raise BadAddress(f"{name}={shown(text)} is no duration", hint="write 250ms, 1.2s or 1m30s")
     return length

@@ -14,6 +14,7 @@ from flask import Flask, Response, request
 
 from collector.core.formats.jaeger_export import to_jaeger
 from collector.store.values import TraceQuery, TraceSummary, Window
+from ui.views.durations import UNITS_NS
 from ui.views.errors import BadAddress, NothingThere
 from ui.views.reader import TraceReader
 
@@ -25,18 +26,8 @@ DEPENDENCIES_LOOK_BACK_MS = 86_400_000
 LOOKED_THROUGH = 10
 """How many times the limit is read for filters that the store does not know."""
 
-_GO_UNITS_NS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "μs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3_600 * 10**9,
-}
 _GO_PART = re.compile(r"(\d{1,19}(?:\.\d{0,19})?|\.\d{1,19})(ns|us|µs|μs|ms|s|m|h)")
-_LOOK_BACK_UNITS_NS = {**_GO_UNITS_NS, "d": 86_400 * 10**9, "w": 604_800 * 10**9}
+_LOOK_BACK_UNITS_NS = {**UNITS_NS, "d": 86_400 * 10**9, "w": 604_800 * 10**9}
 
 Query = Mapping[str, str]
 
@@ -182,7 +173,7 @@ def parse_go_duration_ns(name: str, text: str) -> int:
     parts = _GO_PART.findall(text)
     if "".join(number + unit for number, unit in parts) != text:
         raise BadAddress(f"unable to parse param {name!r}: {text!r} is no duration such as 1.2s or 100ms")
-    return int(sum(Fraction(number.rstrip(".")) * _GO_UNITS_NS[unit] for number, unit in parts))
+    return int(sum(Fraction(number.rstrip(".")) * UNITS_NS[unit] for number, unit in parts))
 
 
 def _attributes(document: str, tags: list[str]) -> list[tuple[str, str]]:
