@@ -1,7 +1,7 @@
 """Edges of journeys, summed over the minutes: how often they were called, what came of it, and what is known of it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ from collector.store.evidence_rows import EvidenceRows
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
-from collector.store.side_by_side import Asked
 from collector.store.values import Edge, Node, ServiceCalls, declared_word, mark_of
 from collector.store.which_minutes import WHICH_MINUTES, Minutes, alone, only
 
@@ -47,7 +46,7 @@ def read_edges(
     client: Client,
     known: Edges,
     minutes: Minutes,
-    evidence: Asked[EvidenceRows],
+    evidence: Callable[[], EvidenceRows],
     durations_ns: Mapping[str, float],
     journey: str | None = None,
     became: str = "",
@@ -55,7 +54,7 @@ def read_edges(
     """Return the edges of all journeys, or of the one, with their evidence; not what was called in their place.
 
     Args:
-        evidence: what is known about the edges, of the same journeys.
+        evidence: returns what is known about the edges, of the same journeys; called when all else was read.
         durations_ns: of each journey, the durations of its traces, weighted and summed.
         became: only those that failed, or had time on the path: `failed`, `on-path`; of their counts only those of
             `DECIDING` are read, the others are 0. Empty for all edges with all counts.
@@ -68,7 +67,7 @@ def read_edges(
     marks = _marks(rows, ends)
     rows = [row for row in rows if row[_FIRST_COUNT + EDGE_COUNTS.index(column)]] if column else rows
     ids = {int(row[1]) for row in rows}
-    found = _by_journey(rows, ends, marks, evidence_of(evidence.answer(), ids), durations_ns)
+    found = _by_journey(rows, ends, marks, evidence_of(evidence(), ids), durations_ns)
     return {name: tuple(edges) for name, edges in found.items()}
 
 
