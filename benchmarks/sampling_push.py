@@ -13,7 +13,6 @@ nothing is ingested.
 import argparse
 import json
 import multiprocessing
-import multiprocessing.synchronize
 import os
 import platform
 import statistics
@@ -25,12 +24,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.ingest import Cost
+from benchmarks.traffic import ingesting
 from cpdd.sampling.document import Document
 from cpdd.sampling.http import Server
 from cpdd.sampling.keeper import Keeper
 from cpdd.sampling.push import PushProvider
 from cpdd.sampling.sampler import DynamicSampler
-from tests.sender import Plan, send
 from tests.serving import ServerProcess, server_process
 
 PATIENCE_S = 60.0
@@ -59,11 +58,13 @@ def main() -> None:
     parser.add_argument("--spans-per-s", type=float, default=0.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, server_process(Path(folder)) as server:
-        with clients(server, asked.clients, asked.processes) as told, ingesting(server, asked.spans_per_s):
+        with clients(server, asked.clients, asked.processes) as told, ingesting(server, asked.spans_per_s) as reached:
             before = Cost.of(server.process.pid)
             took_ms = [each for _ in range(asked.changes) for each in change(server, told)]
             cpu_ms = 1000 * (Cost.of(server.process.pid).cpu_s - before.cpu_s) / asked.changes
         server.stop()
+    for rate in reached:
+        print(f"meanwhile {rate:,.0f} spans/s came in")
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, Python {platform.python_version()}, load {load:.1f} on {os.cpu_count()} cores")
     cut = statistics.quantiles(took_ms, n=100)
@@ -129,29 +130,6 @@ def _await(samplers: list[TimedSampler], version: int) -> None:
     while any(sampler.version < version for sampler in samplers):
         assert time.perf_counter() < give_up_s, "a client was not told in time"
         time.sleep(LOOK_EVERY_S)
-
-
-@contextmanager
-def ingesting(server: ServerProcess, spans_per_s: float) -> Iterator[None]:
-    """Send so many spans a second from a process of its own, if any."""
-    if not spans_per_s:
-        yield
-        return
-    context = multiprocessing.get_context("spawn")
-    stopped = context.Event()
-    sender = context.Process(target=_send, args=(server.otlp_http_port, spans_per_s, stopped))
-    sender.start()
-    time.sleep(3.0)
-    try:
-        yield
-    finally:
-        stopped.set()
-        sender.join()
-
-
-def _send(port: int, spans_per_s: float, stopped: multiprocessing.synchronize.Event) -> None:
-    sent = send(Plan("127.0.0.1", port, spans_per_s=spans_per_s, until=stopped.is_set))
-    print(f"{sent.spans:,} spans were acknowledged meanwhile, other ends: {sent.others or 'none'}", flush=True)
 
 
 if __name__ == "__main__":

@@ -160,38 +160,6 @@ class _Filling:
                     self._ids[place] = trace_id
 
 
-@contextmanager
-def ingesting(server: ServerProcess, spans_per_s: int, preset: str) -> Iterator[list[float]]:
-    """Send spans of now at a rate while the context lasts; afterwards the list has the rate that was reached."""
-    ended = threading.Event()
-    reached: list[float] = []
-    if not spans_per_s:
-        yield reached
-        return
-    workload = Workload(preset)
-    sent = [0] * CONNECTIONS
-    began = time.monotonic()
-
-    def work(number: int) -> None:
-        sender, random_ = Sender(server), generator()
-        while not ended.is_set():
-            body, spans, _ = workload.request(time.time_ns(), random_)
-            sender.send(body)
-            sent[number] += spans
-            ended.wait(max(0.0, sent[number] * CONNECTIONS / spans_per_s - (time.monotonic() - began)))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield reached
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-        reached.append(sum(sent) / (time.monotonic() - began))
-
-
 def await_analysis(server: ServerProcess) -> None:
     """Wait until no trace is open and nothing waits to be read."""
     until = time.monotonic() + QUIET_S

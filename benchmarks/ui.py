@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from benchmarks.stock import HOUR_NS, Stock, await_analysis, copy_of, fill, ingesting, read_json
+from benchmarks.stock import HOUR_NS, Stock, await_analysis, copy_of, fill, read_json
+from benchmarks.traffic import ingesting
 from tests.serving import ServerProcess, server_process
 
 RANGE_NS = HOUR_NS
