@@ -5,7 +5,7 @@ from pathlib import Path
 from collector.store import schema
 from collector.store.engine import Store, open_store
 from collector.store.reader import Reader
-from collector.store.shelves import SHELF_MS, SHELF_ROWS, Shelves
+from collector.store.shelves import ALONE_ROWS, SHELF_MS, SHELF_ROWS, Shelves
 from tests.store.spans import Span
 from tests.store.test_derived import commit
 
@@ -13,17 +13,21 @@ NOW_MS = 1_760_000_400_123
 
 
 def test_small_groups_share_a_shelf_until_it_is_full() -> None:
-    shelves = Shelves()
+    shelves, rows = Shelves(), ALONE_ROWS // 2
+    to_a_shelf = SHELF_ROWS // rows
 
-    places = [shelves.place(SHELF_ROWS // 2, NOW_MS + number) for number in range(5)]
+    places = [shelves.place(rows, NOW_MS + number) for number in range(2 * to_a_shelf + 1)]
 
-    assert places == [NOW_MS, NOW_MS, NOW_MS + 2, NOW_MS + 2, NOW_MS + 4]
+    assert places == [NOW_MS] * to_a_shelf + [NOW_MS + to_a_shelf] * to_a_shelf + [NOW_MS + 2 * to_a_shelf]
 
 
 def test_a_large_group_has_a_shelf_to_itself() -> None:
     shelves = Shelves()
+    groups = (1, ALONE_ROWS, ALONE_ROWS, 1, 1, SHELF_ROWS)
 
-    assert [shelves.place(SHELF_ROWS, NOW_MS + number) for number in range(3)] == [NOW_MS, NOW_MS + 1, NOW_MS + 2]
+    places = [shelves.place(rows, NOW_MS + number) for number, rows in enumerate(groups)]
+
+    assert [place - NOW_MS for place in places] == [0, 1, 2, 3, 3, 5]
 
 
 def test_a_shelf_ends_with_its_time() -> None:
