@@ -8,6 +8,7 @@ from typing import Protocol
 from collector.core.shares import ALL, Shares
 from collector.store.engine import Store
 from collector.store.trouble import explain, is_trouble
+from collector.store.waiting import nobody_waits
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ class Background(ABC):
 
     def __init__(self, name: str) -> None:
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread = threading.Thread(target=nobody_waits(self._run), name=name)
 
     def start(self) -> None:
         self._thread.start()

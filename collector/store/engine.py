@@ -41,6 +41,7 @@ from collector.store.schema import (
 )
 from collector.store.spent import noted
 from collector.store.trouble import reason
+from collector.store.waiting import can_wait
 from cpdd.errors import CpddError
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ _CLIENT_SETTINGS: dict[str, str] = {
     "max_partitions_per_insert_block": "1000",
     "optimize_on_insert": "0",  # no row of a block replaces another; to find that out costs half of an insert
 }
+_WAITED_FOR = {"priority": "1"}
+_CAN_WAIT = {"priority": "2", "low_priority_query_wait_time_ms": "100"}
+"""Before each block that such a query reads, it waits so long at most until no query runs that somebody waits for.
+The embedded engine alone: on a server others' queries would hold ours (decision 162)."""
 ONE_THREAD = "SETTINGS max_threads = 1"
 """Ends a query about little, or one that nobody waits for: what else is asked meanwhile gets the other cores."""
 _ABORTED = 236
@@ -102,7 +107,8 @@ class Store:
         self.address = address
         self.data_dir = lock.directory
         self._lock = lock
-        self._idle: list[Client] = []
+        self._idle: dict[bool, list[Client]] = {True: [], False: []}
+        """By whether their queries can wait."""
         self._lent = 0
         self._closed = False
         self._returned = threading.Condition()
@@ -114,14 +120,15 @@ class Store:
 
     @contextmanager
     def client(self) -> Iterator[Client]:
-        """Lend a client to the calling thread.
+        """Lend a client to the calling thread; its queries can wait where the thread can (`store.waiting`).
 
         Raises:
             StoreClosed: after `close`.
             StoreUnreachable: a new connection was needed and failed.
         """
         with noted():
-            client = self._take()
+            waits = can_wait()
+            client = self._take(waits)
             try:
                 yield client
             except EngineError as error:
@@ -130,7 +137,7 @@ class Store:
                 raise
             finally:
                 with self._returned:
-                    self._idle.append(client)
+                    self._idle[waits].append(client)
                     self._lent -= 1
                     self._returned.notify_all()
 
@@ -182,7 +189,8 @@ class Store:
             self._closed = True
             if not self._returned.wait_for(lambda: self._lent == 0, CLOSE_TIMEOUT_S):
                 log.error("store closed while in use", extra={"clients": self._lent})
-            idle, self._idle = self._idle, []
+            idle = [client for clients in self._idle.values() for client in clients]
+            self._idle.clear()
         for client in idle:
             client.close()
         self._lock.release()
@@ -205,15 +213,15 @@ class Store:
         finally:
             path.unlink()
 
-    def _take(self) -> Client:
+    def _take(self, waits: bool) -> Client:
         with self._returned:
             if self._closed:
                 raise StoreClosed(self.address.shown)
             self._lent += 1
-            if self._idle:
-                return self._idle.pop()
+            if self._idle[waits]:
+                return self._idle[waits].pop()
         try:
-            client = _connect(self.address, self.address.database)
+            client = _connect(self.address, self.address.database, _CAN_WAIT if waits else _WAITED_FOR)
             if self.address.path is not None:
                 let_merges_give_way()
             return client
@@ -300,14 +308,15 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _connect(address: Address, database: str | None) -> Client:
+def _connect(address: Address, database: str | None, embedded: Mapping[str, str] = {}) -> Client:
+    """Open a connection; `embedded` are settings of queries for the embedded engine alone."""
     try:
         if address.path is not None:
             return clickhouse_connect.get_client(
                 interface="chdb",
                 path=str(address.path),
                 database=database,
-                settings=dict(_CLIENT_SETTINGS),
+                settings={**_CLIENT_SETTINGS, **embedded},
                 chdb_options={"config-file": str(_ENGINE_CONFIG)},
             )
         return clickhouse_connect.get_client(
