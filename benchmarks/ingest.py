@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -29,8 +29,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from benchmarks.traffic import maker
 from tests.sender import Plan, send
-from tests.workload import MIXES, Workload, generator
+from tests.workload import MIXES, Workload
 
 SPANS_PER_REQUEST = 512
 POOL_SPANS = 50_000
@@ -197,7 +198,7 @@ def _be_sender(arguments: argparse.Namespace) -> None:
         port=parts.port or 0,
         connections=arguments.in_flight,
         spans_per_request=round(workload.spans_a_request) if workload else SPANS_PER_REQUEST,
-        make=_maker(workload) if workload else None,
+        make=maker(workload) if workload else None,
         spans_per_s=arguments.rate,
         until=lambda: time.monotonic() >= end,
     )
@@ -215,16 +216,6 @@ def _be_sender(arguments: argparse.Namespace) -> None:
     # Not by print: where PYTHONUNBUFFERED is set, it loses what a pipe does not take at once.
     with open(sys.stdout.fileno(), "wb", closefd=False) as out:
         out.write(json.dumps(report).encode())
-
-
-def _maker(workload: Workload) -> Callable[[int], tuple[bytes, int]]:
-    random = generator()
-
-    def make(now_ns: int) -> tuple[bytes, int]:
-        body, spans, _ = workload.request(now_ns, random)
-        return body, spans
-
-    return make
 
 
 def _metrics(address: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ shares no interpreter lock with who sends.
 import multiprocessing
 import multiprocessing.synchronize
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -54,17 +54,20 @@ def _send(
     pipe.send("ready")
     began = time.monotonic()
     plan = Plan("127.0.0.1", port, connections=CONNECTIONS, spans_per_s=spans_per_s, until=stopped.is_set)
-    sent = send(_with_preset(plan, workload) if workload else plan)
+    if workload:
+        plan = replace(plan, make=maker(workload), spans_per_request=round(workload.spans_a_request))
+    sent = send(plan)
     if sent.others:
         print(f"answers other than 200, and connections that ended: {sent.others}", flush=True)
     pipe.send(sent.spans / (time.monotonic() - began))
 
 
-def _with_preset(plan: Plan, workload: Workload) -> Plan:
+def maker(workload: Workload) -> Callable[[int], tuple[bytes, int]]:
+    """Return what `Plan.make` is to be for requests of a workload."""
     chance = generator()
 
     def make(now_ns: int) -> tuple[bytes, int]:
         body, spans, _ = workload.request(now_ns, chance)
         return body, spans
 
-    return replace(plan, make=make, spans_per_request=round(workload.spans_a_request))
+    return make

@@ -190,7 +190,7 @@ class Store:
             if not self._returned.wait_for(lambda: self._lent == 0, CLOSE_TIMEOUT_S):
                 log.error("store closed while in use", extra={"clients": self._lent})
             idle = [client for clients in self._idle.values() for client in clients]
-            self._idle.clear()
+            self._idle = {True: [], False: []}
         for client in idle:
             client.close()
         self._lock.release()
