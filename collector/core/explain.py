@@ -9,7 +9,7 @@ import numpy as np
 from collector.core.assemble import Forest, assemble
 from collector.core.critical_path import critical_paths
 from collector.core.detail import Link
-from collector.core.flags import REASONS, ROOT_KINDS, flag_names
+from collector.core.flags import NO_LENGTH, REASONS, ROOT_KINDS, flag_names
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
 from collector.core.slack import SlackAndDrag, slack_and_drag
@@ -327,7 +327,7 @@ class _View:
         order = self._depth_first()
         position = np.empty(self.count, np.int64)
         position[order] = np.arange(self.count)
-        flags = forest.flags[self.nodes]
+        flags = int(np.bitwise_or.reduce(forest.flags[self.nodes])) | (0 if duration else NO_LENGTH)
         return Explanation(
             trace_id=forest.batch.trace_id(int(forest.row[self.first])),
             policy=policy,
@@ -339,7 +339,7 @@ class _View:
             fragments=self._fragments(target, position),
             completeness=1.0 - uncertain_ns / duration if duration else 1.0,
             ambiguity=ambiguous_ns / duration if duration else 0.0,
-            flags=flag_names(int(np.bitwise_or.reduce(flags))),
+            flags=flag_names(flags),
         )
 
     def _depth_first(self) -> list[int]:

@@ -8,6 +8,8 @@ PARTLY_SAMPLED = 2048
 """Of traces, set by the analysis: a service that decides for itself may have left out its part."""
 UNWEIGHTED = 4096
 """Of traces, set by the analysis: their service samples and says by what, but somebody took it off on the way."""
+NO_LENGTH = 8192
+"""Of an explanation: its target ends when it starts, so that there is no path (rule 12: never empty without a word)."""
 
 FLAGS: dict[int, str] = {
     bits.CONFLICTING_DUPLICATE: "conflicting-duplicate",
@@ -23,6 +25,7 @@ FLAGS: dict[int, str] = {
     bits.TRACE_CUT: "trace-cut",
     PARTLY_SAMPLED: "partly-sampled",
     UNWEIGHTED: "unweighted",
+    NO_LENGTH: "no-length",
 }
 """What happened to a span (CRITICAL_PATH rules 1 to 6, 10 and 12), bit by bit."""
 

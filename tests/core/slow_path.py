@@ -673,7 +673,7 @@ def _result(
         ),
         completeness=rule_12_completeness(walk, duration, services),
         ambiguity=rule_12_ambiguity(walk, duration),
-        flags=tuple(sorted(set().union(*(node.flags for node in nodes)))),
+        flags=tuple(sorted({flag for node in nodes for flag in node.flags} | ({"no-length"} if not duration else set()))),
     )
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from collector.core.explain import Explanation, PathNode, PathPolicy, Section, explain
 from collector.core.spans import KIND_CLIENT, KIND_SERVER, SpanBatch, concatenate
-from tests.core.drawing import DrawnSpan, links_of, make_batch, read_trace
+from tests.core.drawing import DrawnSpan, links_of, make_batch, read_spans, read_trace
 from tests.core.slow_path import RULE_FLAGS, slow_explain
 from tests.core.trace_strategies import Trace, batches, traces
 
@@ -110,6 +110,7 @@ def test_fragments_are_filled_by_their_sections_too(spans: Trace) -> None:
 
 @some
 @given(traces())
+@example(Trace(read_spans("alone 5-5")))
 def test_a_path_is_never_empty_without_a_flag_that_says_why(spans: Trace) -> None:
     for explanation in explain(make_batch(spans)):
         assert explanation.sections or explanation.flags
