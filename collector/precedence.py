@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar
 
+from collector.store.waiting import reader_waits
 from collector.web import WsgiApplication
 
 LONGEST_S = 0.25
@@ -38,12 +39,14 @@ class Precedence:
 
     @contextmanager
     def page(self) -> Iterator[None]:
-        """Somebody waits for what is done in this context."""
+        """Somebody waits for what is done in this context. One at a time goes first: many would take all there is."""
         with self._lock:
             self._pages += 1
+            goes_first = self._pages == 1
             self._no_page.clear()
         try:
-            yield
+            with reader_waits() if goes_first else nullcontext():
+                yield
         finally:
             with self._lock:
                 self._pages -= 1

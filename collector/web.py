@@ -13,6 +13,7 @@ from waitress import create_server, wasyncore
 
 from collector.receive.answers import Reply
 from collector.receive.asgi import Application, Receive, Scope, Send, content_length, header, respond
+from collector.store.thread_priority import go_first
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class WebServer:
             connection_limit=1_000,
             asyncore_use_poll=True,  # select() ends at file 1,023
         )
-        self._thread = threading.Thread(target=self._server.run, name="cpdd-web", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="cpdd-web", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -74,6 +75,10 @@ class WebServer:
         self._server.task_dispatcher.shutdown(timeout=DRAIN_S)
         self._in_loop(lambda: wasyncore.close_all(self._sockets))
         self._thread.join()
+
+    def _run(self) -> None:
+        go_first()  # it hands requests to who answers them, and answers to the network
+        self._server.run()
 
     def _in_loop(self, action: Callable[[], None]) -> None:
         """Let the loop's thread do it, and wait."""

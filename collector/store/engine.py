@@ -40,8 +40,9 @@ from collector.store.schema import (
     ttl_statements,
 )
 from collector.store.spent import noted
+from collector.store.thread_priority import NICE, go_first, may_go_first
 from collector.store.trouble import reason
-from collector.store.waiting import can_wait
+from collector.store.waiting import Waits, who_waits
 from cpdd.errors import CpddError
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,14 @@ _CLIENT_SETTINGS: dict[str, str] = {
     "max_partitions_per_insert_block": "1000",
     "optimize_on_insert": "0",  # no row of a block replaces another; to find that out costs half of an insert
 }
-_WAITED_FOR = {"priority": "1"}
-_CAN_WAIT = {"priority": "2", "low_priority_query_wait_time_ms": "100"}
-"""Before each block that such a query reads, it waits so long at most until no query runs that somebody waits for.
-The embedded engine alone: on a server others' queries would hold ours (decision 162)."""
+_IN_TURN = {
+    Waits.NOBODY: {"priority": "2", "low_priority_query_wait_time_ms": "100"},
+    Waits.SENDER: {"priority": "1"},
+    Waits.READER: {"priority": "1", "os_threads_nice_value_query": str(NICE)},
+}
+"""Of the embedded engine alone: on a server others' queries would hold ours (decision 162). What nobody waits for waits
+before each block that it reads, 100 ms at most, until no other query runs; threads of a reader's query go first
+(decision 163)."""
 ONE_THREAD = "SETTINGS max_threads = 1"
 """Ends a query about little, or one that nobody waits for: what else is asked meanwhile gets the other cores."""
 _ABORTED = 236
@@ -107,8 +112,8 @@ class Store:
         self.address = address
         self.data_dir = lock.directory
         self._lock = lock
-        self._idle: dict[bool, list[Client]] = {True: [], False: []}
-        """By whether their queries can wait."""
+        self._idle: dict[Waits, list[Client]] = {waits: [] for waits in Waits}
+        """By who waits for their queries."""
         self._lent = 0
         self._closed = False
         self._returned = threading.Condition()
@@ -120,14 +125,14 @@ class Store:
 
     @contextmanager
     def client(self) -> Iterator[Client]:
-        """Lend a client to the calling thread; its queries can wait where the thread can (`store.waiting`).
+        """Lend a client to the calling thread; its queries go before others or after as the thread does (`waiting`).
 
         Raises:
             StoreClosed: after `close`.
             StoreUnreachable: a new connection was needed and failed.
         """
         with noted():
-            waits = can_wait()
+            waits = who_waits()
             client = self._take(waits)
             try:
                 yield client
@@ -140,6 +145,8 @@ class Store:
                     self._idle[waits].append(client)
                     self._lent -= 1
                     self._returned.notify_all()
+                if waits is Waits.READER:
+                    go_first()  # the engine has put the thread back among the others
 
     @property
     def system_parts(self) -> str:
@@ -190,7 +197,7 @@ class Store:
             if not self._returned.wait_for(lambda: self._lent == 0, CLOSE_TIMEOUT_S):
                 log.error("store closed while in use", extra={"clients": self._lent})
             idle = [client for clients in self._idle.values() for client in clients]
-            self._idle = {True: [], False: []}
+            self._idle = {waits: [] for waits in Waits}
         for client in idle:
             client.close()
         self._lock.release()
@@ -213,7 +220,7 @@ class Store:
         finally:
             path.unlink()
 
-    def _take(self, waits: bool) -> Client:
+    def _take(self, waits: Waits) -> Client:
         with self._returned:
             if self._closed:
                 raise StoreClosed(self.address.shown)
@@ -221,7 +228,7 @@ class Store:
             if self._idle[waits]:
                 return self._idle[waits].pop()
         try:
-            client = _connect(self.address, self.address.database, _CAN_WAIT if waits else _WAITED_FOR)
+            client = _connect(self.address, self.address.database, _in_turn(waits))
             if self.address.path is not None:
                 let_merges_give_way()
             return client
@@ -296,6 +303,13 @@ def _end_process(error: EngineError) -> None:
     log.critical("the engine has aborted, the process ends", extra={"reason": str(error).partition("\n")[0]})
     logging.shutdown()
     os._exit(os.EX_SOFTWARE)
+
+
+def _in_turn(waits: Waits) -> dict[str, str]:
+    """Return the settings of queries that somebody waits for."""
+    if waits is Waits.READER and not may_go_first():
+        waits = Waits.SENDER
+    return _IN_TURN[waits]
 
 
 def _empty(folder: Path) -> None:

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
+from collector.store.waiting import in_turn
+
 Answer = TypeVar("Answer")
 
 THREADS = 4
@@ -18,7 +20,7 @@ class Asked(Generic[Answer]):
 
     def __init__(self, question: Callable[[], Answer]) -> None:
         self._question = question
-        self._future = _POOL.submit(copy_context().run, question)  # who counts the time counts this, too
+        self._future = _POOL.submit(copy_context().run, self._ask)  # who counts the time counts this, too
 
     def answer(self) -> Answer:
         """Return the answer, or raise what the question raised.
@@ -26,3 +28,7 @@ class Asked(Generic[Answer]):
         Where no thread has begun it is answered here: threads that ask never wait for each other in a circle.
         """
         return self._question() if self._future.cancel() else self._future.result()
+
+    def _ask(self) -> Answer:
+        with in_turn():
+            return self._question()

@@ -1,21 +1,58 @@
-"""Which threads work for nobody who waits: their queries let those of others go first (`Store.client`)."""
+"""Who waits for what a thread does: the engine lets the queries of some go before those of others (`Store.client`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from enum import IntEnum
 
-_can_wait: ContextVar[bool] = ContextVar("can_wait", default=False)
+from collector.store.thread_priority import as_others, go_first
 
 
-def can_wait() -> bool:
-    """Return whether the calling thread works for nobody who waits."""
-    return _can_wait.get()
+class Waits(IntEnum):
+    NOBODY = 0
+    SENDER = 1
+    """Who sent spans, and everybody else of whom nothing was said."""
+    READER = 2
+    """Who asked for a page, and goes first."""
+
+
+_waits: ContextVar[Waits] = ContextVar("waits", default=Waits.SENDER)
+
+
+def who_waits() -> Waits:
+    """Return who waits for what the calling thread does."""
+    return _waits.get()
 
 
 def nobody_waits(work: Callable[[], None]) -> Callable[[], None]:
-    """Return `work` as the target of a thread whose queries can wait."""
+    """Return `work` as the target of a thread for which nobody waits."""
 
     def target() -> None:
-        _can_wait.set(True)  # of this thread alone: each begins with a context of its own
+        _waits.set(Waits.NOBODY)  # of this thread alone: each begins with a context of its own
         work()
 
     return target
+
+
+@contextmanager
+def reader_waits() -> Iterator[None]:
+    """A reader waits for what is done in this context: the calling thread goes first, and so do its queries."""
+    token = _waits.set(Waits.READER)
+    try:
+        with in_turn():
+            yield
+    finally:
+        _waits.reset(token)
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Let the calling thread, which works on another's behalf, go first where that goes first."""
+    if who_waits() is not Waits.READER:
+        yield
+        return
+    go_first()
+    try:
+        yield
+    finally:
+        as_others()

@@ -673,7 +673,7 @@ def _result(
         ),
         completeness=rule_12_completeness(walk, duration, services),
         ambiguity=rule_12_ambiguity(walk, duration),
-        flags=tuple(sorted({flag for node in nodes for flag in node.flags} | ({"no-length"} if not duration else set()))),
+        flags=tuple(sorted({flag for node in nodes for flag in node.flags} | (set() if duration else {"no-length"}))),
     )
 
 
