@@ -75,5 +75,18 @@ def test_a_trace_of_version_2_has_calls_of_which_nobody_injected_a_failure(
     assert (edge.calls, edge.failed, edge.injected) == (2, 2, 1)
 
 
+def test_one_trace_is_looked_for_in_granules_that_may_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_old_store(tmp_path, 5, monkeypatch)
+
+    with open_store("chdb://", tmp_path) as store, store.client() as client:
+        Derived(store).write(learned([LearnedTrace(20)], NOW))
+        client.command("OPTIMIZE TABLE traces FINAL")  # a part that was there has no index before it is merged
+        asked = f"EXPLAIN indexes = 1 SELECT Start FROM traces WHERE TraceId = '{9:032x}'"
+        plan = [row[0].strip() for row in client.query(asked).result_rows]
+
+    by_trace = plan[plan.index("Name: idx_trace_id") :]
+    assert "Granules: 0/1" in by_trace
+
+
 def test_every_version_has_its_statements() -> None:
     assert sorted(schema.MIGRATIONS) == list(range(1, schema.VERSION + 1))
