@@ -128,7 +128,8 @@ def read_batch(client: Client, trace_ids: Sequence[str]) -> SpanBatch | None:
 
 
 def _read(client: Client, places: Sequence[Place], select: str) -> pa.Table | None:
-    spans = f"SELECT {select}, SpanId, SpanKind FROM otel_traces WHERE {HERE}"
+    where = _HERE_IS_ONE if len(places) == 1 else f"WHERE {HERE}"
+    spans = f"SELECT {select}, SpanId, SpanKind FROM otel_traces {where}"
     source = _with_kept(spans, select) if any(place.kept for place in places) else spans
     tables = [
         _first_spans(client, source, _threads(len(places)), parameters) for parameters in pairs(places, FIVE_MINUTES_S)
@@ -151,6 +152,11 @@ HERE = """(Shelf, TraceId) IN arrayZip({shelves:Array(UInt64)}, {shelved:Array(S
     AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})"""
 """The rows of `otel_traces` at the places of some traces, by the parameters of `pairs`. Tables that were made before
 there were shelves are sorted by service, five minutes and trace."""
+
+_HERE_IS_ONE = """PREWHERE Shelf IN {shelves:Array(UInt64)} AND TraceId = {ids:Array(String)}[1]
+    AND Timestamp >= fromUnixTimestamp64Nano({first_ns:Int64})
+    AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})"""
+"""The same of one trace, which the engine looks for in three quarters of the time."""
 
 _ORDER = ("start_time_unix_nano", "SpanId", "SpanKind")
 

@@ -192,11 +192,11 @@ class TracePage:
 def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
-    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id))  # beside the spans, as is the summary
     place = visit.reader.place(trace_id)
     if place is None:
         raise no_span(trace_id)
-    summary = Asked(lambda: visit.reader.summary(trace_id, place.window))
+    summary = Asked(lambda: visit.reader.summary(trace_id, place.window))  # beside the spans
+    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id) if place.kept else None)
     sheet = open_sheet(visit, trace_id, place)
     return _Build(visit, sheet, summary.answer(), kept_longer.answer()).page()
 
