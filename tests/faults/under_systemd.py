@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+from collector.store.thread_priority import NICE
 from tests.faults.accounts import differences, found_in, tell
 from tests.faults.burst import is_analyzed
 from tests.faults.disk_trouble import SPANS, Notes, send
@@ -62,6 +63,7 @@ exec /opt/bound/0/bin/python3 -c 'import sys; sys.argv[0] = "cpdd"; from cpdd.cl
 """
 """No journal runs; the working folder of the unit is that of its data."""
 START_S = 900.0
+CAP_SYS_NICE = 23
 REQUESTS = 5
 """Before each end."""
 
@@ -111,10 +113,12 @@ def check(folder: Path) -> int:
     with booted(folder) as systemd:
         systemd.systemctl("start", "--no-block", "cpdd.service")
         spans_are_taken(restarts=0)
-        inside = Path(f"/proc/{systemd.pid}/root/proc", systemd.shown("MainPID"), "status").read_text()
-        status = dict(line.split(":", 1) for line in inside.splitlines())
+        inside = Path(f"/proc/{systemd.pid}/root/proc", systemd.shown("MainPID"))
+        status = dict(line.split(":", 1) for line in (inside / "status").read_text().splitlines())
         notes.expect(status["Uid"].split()[0] != "0", f"it runs as user {status['Uid'].split()[0]}")
-        notes.expect(int(status["CapBnd"], 16) == 0, "it may get no capability")
+        rights = {name: int(status[name], 16) for name in ("CapBnd", "CapEff")}
+        notes.expect(set(rights.values()) == {1 << CAP_SYS_NICE}, "it has CAP_SYS_NICE, and may get nothing else")
+        notes.expect(NICE in _priorities(inside), "whoever hears of a page goes first")
         for signal in ("KILL", "ABRT"):
             print(f"SIG{signal}")
             systemd.kill(signal)
@@ -129,6 +133,12 @@ def check(folder: Path) -> int:
     print(*(line for line in (data / "said").read_text().splitlines() if "CRITICAL" in line), sep="\n")
     found = found_in("chdb://", data)
     return len(notes.problems) + tell(found, notes.acknowledged, differences(found, notes.acknowledged))
+
+
+def _priorities(process: Path) -> set[int]:
+    """Return the nice values of a process's threads."""
+    stats = [(task / "stat").read_text() for task in (process / "task").iterdir()]
+    return {int(stat.rpartition(")")[2].split()[16]) for stat in stats}
 
 
 @contextmanager
