@@ -146,8 +146,10 @@ POINTERS = """
   const [box, done] = [document.body.appendChild(document.createElement("div")), []];
   draggable(box, { show() {}, hide: () => done.push("hidden"), choose: (a, b) => done.push([a.clientX, b.clientX]) });
   for (const [type, pointerId, clientX] of events) {
-    const init = { pointerId, clientX, isPrimary: pointerId === 1, bubbles: true };
-    box.dispatchEvent(new PointerEvent(`pointer${type}`, init));
+    const init = { pointerId, clientX, isPrimary: pointerId === 1, bubbles: true, cancelable: true };
+    if (type === "Escape") dispatchEvent(new KeyboardEvent("keydown", { key: type }));
+    else if (type === "click") done.push(box.dispatchEvent(new MouseEvent(type, init)) ? "clicked" : "swallowed");
+    else box.dispatchEvent(new PointerEvent(`pointer${type}`, init));
   }
   return done;
 """
@@ -158,6 +160,11 @@ POINTERS = """
     [
         ([("up", 2, 300), ("cancel", 2, 300), ("up", 1, 80), ("up", 1, 90)], ["hidden", [10, 80]]),
         ([("cancel", 1, 60), ("up", 1, 80)], ["hidden"]),
+        (
+            [("Escape", 1, 60), ("up", 2, 300), ("click", 2, 300), ("up", 1, 80), ("click", 1, 80)],
+            ["hidden", "clicked", "swallowed"],
+        ),
+        ([("Escape", 1, 60), ("up", 1, 80), ("click", 1, 80), ("click", 1, 80)], ["hidden", "swallowed", "clicked"]),
     ],
 )
 def test_only_the_pointer_that_drags_chooses_or_gives_up(browser, site, ending, done):

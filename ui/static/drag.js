@@ -39,6 +39,7 @@ export function frameOf(box) {
 export function draggable(box, { show, choose, hide, sideways = false }) {
   let from = null;
   let dragging = false;
+  let givenUp = null; // the pointer that is down yet, whose click chooses nothing
   const swallowClick = () => {
     const swallow = (click) => click.preventDefault();
     box.addEventListener("click", swallow, { capture: true, once: true });
@@ -52,7 +53,9 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
   };
   box.addEventListener("dragstart", (event) => event.preventDefault());
   box.addEventListener("pointerdown", (event) => {
-    if (event.button === 0 && event.isPrimary) from = event;
+    if (event.button !== 0 || !event.isPrimary) return;
+    from = event;
+    givenUp = null;
   });
   addEventListener("pointermove", (event) => {
     if (!isOurs(event) || (!dragging && distance(from, event, sideways) < LEAST)) return;
@@ -60,6 +63,10 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
     show(from, event);
   });
   addEventListener("pointerup", (event) => {
+    if (event.pointerId === givenUp) {
+      givenUp = null;
+      swallowClick();
+    }
     if (!isOurs(event)) return;
     const [began, was] = [from, dragging];
     end();
@@ -72,7 +79,7 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
   });
   addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !dragging) return;
+    givenUp = from.pointerId;
     end();
-    addEventListener("pointerup", swallowClick, { once: true });
   });
 }
