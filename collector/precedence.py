@@ -16,6 +16,8 @@ from collector.web import WsgiApplication
 
 LONGEST_S = 0.25
 """So long a piece of work waits at most; most pages take less."""
+MOST_FIRST = 2
+"""So many pages at once have threads that go first."""
 GOES_ON = 2.0
 """So many times as long as it has waited, a thread goes on: pages get a third of its time at most."""
 
@@ -33,16 +35,18 @@ class Precedence:
         self._clock = clock
         self._lock = threading.Lock()
         self._pages = 0
+        self._first = 0
         self._no_page = threading.Event()
         self._no_page.set()
         self._thread = threading.local()
 
     @contextmanager
     def page(self) -> Iterator[None]:
-        """Somebody waits for what is done in this context. One at a time goes first: many would take all there is."""
+        """Somebody waits for what is done in this context. Few go first: many would take all there is."""
         with self._lock:
             self._pages += 1
-            goes_first = self._pages == 1
+            goes_first = self._first < MOST_FIRST
+            self._first += goes_first
             self._no_page.clear()
         try:
             with reader_waits() if goes_first else nullcontext():
@@ -50,6 +54,7 @@ class Precedence:
         finally:
             with self._lock:
                 self._pages -= 1
+                self._first -= goes_first
                 if not self._pages:
                     self._no_page.set()
 

@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 
 import pytest
 
 from collector import precedence
-from collector.precedence import GivingWay, Precedence
+from collector.precedence import MOST_FIRST, GivingWay, Precedence
+from collector.store.waiting import Waits, who_waits
 
 PATIENCE_S = 30.0
 
@@ -115,3 +117,22 @@ def test_threads_that_give_way_begin_after_the_page_and_return_what_work_returns
 
     assert answer.result(PATIENCE_S) == 5
     workers.shutdown()
+
+
+def test_few_pages_go_first_and_one_that_ends_makes_room(aside):
+    one = Precedence()
+    seen: list[Waits] = []
+
+    def page() -> None:
+        with one.page():
+            seen.append(who_waits())
+
+    with ExitStack() as others:
+        for _ in range(MOST_FIRST - 1):
+            others.enter_context(one.page())
+        with one.page():
+            aside(page).join(PATIENCE_S)
+        aside(page).join(PATIENCE_S)
+
+    assert seen == [Waits.SENDER, Waits.READER]
+    assert who_waits() is Waits.SENDER

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from json import dumps, loads
@@ -145,8 +145,6 @@ class Store:
                     self._idle[waits].append(client)
                     self._lent -= 1
                     self._returned.notify_all()
-                if waits is Waits.READER:
-                    go_first()  # the engine has put the thread back among the others
 
     @property
     def system_parts(self) -> str:
@@ -231,6 +229,8 @@ class Store:
             client = _connect(self.address, self.address.database, _in_turn(waits))
             if self.address.path is not None:
                 let_merges_give_way()
+                if waits is Waits.READER:
+                    _keep_first(client)
             return client
         except BaseException:
             with self._returned:
@@ -310,6 +310,22 @@ def _in_turn(waits: Waits) -> dict[str, str]:
     if waits is Waits.READER and not may_go_first():
         waits = Waits.SENDER
     return _IN_TURN[waits]
+
+
+def _keep_first(client: Client) -> None:
+    """Put the thread of each query first again after it: the engine puts its own threads back, and the caller's too."""
+
+    def kept(asked: Callable[..., object]) -> Callable[..., object]:
+        def ask(*args: object, **named: object) -> object:
+            try:
+                return asked(*args, **named)
+            finally:
+                go_first()
+
+        return ask
+
+    for name in ("query", "raw_query", "command"):
+        setattr(client, name, kept(getattr(client, name)))
 
 
 def _empty(folder: Path) -> None:

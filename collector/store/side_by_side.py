@@ -5,14 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
+from collector.store.thread_priority import as_others
 from collector.store.waiting import in_turn
 
 Answer = TypeVar("Answer")
 
 THREADS = 4
 """For all pages together."""
-_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="cpdd-read")
-"""None of its threads is started before the first question."""
+_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="cpdd-read", initializer=as_others)
+"""None of its threads is started before the first question, by a thread that may go first."""
 
 
 class Asked(Generic[Answer]):

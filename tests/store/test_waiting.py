@@ -10,7 +10,7 @@ import pytest
 
 from collector.background import Background
 from collector.store import thread_priority
-from collector.store.engine import Store, open_store
+from collector.store.engine import Store, open_store, read_arrow
 from collector.store.side_by_side import Asked
 from collector.store.thread_priority import NICE, may_go_first
 from collector.store.waiting import Waits, in_turn, nobody_waits, reader_waits, who_waits
@@ -61,7 +61,9 @@ def test_a_page_and_its_queries_go_first_also_where_several_threads_ask(store: S
     with reader_waits():
         assert who_waits() is Waits.READER
         assert setting(store, "os_threads_nice_value_query") == NICE
-        after_a_query = priority()
+        with store.client() as client:
+            read_arrow(client, "SELECT count() FROM traces")
+            after_a_query = priority()
         aside = Asked(lambda: (setting(store, "os_threads_nice_value_query"), priority())).answer()
     assert after_a_query == NICE
     assert aside == (NICE, NICE)

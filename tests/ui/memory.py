@@ -129,7 +129,8 @@ class MemoryReader:
         found = self.summary(trace_id)
         if found is None:
             return None
-        return Place(trace_id, found.start_unix_nano // 1_000_000_000, found.start_unix_nano // 1_000_000_000)
+        start_s = found.start_unix_nano // 1_000_000_000
+        return Place(trace_id, start_s, start_s, kept=trace_id in self.kept)
 
     def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)

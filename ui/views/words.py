@@ -26,7 +26,7 @@ FLAGS = {
     "trace-cut": "The trace has more spans than are analyzed; the rest was left out.",
     "unweighted": "Its service samples, but its share is not said: a cap, or a tail sampler on its way. It counts 1.",
     "partly-sampled": "Services decide for themselves, and some may have left out their part: it counts in no figure.",
-    "no-length": "It ends when it starts, by its own clock: there is no time to divide, and no path.",
+    "no-length": "It has no length: there is no time to divide, and no path.",
     "interval-bounded": "The interval of its time on the path is an outer bound.",
 }
 
