@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from enum import IntEnum
+from enum import Enum, auto
 
 from collector.store.thread_priority import as_others, go_first
 
 
-class Waits(IntEnum):
-    NOBODY = 0
-    SENDER = 1
+class Waits(Enum):
+    NOBODY = auto()
+    SENDER = auto()
     """Who sent spans, and everybody else of whom nothing was said."""
-    READER = 2
+    READER = auto()
     """Who asked for a page, and goes first."""
 
 

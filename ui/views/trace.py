@@ -196,9 +196,9 @@ def trace_view(visit: Visit, trace_id: str) -> TracePage:
     if place is None:
         raise no_span(trace_id)
     summary = Asked(lambda: visit.reader.summary(trace_id, place.window))  # beside the spans
-    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id) if place.kept else None)
+    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id)) if place.kept else None
     sheet = open_sheet(visit, trace_id, place)
-    return _Build(visit, sheet, summary.answer(), kept_longer.answer()).page()
+    return _Build(visit, sheet, summary.answer(), kept_longer.answer() if kept_longer else None).page()
 
 
 class _Build:
