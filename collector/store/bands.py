@@ -7,17 +7,21 @@ it; it belongs whole to the band in which the middle of its weight lies. Any run
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf, log, sqrt
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
+from collector.core.population.columns import FloatColumn
 from collector.core.population.levels import BAND_LEVELS, BANDS
 from collector.core.population.sums import Sums
 from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
+from collector.store.engine import read_arrow
 from collector.store.histogram import GROWTH, WIDE, bucket_of, wide_bounds, wide_buckets
 from collector.store.journey_rows import JourneyRows
+from collector.store.minute_rows import numeric, ragged, summed
+from collector.store.path_times import TIMES
 from collector.store.values import BandDetail, CallPath, Durations, Latency, LatencyBar
 from collector.store.which_minutes import Minutes, alone
 
@@ -26,26 +30,37 @@ WHOLE = "all"
 STRETCH = "stretch"
 """Name of one that is no band of quantiles: durations that somebody asked about."""
 
+_SUMS = ("Weight", "Squares", "TimeNs", "TimeSquaredNs", "TimeDurationNs")
+PATH_COLUMNS = ("PathId", *TIMES, "Band.Bucket", *(f"Band.{name}" for name in _SUMS))
+"""Of `path_minutes`, for `times_of_steps` and `read_wide`."""
+
 Wide = tuple[IntColumn, Sums, list[int]]
 """Wide buckets, ascending; sums by bucket and call path; ids of the call paths."""
 
 
-def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str) -> Wide:
-    """Return the sums of a journey in some minutes, of which `rows` were read."""
-    paths = client.query(
+def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str, few: pa.Table | None = None) -> Wide:
+    """Return the sums of a journey in some minutes, of which `rows` were read.
+
+    Args:
+        few: rows of `path_minutes`, from who has read them.
+    """
+    if few is not None:
+        offsets, buckets = ragged(few, "Band.Bucket")
+        paths = np.repeat(numeric(few, "PathId"), np.diff(offsets))
+        return _summed(*rows.bands(), paths, buckets, [ragged(few, f"Band.{name}")[1] for name in _SUMS])
+    sums = ", ".join(f"sum(of_{name}) AS all_{name}" for name in _SUMS)
+    table = read_arrow(
+        client,
         f"""
-        SELECT
-            PathId, bucket, sum(weight), sum(squares), sum(time_ns), sum(time_squared_ns), sum(time_duration_ns)
-        FROM {minutes.rows("path_minutes")}
-        ARRAY JOIN
-            Band.Bucket AS bucket, Band.Weight AS weight, Band.Squares AS squares, Band.TimeNs AS time_ns,
-            Band.TimeSquaredNs AS time_squared_ns, Band.TimeDurationNs AS time_duration_ns
+        SELECT PathId, bucket, {sums} FROM {minutes.rows("path_minutes")}
+        ARRAY JOIN Band.Bucket AS bucket, {", ".join(f"Band.{name} AS of_{name}" for name in _SUMS)}
         WHERE {minutes.which} AND Journey = {{journey:String}}
-        GROUP BY PathId, bucket ORDER BY PathId, bucket {alone(journey)}
+        GROUP BY PathId, bucket {alone(journey)}
         """,
         {**minutes.parameters(), "journey": journey},
-    ).result_rows
-    return _summed(*rows.bands(), paths)
+    )
+    columns = [numeric(table, f"all_{name}") for name in _SUMS]
+    return _summed(*rows.bands(), numeric(table, "PathId"), numeric(table, "bucket"), columns)
 
 
 def aligned(sums: Sums, ids: Sequence[int], wanted: Sequence[int]) -> Sums:
@@ -154,13 +169,20 @@ def _call_paths(
     return tuple(sorted(paths, key=lambda path: (-path.mean_ns, path.id)))
 
 
-def _summed(buckets: IntColumn, whole: np.ndarray, paths: Sequence[Sequence[Any]]) -> Wide:
-    ids = sorted({int(row[0]) for row in paths})
-    columns = np.zeros((5, len(buckets), len(ids)))
-    rank = {number: i for i, number in enumerate(ids)}
-    place = {bucket: i for i, bucket in enumerate(buckets.tolist())}
-    for number, bucket, *values in paths:
-        columns[:, place[int(bucket)], rank[int(number)]] = values
+def _summed(
+    buckets: IntColumn, whole: np.ndarray, path: IntColumn, bucket: IntColumn, of_rows: Sequence[FloatColumn]
+) -> Wide:
+    """Add up what is known of call paths by bucket, of which there may be several rows for each.
+
+    Args:
+        whole: of the buckets, as `JourneyRows.bands` has it.
+        of_rows: columns, as `_SUMS` names them.
+    """
+    known, feature = np.unique(path, return_inverse=True)
+    ids = known.tolist()
+    shape = len(buckets), len(ids)
+    cell = np.searchsorted(buckets, bucket.astype(np.int64)) * len(ids) + feature
+    columns = [summed(cell, column, shape[0] * shape[1]).reshape(shape) for column in of_rows]
     there, squares, s, ss, st = columns
     # How many traces had it is known by their effective number: exact where all weigh the same.
     counted = np.divide(there**2, squares, out=np.zeros_like(there), where=squares > 0)

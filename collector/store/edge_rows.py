@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from collector.core.mandatory import declared_by_marks
@@ -12,6 +14,7 @@ from collector.core.said import NOTHING_SAID, Mark, Said
 from collector.store.dictionaries import EdgeEnds, Edges
 from collector.store.evidence import NOTHING_SEEN, EdgeEvidence, evidence_of
 from collector.store.evidence_rows import EvidenceRows
+from collector.store.minute_rows import numeric, read_few, summed
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.recent import said_of_marks
 from collector.store.replacements import Replaced, replacements, with_fallbacks
@@ -24,6 +27,9 @@ DECIDING = ("Calls", "Failed", "Waited", "DeclaredMandatory", "DeclaredOptional"
 """The counts that decide, beside the evidence, whether a call is needed."""
 _BECAME = {"failed": "Failed", "on-path": "PathNs"}
 """What became of calls, and the column that says how often."""
+
+_OF_EDGE = ("Traces", "Weight", *EDGE_COUNTS)
+"""What is summed of each edge."""
 
 _Row = Sequence[Any]
 _FIRST_COUNT = 5
@@ -73,7 +79,8 @@ def read_edges(
 
 def read_journey_edges(client: Client, known: Edges, minutes: Minutes, journey: str) -> JourneyEdges:
     """Return all that is known of the edges of one journey but the evidence."""
-    rows = _read_rows(client, minutes, journey)
+    few = read_few(client, minutes, "edge_minutes", ("EdgeId", "StatusKnown", *_OF_EDGE), journey)
+    rows = _read_rows(client, minutes, journey) if few is None else _summed(few, journey)
     replaced = replacements(client, journey, minutes)
     ends = known.known(client, {int(row[1]) for row in rows} | {called for _, called in replaced})
     marks = {mark for each in ends.values() if (mark := mark_of(each))}
@@ -129,6 +136,14 @@ def _read_rows(
         """,
         {**minutes.parameters(), "journey": journey or ""},
     ).result_rows
+
+
+def _summed(rows: pa.Table, journey: str) -> Sequence[_Row]:
+    """What `_read_rows` returns, of rows of one journey that are summed here."""
+    edges, edge = np.unique(numeric(rows, "EdgeId"), return_inverse=True)
+    known = summed(edge, numeric(rows, "StatusKnown"), len(edges)) > 0
+    traces, weight, *counts = (summed(edge, numeric(rows, name), len(edges)).tolist() for name in _OF_EDGE)
+    return list(zip([journey] * len(edges), edges.tolist(), traces, known.tolist(), weight, *counts, strict=True))
 
 
 def _marks(rows: Iterable[_Row], ends: Mapping[int, EdgeEnds]) -> dict[_Place, str]:

@@ -14,10 +14,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from collector.store.engine import Store
-from collector.store.which_minutes import WHICH_MINUTES, alone, only
+from collector.store.maps import chunk, numbers
+from collector.store.minute_rows import numeric, read_few, summed
+from collector.store.row_details import text_of
+from collector.store.values import Window
+from collector.store.which_minutes import WHICH_MINUTES, Minutes, alone, only, with_versions
 
 DAY_S = 86_400
 HISTORY_S = 30 * DAY_S
@@ -48,6 +54,12 @@ OF_JOURNEY = (
     *("compared", "a_quiet_one * QuietJourneyWell", "compared_squares"),
 )
 """What became of the journey; all of it counts, and the same. The last three are a baseline."""
+_COUNTS = (
+    *("Alone", "AloneWell", "AloneJourneyWell", "AloneSquares", "AloneWellSquares"),
+    *("Quiet", "QuietWell", "QuietJourneyWell", "QuietSquares", "QuietWellSquares"),
+)
+"""Columns that all of it is summed of."""
+_READ = ("EdgeId", "CallerVersion", "StatusKnown", *_COUNTS)
 _WITH = """
     exp2(-(toFloat64({last:UInt32}) - toUnixTimestamp(Minute)) / {half_life:UInt32}) AS fading,
     fading * fading AS fading_squared,
@@ -68,6 +80,8 @@ _FAILED = """(EdgeId IN {failed:Array(UInt64)} OR EdgeId IN (
 ))"""
 """Edges of which there can be a verdict: most calls never fail. Rows that were replaced count, too: what is too much
 among the edges has nothing to say."""
+
+_SECOND_NS = 1_000_000_000
 
 Stamp = tuple[int, int]
 """How many minutes there are, and a sum over their versions: that of one alone may fall, where clocks differ."""
@@ -191,6 +205,11 @@ def _read(
     Args:
         failed: only these edges, and those that failed in these minutes; None for all.
     """
+    if journey is not None and failed is None:
+        minutes = with_versions(client, Minutes.of(Window(first_s * _SECOND_NS, last_s * _SECOND_NS)))
+        few = read_few(client, minutes, "edge_minutes", _READ, journey)
+        if few is not None:
+            return {journey: _summed(few, last_s)}
     condition = "" if failed is None else f"AND {_FAILED}"
     rows = client.query(
         f"""
@@ -210,6 +229,34 @@ def _read(
     for name, *row in rows:
         by_journey[str(name)].append(row)
     return by_journey
+
+
+def _summed(rows: pa.Table, last_s: int) -> list[Row]:
+    """Sum rows of one journey here, as the query sums those of all."""
+    minute = numeric(rows, "Minute").astype(np.int64)
+    column = {name: numeric(rows, name) for name in _COUNTS}
+    alone, quiet = column["Alone"], column["Quiet"]
+    a_quiet_one = np.divide(alone, quiet, out=np.zeros(len(minute)), where=quiet > 0)
+    column["compared"] = np.where(quiet > 0, alone, 0.0)
+    column["compared_squares"] = a_quiet_one * a_quiet_one * column["QuietSquares"]
+    for name in ("QuietWell", "QuietJourneyWell"):
+        column[f"a_quiet_one * {name}"] = a_quiet_one * column[name]
+    names = chunk(rows, "CallerVersion").dictionary_encode()
+    versions = [text_of(name) for name in names.dictionary.to_pylist()]
+    edges, edge = np.unique(numeric(rows, "EdgeId"), return_inverse=True)
+    groups, group = np.unique(edge * max(len(versions), 1) + numbers(names.indices), return_inverse=True)
+    count = len(groups)
+    fading = np.exp2((minute - last_s) / HALF_LIFE_S)
+    sums = [summed(group, column[name], count) for name in (*OF_JOURNEY, *SUMS)]
+    sums += [summed(group, column[name] * fading**power, count) for name, power in SUMS.items()]
+    known = summed(group, numeric(rows, "StatusKnown"), count) > 0
+    in_turn = np.lexsort((minute, group))
+    begins = np.searchsorted(group[in_turn], np.arange(count + 1))
+    first, last = minute[in_turn[begins[:-1]]], minute[in_turn[begins[1:] - 1]]
+    return [
+        [int(edges[number // len(versions)]), versions[number % len(versions)], *row]
+        for number, *row in zip(groups.tolist(), *(each.tolist() for each in (last, first, known, *sums)), strict=True)
+    ]
 
 
 def _joined(past: EvidenceRows, recent: EvidenceRows, passed_s: int) -> EvidenceRows:

@@ -13,7 +13,7 @@ from collector.core.spans import IntColumn
 from collector.store.engine import read_arrow
 from collector.store.histogram import merge, quantiles
 from collector.store.values import JourneySummary, PathPoint, PathShare, Point
-from collector.store.which_minutes import STEP, WHICH_MINUTES, Minutes, alone, only
+from collector.store.which_minutes import STEP, WHICH_MINUTES, Minutes, only
 
 ServiceTime = tuple[str, str, float, float]
 """Service, operation ("" for all of the service's), time on the path, weight of the traces with any; all summed."""
@@ -30,19 +30,15 @@ def journey_summaries(client: Client, minutes: Minutes, paths: Callable[[], Path
     Args:
         paths: returns the time by service of each journey; called when all else was read.
     """
-    table = read_arrow(client, *summary_query(minutes))
+    table = read_arrow(client, *_summary_query(minutes))
     if not table.num_rows:
         return []
     found = list(Population(table, minutes).summaries(paths()))
     return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
 
 
-def summary_query(minutes: Minutes, journey: str | None = None, more: str = "") -> tuple[str, dict[str, object]]:
-    """Return the query for a `Population` of all journeys, or of the one, and its parameters.
-
-    Args:
-        more: further columns, by journey and step.
-    """
+def _summary_query(minutes: Minutes) -> tuple[str, dict[str, object]]:
+    """Return the query for a `Population` of all journeys, and its parameters."""
     return (
         f"""
         SELECT
@@ -60,12 +56,11 @@ def summary_query(minutes: Minutes, journey: str | None = None, more: str = "") 
             sumMap(Duration.Bucket, Duration.Weight) AS histogram,
             histogram.1 AS buckets,
             histogram.2 AS weights
-            {more and f", {more}"}
-        FROM {minutes.rows("journey_minutes")}
-        WHERE {minutes.which} {only(journey)}
-        GROUP BY journey, step ORDER BY journey, step {alone(journey)}
+        FROM journey_minutes
+        WHERE {WHICH_MINUTES}
+        GROUP BY journey, step ORDER BY journey, step
         """,
-        {**minutes.parameters(), "journey": journey or ""},
+        minutes.parameters(),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from collector.core.population.columns import FloatColumn
@@ -13,7 +14,11 @@ from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.engine import read_arrow
 from collector.store.journeys import ServiceTime
+from collector.store.minute_rows import numeric
 from collector.store.which_minutes import STEP, Minutes, alone, only
+
+TIMES = ("TimeNs", "Weight", "OperationWeight", "ServiceWeight")
+"""Columns of `path_minutes` that are summed, as `PathTimes` has them."""
 
 
 class PathTime(NamedTuple):
@@ -76,9 +81,17 @@ def times_of_journeys(client: Client, minutes: Minutes, journey: str | None = No
     return _read(client, minutes, "Journey", journey)
 
 
-def times_of_steps(client: Client, minutes: Minutes, journey: str) -> PathTimes:
-    """Return the times of one journey; `groups` are steps, counted from the first."""
-    return _read(client, minutes, STEP, journey)
+def times_of_steps(client: Client, minutes: Minutes, journey: str, few: pa.Table | None = None) -> PathTimes:
+    """Return the times of one journey; `groups` are steps, counted from the first.
+
+    Args:
+        few: rows of `path_minutes`, from who has read them.
+    """
+    if few is None:
+        return _read(client, minutes, STEP, journey)
+    minute = numeric(few, "Minute").astype(np.int64)
+    steps, step = np.unique((minute - minutes.first_s) // minutes.step_s, return_inverse=True)
+    return PathTimes(tuple(steps.tolist()), step, numeric(few, "PathId"), *(numeric(few, name) for name in TIMES))
 
 
 def _read(client: Client, minutes: Minutes, group: str, journey: str | None) -> PathTimes:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import pyarrow as pa
+
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey
@@ -18,7 +20,7 @@ from collector.core.population.regressions import CallPathHours
 from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
 from collector.store import names
-from collector.store.bands import Wide, aligned, latency_of, read_wide
+from collector.store.bands import PATH_COLUMNS, Wide, aligned, latency_of, read_wide
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges, read_service_calls
 from collector.store.engine import Store
@@ -32,6 +34,7 @@ from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import kept_longer
 from collector.store.last_traces import BUDGET_S, newest_alike
 from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
+from collector.store.minute_rows import read_few
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
 from collector.store.recent import journey_totals
@@ -198,8 +201,9 @@ class Reader:
             if rows is None:
                 return None
             found = Asked(lambda: self._examples(journey, window, rows, examples, chosen))
-            wide = Asked(lambda: self._wide(journey, minutes, rows))
-            times = times_of_steps(client, minutes, journey)
+            few = read_few(client, minutes, "path_minutes", PATH_COLUMNS, journey)
+            wide = Asked(lambda: self._wide(journey, minutes, rows, few))
+            times = times_of_steps(client, minutes, journey, few)
             known = self._call_paths.with_ancestors(client, times.paths)
         summary = rows.summary(times.together(journey).by_service(known))
         call_paths, operations = _paths(summary, times, known)
@@ -339,9 +343,9 @@ class Reader:
             times = times_of_journeys(client, minutes)
             return times.by_service(self._call_paths.known(client, times.paths))
 
-    def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows) -> Wide:
+    def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows, few: pa.Table | None) -> Wide:
         with self._store.client() as client:
-            return read_wide(client, minutes, rows, journey)
+            return read_wide(client, minutes, rows, journey, few)
 
     def _examples(
         self, journey: str, window: Window, rows: JourneyRows, wanted: int, chosen: tuple[str, ...] | None

@@ -1,5 +1,6 @@
 """What was called in the place of failed calls, read from the minutes and told apart from what is called anyway."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -7,24 +8,22 @@ from clickhouse_connect.driver.client import Client
 
 from collector.core.fallbacks import Use, fallbacks
 from collector.store.dictionaries import EdgeEnds
+from collector.store.minute_rows import read_rows
 from collector.store.values import Edge
-from collector.store.which_minutes import Minutes, alone
+from collector.store.which_minutes import Minutes
 
 Replaced = Mapping[tuple[int, int], float]
 """Edge, and edge that was called after it had failed, to the weighted number of callers."""
+_COLUMNS = ("EdgeId", "CalledEdgeId", "Callers")
 
 
 def replacements(client: Client, journey: str, minutes: Minutes) -> Replaced:
-    """Return the candidates for fallbacks in a journey."""
-    rows = client.query(
-        f"""
-        SELECT EdgeId, CalledEdgeId, sum(Callers) FROM replacement_minutes
-        WHERE {minutes.which_of_all} AND Journey = {{journey:String}} GROUP BY EdgeId, CalledEdgeId
-        {alone(journey)}
-        """,
-        {**minutes.parameters(), "journey": journey},
-    ).result_rows
-    return {(int(edge), int(called)): float(callers) for edge, called, callers in rows}
+    """Return the candidates for fallbacks in a journey, of all its traces."""
+    rows = read_rows(client, replace(minutes, chosen=None), "replacement_minutes", _COLUMNS, journey)
+    replaced: dict[tuple[int, int], float] = defaultdict(float)
+    for edge, called, callers in zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True):
+        replaced[edge, called] += callers
+    return replaced
 
 
 def with_fallbacks(edges: Sequence[Edge], replaced: Replaced, ends: Mapping[int, EdgeEnds]) -> list[Edge]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from clickhouse_connect.driver.client import Client
 
-from collector.store.engine import ONE_THREAD
+from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.minutes import rows_of_chosen
 from collector.store.values import Window
 
@@ -30,13 +30,9 @@ WHICH_MINUTES = """
     )
 """
 """The rows that count, in any minute table; `Minutes.parameters` goes with it."""
-_NAMED = """
-    Minute >= {first:DateTime} AND Minute < {last:DateTime}
-    AND (Minute, Version) IN arrayZip({minutes:Array(DateTime)}, {versions:Array(UInt64)})
-"""
-"""The same rows, where `Minutes` knows the versions: a subquery takes the engine as long to plan as all the rest."""
-MOST_NAMED = 360
-"""Minutes whose versions are named; of more, the engine is as quick to look for them."""
+MOST_READ = 26 * 60
+"""Minutes whose rows about a journey may be summed here (`minute_rows`): those of a day, and those of evidence since
+the last midnight that is settled."""
 STEP = "intDiv(toUnixTimestamp(Minute) - {first:UInt32}, {step:UInt32})"
 """The step of a series that a minute is in, counted from the first; likewise."""
 
@@ -55,7 +51,8 @@ class Minutes:
     chosen: tuple[str, ...] | None = None
     """The traces that count, all of one journey; None for all."""
     versions: Mapping[int, int] | None = None
-    """The published version of each minute; None where each query looks for them."""
+    """The published version of each minute, where rows are read to be summed here; None where each query looks for
+    them."""
 
     @classmethod
     def of(cls, window: Window, oldest_unix_nano: int = 0, newest_unix_nano: int = 0) -> "Minutes":
@@ -73,11 +70,8 @@ class Minutes:
         return cls(first, last, math.ceil(minutes / POINTS) * MINUTE_S, max(over_s - begin_s, 1.0))
 
     def parameters(self) -> dict[str, object]:
-        versions = self.versions or {}
-        return {
-            "first": self.first_s, "last": self.last_s, "step": self.step_s, "chosen": list(self.chosen or ()),
-            "minutes": list(versions), "versions": list(versions.values()),
-        }  # fmt: skip
+        chosen = list(self.chosen or ())
+        return {"first": self.first_s, "last": self.last_s, "step": self.step_s, "chosen": chosen}
 
     def rows(self, table: str) -> str:
         """Return what stands behind FROM for a minute table, and `which` behind its WHERE."""
@@ -85,12 +79,7 @@ class Minutes:
 
     @property
     def which(self) -> str:
-        return self.which_of_all if self.chosen is None else "1"
-
-    @property
-    def which_of_all(self) -> str:
-        """The rows of a minute table that count, whichever traces were chosen."""
-        return WHICH_MINUTES if self.versions is None else _NAMED
+        return WHICH_MINUTES if self.chosen is None else "1"
 
     def steps(self) -> range:
         return range(self.first_s, self.last_s, self.step_s)
@@ -102,17 +91,20 @@ def _clamped(seconds: int) -> int:
 
 def with_versions(client: Client, minutes: Minutes) -> Minutes:
     """Return the same minutes for who asks several questions about them: all are about the same versions."""
-    if minutes.last_s - minutes.first_s > MOST_NAMED * MINUTE_S:
+    if minutes.last_s - minutes.first_s > MOST_READ * MINUTE_S:
         return minutes
-    rows = client.query(
+    rows = read_arrow(
+        client,
         f"""
-        SELECT toUnixTimestamp(Minute), max(Version) FROM minute_versions
-        WHERE Minute >= {{first:DateTime}} AND Minute < {{last:DateTime}} GROUP BY Minute
+        SELECT Minute, Version FROM minute_versions PREWHERE Minute >= {{first:DateTime}} AND Minute < {{last:DateTime}}
         {ONE_THREAD}
         """,
         minutes.parameters(),
-    ).result_rows
-    return replace(minutes, versions={int(minute): int(version) for minute, version in rows})
+    )
+    versions: dict[int, int] = {}
+    for minute, version in zip(rows.column(0).to_pylist(), rows.column(1).to_pylist(), strict=True):
+        versions[minute] = max(version, versions.get(minute, 0))
+    return replace(minutes, versions=versions)
 
 
 def only(journey: str | None) -> str:
