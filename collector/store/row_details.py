@@ -66,7 +66,7 @@ class Details:
 
 
 def _events(span: dict[str, Any]) -> Iterator[Event]:
-    names = ("EventTimes", "Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped")
+    names = ("Events.Timestamp", "Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped")
     for time, name, attributes, types, dropped in zip(*(span[column] for column in names), strict=True):
         # An event's time is unsigned and not bounded at receipt; above 2^63 the column holds it as a negative number.
         yield Event(time % 2**64, text_of(name), _attributes(attributes, types), dropped)

@@ -1,34 +1,28 @@
 """What was learned of traces: the rows of `traces`, as pages show them."""
 
 from collections.abc import Mapping
+from time import time_ns
 from typing import Any
 
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from collector.store.dictionaries import CallPaths
-from collector.store.engine import ONE_THREAD
+from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.journeys import path_shares
 from collector.store.lookup import REPAIR_S
+from collector.store.row_details import text_of
 from collector.store.values import TraceSummary, Window
 
 _SECOND_NS = 1_000_000_000
 _INT64 = 2**63 - 1
 
 _COLUMNS = (
-    "TraceId",
-    "toUnixTimestamp64Nano(Start) AS StartNs",
-    *("DurationNs", "Journey", "RootService", "RootOperation", "Failed", "StatusKnown", "Spans", "Errors"),
-    *(
-        "Completeness",
-        "Ambiguity",
-        "SettlesAt <= toUnixTimestamp64Nano(now64(9)) AS Settled",
-        "ServiceList",
-        "`Path.Id` AS PathIds",
-        "`Path.TimeNs` AS PathTimes",
-    ),
+    *("TraceId", "Start", "DurationNs", "Journey", "RootService", "RootOperation", "Failed", "StatusKnown", "Spans"),
+    *("Errors", "Completeness", "Ambiguity", "SettlesAt", "ServiceList", "Path.Id", "Path.TimeNs"),
 )
 _NEWEST_ROW = f"""
-WHERE TraceId = {{id:String}}
+PREWHERE TraceId = {{id:String}}
     AND Start >= fromUnixTimestamp64Nano({{first_ns:Int64}}) AND Start < fromUnixTimestamp64Nano({{last_ns:Int64}})
 ORDER BY Version DESC, Deleted LIMIT 1 {ONE_THREAD}
 """
@@ -59,11 +53,18 @@ def read_summaries(
     Args:
         fits: a condition on the rows selected; which ones are, it does not change.
     """
-    columns = ", ".join((*_COLUMNS, f"{fits} AS Fits"))
-    rows = client.query(f"SELECT {columns} FROM {source} {rest}", dict(parameters)).named_results()
-    found = [row for row in rows if row["Fits"]]
-    services = known.services(client, {number for row in found for number in row["PathIds"]})
-    return [_summary(row, services) for row in found]
+    columns = ", ".join((*(f"`{name}`" for name in _COLUMNS), f"{fits} AS Fits"))
+    table = read_arrow(client, f"SELECT {columns} FROM {source} {rest}", parameters)
+    found = [row for row in _rows(table) if row["Fits"]]
+    services = known.services(client, {number for row in found for number in row["Path.Id"]})
+    now_ns = time_ns()
+    return [_summary(row, services, now_ns) for row in found]
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    starts = table.column("Start").cast(pa.int64())
+    rows: list[dict[str, Any]] = table.set_column(table.column_names.index("Start"), "Start", starts).to_pylist()
+    return rows
 
 
 def oldest_and_newest(client: Client) -> tuple[int, int]:
@@ -74,26 +75,26 @@ def oldest_and_newest(client: Client) -> tuple[int, int]:
     return int(oldest), int(newest)
 
 
-def _summary(row: Mapping[str, Any], services: Mapping[int, str]) -> TraceSummary:
+def _summary(row: Mapping[str, Any], services: Mapping[int, str], now_ns: int) -> TraceSummary:
     times: dict[str, int] = {}
-    for number, time_ns in zip(row["PathIds"], row["PathTimes"], strict=True):
-        if time_ns and number in services:
-            times[services[number]] = times.get(services[number], 0) + int(time_ns)
-    duration_ns = int(row["DurationNs"])
+    for number, on_path_ns in zip(row["Path.Id"], row["Path.TimeNs"], strict=True):
+        if on_path_ns and number in services:
+            times[services[number]] = times.get(services[number], 0) + on_path_ns
+    duration_ns = row["DurationNs"]
     return TraceSummary(
-        trace_id=row["TraceId"],
-        start_unix_nano=int(row["StartNs"]),
+        trace_id=text_of(row["TraceId"]),
+        start_unix_nano=row["Start"],
         duration_ns=duration_ns,
-        journey=row["Journey"],
-        root_service=row["RootService"],
-        root_operation=row["RootOperation"],
+        journey=text_of(row["Journey"]),
+        root_service=text_of(row["RootService"]),
+        root_operation=text_of(row["RootOperation"]),
         failed=bool(row["Failed"]),
         status_known=bool(row["StatusKnown"]),
-        spans=int(row["Spans"]),
-        errors=int(row["Errors"]),
-        services=tuple(row["ServiceList"]),
-        completeness=float(row["Completeness"]),
-        ambiguity=float(row["Ambiguity"]),
-        settled=bool(row["Settled"]),
+        spans=row["Spans"],
+        errors=row["Errors"],
+        services=tuple(map(text_of, row["ServiceList"])),
+        completeness=row["Completeness"],
+        ambiguity=row["Ambiguity"],
+        settled=row["SettlesAt"] <= now_ns,
         path=path_shares([(service, "", float(time), 1.0) for service, time in times.items()], 1.0, duration_ns),
     )
