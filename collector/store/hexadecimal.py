@@ -4,29 +4,30 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-DIGITS = 16
-"""Of 64 bits."""
+_WORD = 16
+"""Digits of 64 bits."""
+_DIGITS = b"0123456789abcdef"
 _VALUE = np.zeros(256, np.uint8)
-for _value, _digit in enumerate("0123456789abcdef"):
-    _VALUE[[ord(_digit), ord(_digit.upper())]] = _value
+for _value, _digit in enumerate(_DIGITS):
+    _VALUE[[_digit, ord(chr(_digit).upper())]] = _value
 
 
 def ids_of(texts: pa.BinaryArray, words: int = 1) -> NDArray[np.uint64]:
     """Return the numbers that `words` times 16 digits say, shape (words, len(texts)).
 
-    Of a text that is shorter the words that it has no digits for are 0, and so are all of one that is no number.
+    What is no digit counts as 0, and so does a word for which a text is too short.
 
-    >>> ids_of(pa.array([b"00000000000000ff", b"", b"10", b"?"])).tolist()
-    [[255, 0, 16, 0]]
+    >>> ids_of(pa.array([b"00000000000000ff", b"", b"10", b"-1"])).tolist()
+    [[255, 0, 16, 1]]
     """
     found = np.zeros((words, len(texts)), np.uint64)
     if not len(texts):
         return found
     _, places, data = texts.buffers()
     offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    whole = np.diff(offsets) == words * DIGITS
+    whole = np.diff(offsets) == words * _WORD
     if whole.any():
-        at = offsets[:-1][whole, None] + np.arange(words * DIGITS)
+        at = offsets[:-1][whole, None] + np.arange(words * _WORD)
         digits = _VALUE[np.frombuffer(data, np.uint8)[at]]
         octets = digits[:, ::2] << 4 | digits[:, 1::2]
         found[:, whole] = octets.view(">u8").T
@@ -36,8 +37,5 @@ def ids_of(texts: pa.BinaryArray, words: int = 1) -> NDArray[np.uint64]:
 
 
 def _of_text(text: bytes, words: int) -> list[int]:
-    parts = [text[word * DIGITS : (word + 1) * DIGITS] or b"0" for word in range(words)]
-    try:
-        return [int(part, 16) for part in parts]
-    except ValueError:
-        return [0] * words
+    digits = "".join(f"{_VALUE[letter]:x}" for letter in text)
+    return [int(digits[word * _WORD : (word + 1) * _WORD] or "0", 16) for word in range(words)]

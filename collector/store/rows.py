@@ -119,7 +119,7 @@ def batch_of(table: pa.Table) -> SpanBatch:
 def _with_numbers(table: pa.Table) -> pa.Table:
     """Put `_NUMBERS` in the place of the columns that say them, and nanoseconds in that of the times of events."""
     trace_id = ids_of(chunk(table, "TraceId"), 2)
-    numbers_: dict[str, pa.Array | NDArray[Any]] = {
+    made: dict[str, pa.Array | NDArray[Any]] = {
         "trace_id_high": trace_id[0],
         "trace_id_low": trace_id[1],
         "span_id": ids_of(chunk(table, "SpanId"))[0],
@@ -134,10 +134,10 @@ def _with_numbers(table: pa.Table) -> pa.Table:
         times = chunk(table, _EVENT_TIMES)
         inside = _nanoseconds(times.flatten())
         offsets = pa.array(numbers(times.offsets) - times.offsets[0].as_py(), pa.int32())
-        numbers_[_EVENT_TIMES] = pa.ListArray.from_arrays(offsets, inside)
+        made[_EVENT_TIMES] = pa.ListArray.from_arrays(offsets, inside)
         table = table.drop_columns(_EVENT_TIMES)
     table = table.drop_columns(_OF_NUMBERS)
-    for name, column in numbers_.items():
+    for name, column in made.items():
         table = table.append_column(name, column if isinstance(column, pa.Array) else pa.array(column))
     return table
 
