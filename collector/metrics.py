@@ -30,6 +30,8 @@ class Metrics:
     def __init__(self, version: str) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
+        """What this process does."""
+        self._added = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
         Gauge("cpdd_build_info", "1; the label says what runs", ["version"], registry=self.registry).labels(
             version
@@ -87,11 +89,30 @@ class Metrics:
 
     def counter(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Add a counter that is kept elsewhere and read when somebody asks."""
-        self.add(_ReadCounter(name, documentation, read))
+        self.registry.register(_ReadCounter(name, documentation, read))
 
     def add(self, collector: Collector) -> None:
-        """Add families of metrics that `collector` makes when somebody asks, the service graph for example."""
-        self.registry.register(collector)
+        """Add families of metrics that `collector` makes when somebody asks for all, the service graph for example.
+
+        There may be many thousands of them: who wants to know of the process reads `registry` alone.
+        """
+        self._added.register(collector)
+
+    def all(self) -> CollectorRegistry:
+        """Return what `/metrics` shows."""
+        return _Together(self.registry, self._added)
+
+
+class _Together(CollectorRegistry):
+    """The metrics of several registries, one after the other."""
+
+    def __init__(self, *registries: CollectorRegistry) -> None:
+        super().__init__()
+        self._registries = registries
+
+    def collect(self) -> Iterator[Metric]:
+        for registry in self._registries:
+            yield from registry.collect()
 
 
 class _ReadCounter(Collector):
@@ -159,7 +180,7 @@ class MetricsPage:
     """The ASGI application of `GET /metrics`; the text is made in a thread, so that the loop goes on."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._registry = metrics.registry
+        self._registry = metrics.all()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != "/metrics":

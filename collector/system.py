@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
 
 _OURS = "cpdd_"
 
@@ -40,8 +41,8 @@ class System:
     """Other metrics of ours without labels, by name without `cpdd_`."""
 
 
-def read_receivers(registry: CollectorRegistry) -> tuple[Receiver, ...]:
-    """Return the ways in, by name."""
+def _receivers(samples: Sequence[Sample]) -> tuple[Receiver, ...]:
+    """The ways in, by name."""
     found: dict[str, dict[str, float]] = {}
     answers: dict[str, dict[str, float]] = {}
     rejected: dict[str, dict[str, float]] = {}
@@ -50,7 +51,7 @@ def read_receivers(registry: CollectorRegistry) -> tuple[Receiver, ...]:
         "cpdd_receiver_bytes_total": "bytes",
         "cpdd_receiver_requests_in_work": "in_work",
     }
-    for sample in (sample for family in registry.collect() for sample in family.samples):
+    for sample in samples:
         name = sample.labels.get("receiver", "")
         if sample.name in plain:
             found.setdefault(name, {})[plain[sample.name]] = sample.value
@@ -64,13 +65,12 @@ def read_receivers(registry: CollectorRegistry) -> tuple[Receiver, ...]:
     )
 
 
-def read_values(registry: CollectorRegistry) -> dict[str, float]:
-    """Return our metrics without labels by their name, and what the process costs."""
+def _values(samples: Sequence[Sample]) -> dict[str, float]:
+    """Our metrics without labels by their name, and what the process costs."""
     wanted = (_OURS, "process_")
     return {
         sample.name.removeprefix(_OURS).removesuffix("_total"): sample.value
-        for family in registry.collect()
-        for sample in family.samples
+        for sample in samples
         if not sample.labels and sample.name.startswith(wanted) and not sample.name.endswith(("_sum", "_count"))
     }
 
@@ -83,6 +83,7 @@ def system_of(facts: Mapping[str, object], state: str, problems: Sequence[str], 
     """
     addresses = facts["addresses"]
     assert isinstance(addresses, dict)
+    samples = [sample for family in registry.collect() for sample in family.samples]
     return System(
         version=str(facts["version"]),
         pid=int(str(facts["pid"])),
@@ -91,6 +92,6 @@ def system_of(facts: Mapping[str, object], state: str, problems: Sequence[str], 
         problems=tuple(problems),
         store=str(facts["store"]),
         addresses=dict(addresses),
-        receivers=read_receivers(registry),
-        values=read_values(registry),
+        receivers=_receivers(samples),
+        values=_values(samples),
     )

@@ -86,6 +86,9 @@ def test_other_parts_add_families_of_their_own(metrics: Metrics, page: str):
 
     labels = (("client", "shop"), ("le", "0.1"), ("server", 'pay"ment\n'))
     assert found["traces_service_graph_request_server_seconds_bucket", labels] == 2
+    own = [family.name for family in metrics.registry.collect()]
+    assert "cpdd_receiver_requests" in own
+    assert "traces_service_graph_request_server_seconds" not in own  # the system's page would wait for all of them
 
 
 def test_the_cost_of_the_process_is_there(page: str):

@@ -162,6 +162,12 @@ class Reader:
             paths = Asked(lambda: self._paths_by_service(minutes))
             return journey_summaries(client, minutes, paths.answer)
 
+    def median_ns(self, journey: str, window: Window) -> float | None:
+        """Return the median duration of a journey's traces in the minutes that the window touches, None without any."""
+        with self._store.client() as client:
+            rows = read_journey(client, with_versions(client, Minutes.of(window)), journey)
+        return rows.summary({}).p50_ns if rows else None
+
     def choose(
         self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
     ) -> tuple[str, ...]:

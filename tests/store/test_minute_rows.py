@@ -75,6 +75,15 @@ def test_few_rows_are_summed_as_the_engine_sums_many(filled: Store, monkeypatch:
     assert_alike(here, by_engine)
 
 
+def test_the_median_of_one_journey_is_that_of_all_journeys(filled: Store) -> None:
+    reader = Reader(filled)
+
+    medians = {summary.journey: summary.p50_ns for summary in reader.journeys(HOURS)}
+
+    assert {name: reader.median_ns(name, HOURS) for name in (JOURNEY, "other")} == medians
+    assert reader.median_ns("nobody's", HOURS) is None
+
+
 def test_chosen_traces_are_summed_like_all(filled: Store) -> None:
     reader = Reader(filled)
     every = tuple(trace.hex_id for trace in traces(2) if trace.journey == JOURNEY)

@@ -149,6 +149,9 @@ class MemoryReader:
         outside = [at for at in starts if not query.window.start_unix_nano <= at < query.window.end_unix_nano]
         return max(outside, default=None)
 
+    def median_ns(self, journey: str, window: Window) -> float | None:
+        return next((each.p50_ns for each in self.journeys(window) if each.journey == journey), None)
+
     def journeys(self, window: Window) -> list[JourneySummary]:
         names = Counter(trace.summary.journey for trace in self._traces if _inside(trace, window))
         return [self._summary(name, window) for name, _ in names.most_common()]

@@ -62,6 +62,9 @@ class TraceReader(Protocol):
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the window, most traces first."""
 
+    def median_ns(self, journey: str, window: Window) -> float | None:
+        """Return the median duration of a journey's traces, None where it has none."""
+
     def choose(
         self, journey: str, window: Window, attributes: tuple[tuple[str, str], ...], service: str = ""
     ) -> tuple[str, ...]:

@@ -202,7 +202,7 @@ def _named(text: str, this_id: str) -> str:
 
 def _typical(visit: Visit, this: TraceSummary, window: Window) -> str:
     """Return the trace nearest to the journey's median duration; one that did not fail where there is any."""
-    median = next((each.p50_ns for each in visit.reader.journeys(window) if each.journey == this.journey), None)
+    median = visit.reader.median_ns(this.journey, window)
     if median is None:
         return ""
     least, most = (int(part * median) for part in NEAR)
