@@ -42,6 +42,11 @@ class Place:
     """Some of its spans were copied, to stay when others of their age are dropped."""
 
     @property
+    def is_shelved(self) -> bool:
+        """Whether all of its spans are those that `read_shelved` returns."""
+        return not self.kept and 0 not in self.shelves
+
+    @property
     def window(self) -> Window:
         """In which all of its spans start."""
         return Window(self.first_s * _SECOND_NS, (self.last_s + 1) * _SECOND_NS)
@@ -125,6 +130,16 @@ def read_spans(client: Client, trace_ids: Sequence[str], places: Sequence[Place]
     return detailed_spans(table) if table is not None else None
 
 
+def read_shelved(client: Client, trace_id: str) -> DetailedSpans | None:
+    """Return those spans of a trace that lie on shelves, None where none does: for who asks for its place meanwhile.
+
+    What was copied to stay, and spans of before there were shelves, are not among them.
+    """
+    source = f"SELECT {SPAN_SELECT} FROM otel_traces {_ON_ITS_SHELVES}"
+    table = _first_spans(client, source, ONE_THREAD, {"id": trace_id})
+    return detailed_spans(table) if table.num_rows else None
+
+
 def read_batch(client: Client, trace_ids: Sequence[str]) -> SpanBatch | None:
     """Return what `read_spans` would, without what only details need: half of the work."""
     table = _read(client, find_places(client, trace_ids), BATCH_SELECT)
@@ -163,6 +178,9 @@ _IN_TIME = """
     AND Timestamp >= fromUnixTimestamp64Nano({first_ns:Int64}) AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})
 """
 """Where a shelf does not say enough: that of before there were shelves holds all spans of then."""
+
+_ON_ITS_SHELVES = """PREWHERE TraceId = {id:String} AND Shelf > 0
+    AND Shelf IN (SELECT Shelf FROM otel_traces_trace_id_ts PREWHERE TraceId = {id:String})"""
 
 _ORDER = ("Timestamp", "SpanId", "SpanKind")
 

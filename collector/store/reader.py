@@ -5,7 +5,7 @@ is borrowed for each answer.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -33,7 +33,7 @@ from collector.store.journeys import PathsByService, journey_summaries, path_ser
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import kept_longer
 from collector.store.last_traces import BUDGET_S, newest_alike
-from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_spans
+from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_shelved, read_spans
 from collector.store.minute_rows import read_few
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
@@ -92,12 +92,19 @@ class Reader:
         with self._store.client() as client:
             return next(iter(find_places(client, [trace_id.lower()])), None)
 
-    def trace(self, trace_id: str, place: Place | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str, place: Place | Callable[[], Place | None] | None = None) -> DetailedSpans | None:
         """Return the spans of a trace, without exact copies, or None where there is none.
 
         Args:
-            place: where it lies, from who has looked.
+            place: where it lies, from who has looked; or what says it when its spans were read, from who looks
+                meanwhile.
         """
+        if callable(place):
+            with self._store.client() as client:
+                found = read_shelved(client, trace_id.lower())
+            place = place()
+            if place is None or place.is_shelved:
+                return found if place else None
         place = place or self.place(trace_id)
         if place is None:
             return None

@@ -1,7 +1,7 @@
 """Questions that threads answer side by side: a page has more of them than one thread answers in time."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
@@ -21,14 +21,22 @@ class Asked(Generic[Answer]):
 
     def __init__(self, question: Callable[[], Answer]) -> None:
         self._question = question
-        self._future = _POOL.submit(copy_context().run, self._ask)  # who counts the time counts this, too
+        self._future: Future[Answer] = _POOL.submit(
+            copy_context().run, self._ask
+        )  # who counts the time counts this, too
 
     def answer(self) -> Answer:
-        """Return the answer, or raise what the question raised.
+        """Return the answer, or raise what the question raised, however often somebody wants it. One thread at a time.
 
         Where no thread has begun it is answered here: threads that ask never wait for each other in a circle.
         """
-        return self._question() if self._future.cancel() else self._future.result()
+        if self._future.cancel():
+            self._future = Future()
+            try:
+                self._future.set_result(self._question())
+            except BaseException as error:
+                self._future.set_exception(error)
+        return self._future.result()
 
     def _ask(self) -> Answer:
         with in_turn():

@@ -72,6 +72,10 @@ def test_a_kept_trace_can_be_found_and_read_when_the_others_are_gone(store: Stor
     assert new == 1
     assert before == 2
     assert (spans_of(store, 1), spans_of(store, 2)) == (2, 0)
+    reader, id_ = Reader(store), f"{1:032x}"
+    copied = reader.trace(id_, lambda: reader.place(id_))
+    assert copied is not None
+    assert len(copied.batch) == 2
     assert [trace.trace_id for trace in found] == [f"{1:032x}"]
     assert Reader(store).summary(f"{1:032x}") is not None
 

@@ -12,6 +12,7 @@ import pytest
 from collector.store.derived import Derived, TraceKey
 from collector.store.engine import Store
 from collector.store.histogram import ACCURACY
+from collector.store.lookup import Place
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.reader import Reader
 from collector.store.values import (
@@ -119,6 +120,42 @@ def test_a_trace_is_read_over_services_and_days_in_order_of_start(store: Store, 
     assert found.batch.span_id.tolist() == [1, 2, 3, 4]
     assert found.batch.start_time_unix_nano.tolist() == [span.start for span in spans]
     assert [found.batch.text(index) for index in found.batch.service] == ["s0", "s1", "s2", "s3"]
+
+
+def test_a_trace_is_read_while_somebody_looks_where_it_lies(store: Store, reader: Reader) -> None:
+    spans = [Span(trace_id=7, span_id=n, service=f"s{n}") for n in range(1, 4)]
+    commit(store, spans[:1], [Span(trace_id=8, span_id=1)], spans[1:])
+    id_ = spans[0].hex_trace_id
+    looked: list[str] = []
+
+    def where() -> Place | None:
+        looked.append(id_)
+        return reader.place(id_)
+
+    found = reader.trace(id_.upper(), where)
+
+    assert found is not None
+    assert found.batch.span_id.tolist() == [1, 2, 3]
+    assert looked == [id_]
+    assert reader.trace("f" * 32, lambda: None) is None
+
+
+def test_spans_of_before_there_were_shelves_are_read_once_it_is_known_where_they_lie(
+    store: Store, reader: Reader
+) -> None:
+    span = Span(trace_id=7, span_id=1)
+    commit(store, [span])
+    with store.client() as client:
+        for table in ("otel_traces", "otel_traces_trace_id_ts"):
+            client.command(f"CREATE TABLE old ENGINE = Memory AS SELECT * REPLACE (0 AS Shelf) FROM {table}")
+            client.command(f"TRUNCATE TABLE {table}")
+            client.command(f"INSERT INTO {table} SELECT * FROM old")
+            client.command("DROP TABLE old")
+
+    found = reader.trace(span.hex_trace_id, lambda: reader.place(span.hex_trace_id))
+
+    assert found is not None
+    assert found.batch.span_id.tolist() == [1]
 
 
 def test_exact_copies_are_one_and_copies_that_differ_are_apart(store: Store, reader: Reader) -> None:

@@ -18,6 +18,20 @@ def test_a_question_is_answered_once_by_whichever_thread() -> None:
     assert len(times) == 1
 
 
+def test_an_answer_is_had_twice_and_asked_for_once_where_no_thread_has_time() -> None:
+    free, started = threading.Event(), threading.Barrier(THREADS + 1)
+    busy = [Asked(lambda: started.wait(60) >= 0 and free.wait(60)) for _ in range(THREADS)]
+    started.wait(60)
+    times: list[int] = []
+
+    asked = Asked(lambda: times.append(1) or len(times))
+    answers = asked.answer(), asked.answer()
+    free.set()
+
+    assert answers == (1, 1)
+    assert all(each.answer() for each in busy)
+
+
 def test_what_a_question_raises_is_raised_where_its_answer_is_wanted() -> None:
     def question() -> int:
         raise LookupError("no such journey")

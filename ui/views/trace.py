@@ -7,6 +7,7 @@ import numpy as np
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
+from collector.store.lookup import Place
 from collector.store.side_by_side import Asked
 from collector.store.values import KeptLonger, TraceSummary
 from ui.draw.text import count_of, shown
@@ -17,7 +18,7 @@ from ui.views.logs_link import logs_link
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
-from ui.views.trace_asked import OF, asked_show, no_span, open_sheet, read_trace_id
+from ui.views.trace_asked import OF, asked_show, open_sheet, read_trace_id
 from ui.views.trace_overview import Overview, draw_overview
 from ui.views.trace_rows import ROWS
 from ui.views.trace_sheet import LineStep, Sheet, TraceRow, draw_rows, name_of, ways
@@ -192,28 +193,39 @@ class TracePage:
 def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
+    beside = Asked(lambda: _beside_spans(visit, trace_id))
+    sheet = open_sheet(visit, trace_id, lambda: beside.answer().place)
+    return _Build(visit, sheet, beside.answer()).page()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What is asked about a trace while its spans are read."""
+
+    place: Place | None
+    summary: TraceSummary | None = None
+    kept_longer: KeptLonger | None = None
+
+
+def _beside_spans(visit: Visit, trace_id: str) -> _Beside:
     place = visit.reader.place(trace_id)
     if place is None:
-        raise no_span(trace_id)
-    summary = Asked(lambda: visit.reader.summary(trace_id, place.window))  # beside the spans
-    kept_longer = Asked(lambda: visit.reader.kept_longer(trace_id)) if place.kept else None
-    sheet = open_sheet(visit, trace_id, place)
-    return _Build(visit, sheet, summary.answer(), kept_longer.answer() if kept_longer else None).page()
+        return _Beside(None)
+    summary = visit.reader.summary(trace_id, place.window)
+    return _Beside(place, summary, visit.reader.kept_longer(trace_id) if place.kept else None)
 
 
 class _Build:
     """The steps from an explanation to a page; holds what they share."""
 
-    def __init__(
-        self, visit: Visit, sheet: Sheet, summary: TraceSummary | None, kept_longer: KeptLonger | None
-    ) -> None:
+    def __init__(self, visit: Visit, sheet: Sheet, beside: _Beside) -> None:
         self.visit = visit
         self.of = visit.query.get("of", "") or "request"
         self.sheet = sheet
         self.spans = sheet.spans
         self.explained = sheet.explained
-        self.summary = summary
-        self.kept_longer = kept_longer
+        self.summary = beside.summary
+        self.kept_longer = beside.kept_longer
         self.nodes = sheet.nodes
         self.begin, self.end = sheet.begin, sheet.end
         self.on_path, self.failed, self.callees = sheet.on_path, sheet.failed, sheet.callees

@@ -1,6 +1,7 @@
 """Which trace an address asks for, and in which state: what every page about one trace begins with."""
 
 import re
+from collections.abc import Callable
 
 from collector.core.detail import DetailedSpans
 from collector.store.lookup import Place
@@ -15,13 +16,17 @@ OF = {"request": "root", "trace": "trace"}
 """Words of the address for `explain`'s targets; anything else is a span's id."""
 
 
-def open_sheet(visit: Visit, trace_id: str, place: Place | None = None) -> Sheet:
+WhereItLies = Callable[[], Place | None]
+"""Says where a trace lies, None for an unknown one."""
+
+
+def open_sheet(visit: Visit, trace_id: str, place: WhereItLies | None = None) -> Sheet:
     """Return the rows that the address asks for, as they are now.
 
     Raises BadAddress where it asks for the path of a span that is not there, NothingThere for an unknown trace.
 
     Args:
-        place: where the trace lies, from who has looked.
+        place: says it, from who looks meanwhile.
     """
     spans = stored_spans(visit, trace_id, place)
     key = key_of(visit, trace_id)
@@ -34,7 +39,7 @@ def open_sheet(visit: Visit, trace_id: str, place: Place | None = None) -> Sheet
     return sheet
 
 
-def stored_spans(visit: Visit, trace_id: str, place: Place | None = None) -> DetailedSpans:
+def stored_spans(visit: Visit, trace_id: str, place: WhereItLies | None = None) -> DetailedSpans:
     """Return the spans of a trace; raises NothingThere for an unknown one."""
     spans = visit.reader.trace(trace_id, place)
     if spans is None or not len(spans.batch):
