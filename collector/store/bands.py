@@ -178,10 +178,13 @@ def _summed(
         whole: of the buckets, as `JourneyRows.bands` has it.
         of_rows: columns, as `_SUMS` names them.
     """
+    place = np.minimum(np.searchsorted(buckets, bucket.astype(np.int64)), len(buckets) - 1)
+    is_known = buckets[place] == bucket  # others are of a minute that was published between two queries
+    path, place, of_rows = path[is_known], place[is_known], [column[is_known] for column in of_rows]
     known, feature = np.unique(path, return_inverse=True)
     ids = known.tolist()
     shape = len(buckets), len(ids)
-    cell = np.searchsorted(buckets, bucket.astype(np.int64)) * len(ids) + feature
+    cell = place * len(ids) + feature
     columns = [summed(cell, column, shape[0] * shape[1]).reshape(shape) for column in of_rows]
     there, squares, s, ss, st = columns
     # How many traces had it is known by their effective number: exact where all weigh the same.

@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 from collector.core.spans import IntColumn
 from collector.store.histogram import merge
 from collector.store.journeys import PathsByService, Population
-from collector.store.minute_rows import numeric, ragged, read_rows, summed
+from collector.store.minute_rows import by_step, numeric, ragged, read_rows, summed
 from collector.store.values import JourneySummary
 from collector.store.which_minutes import MINUTE_S, Minutes
 
@@ -68,8 +68,7 @@ class JourneyRows:
 
     def _by_step(self) -> pa.Table:
         """What the engine would sum for a `Population`: a row for each step that has traces."""
-        minute = numeric(self._rows, "Minute").astype(np.int64)
-        steps, step = np.unique((minute - self._minutes.first_s) // self._minutes.step_s, return_inverse=True)
+        steps, step = by_step(self._rows, self._minutes)
         count = len(steps)
         sums = {name: summed(step, numeric(self._rows, of), count) for name, of in _SUMS.items()}
         known = summed(step, numeric(self._rows, "StatusKnown"), count) > 0

@@ -66,6 +66,13 @@ def _published(rows: pa.Table, minutes: Minutes) -> pa.Table:
     return rows.filter(counted).combine_chunks()
 
 
+def by_step(rows: pa.Table, minutes: Minutes) -> tuple[IntColumn, IntColumn]:
+    """Return the steps of a series that rows are in, ascending from the first, and of each row the position of its."""
+    minute = numeric(rows, "Minute").astype(np.int64)
+    steps, step = np.unique((minute - minutes.first_s) // minutes.step_s, return_inverse=True)
+    return steps, step
+
+
 def numeric(rows: pa.Table, name: str) -> NDArray[Any]:
     """Return a column of numbers, those of DateTime as Unix seconds."""
     return numbers(chunk(rows, name))

@@ -14,7 +14,7 @@ from collector.core.spans import IntColumn
 from collector.store.dictionaries import PathStep
 from collector.store.engine import read_arrow
 from collector.store.journeys import ServiceTime
-from collector.store.minute_rows import numeric
+from collector.store.minute_rows import by_step, numeric
 from collector.store.which_minutes import STEP, Minutes, alone, only
 
 TIMES = ("TimeNs", "Weight", "OperationWeight", "ServiceWeight")
@@ -32,7 +32,7 @@ class PathTime(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PathTimes:
-    """Columns, a row for each group and call path."""
+    """Columns, a row or more for each group and call path."""
 
     groups: tuple[str | int, ...]
     """Journeys, or steps of a series."""
@@ -89,8 +89,7 @@ def times_of_steps(client: Client, minutes: Minutes, journey: str, few: pa.Table
     """
     if few is None:
         return _read(client, minutes, STEP, journey)
-    minute = numeric(few, "Minute").astype(np.int64)
-    steps, step = np.unique((minute - minutes.first_s) // minutes.step_s, return_inverse=True)
+    steps, step = by_step(few, minutes)
     return PathTimes(tuple(steps.tolist()), step, numeric(few, "PathId"), *(numeric(few, name) for name in TIMES))
 
 

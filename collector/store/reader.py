@@ -33,7 +33,7 @@ from collector.store.journeys import PathsByService, journey_summaries, path_ser
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import kept_longer
 from collector.store.last_traces import BUDGET_S, newest_alike
-from collector.store.lookup import MAX_SPANS, Place, find_places, read_batch, read_shelved, read_spans
+from collector.store.lookup import MAX_SPANS, Place, find_places, lie_by_shelf, read_batch, read_shelved, read_spans
 from collector.store.minute_rows import read_few
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
 from collector.store.pins import Pins
@@ -92,22 +92,24 @@ class Reader:
         with self._store.client() as client:
             return next(iter(find_places(client, [trace_id.lower()])), None)
 
-    def trace(self, trace_id: str, place: Place | Callable[[], Place | None] | None = None) -> DetailedSpans | None:
+    @cached_property
+    def _lie_by_shelf(self) -> bool:
+        with self._store.client() as client:
+            return lie_by_shelf(client)
+
+    def trace(self, trace_id: str, where: Callable[[], Place | None] | None = None) -> DetailedSpans | None:
         """Return the spans of a trace, without exact copies, or None where there is none.
 
         Args:
-            place: where it lies, from who has looked; or what says it when its spans were read, from who looks
-                meanwhile.
+            where: says where it lies, from who looks meanwhile; asked once its spans were read.
         """
-        if callable(place):
+        found = None
+        if where and self._lie_by_shelf:
             with self._store.client() as client:
                 found = read_shelved(client, trace_id.lower())
-            place = place()
-            if place is None or place.is_shelved:
-                return found if place else None
-        place = place or self.place(trace_id)
-        if place is None:
-            return None
+        place = where() if where else self.place(trace_id)
+        if place is None or (found is not None and place.is_shelved):
+            return found if place else None
         with self._store.client() as client:
             return read_spans(client, [place.trace_id], [place])
 

@@ -1,14 +1,14 @@
 """What was called in the place of failed calls, read from the minutes and told apart from what is called anyway."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from clickhouse_connect.driver.client import Client
 
 from collector.core.fallbacks import Use, fallbacks
 from collector.store.dictionaries import EdgeEnds
-from collector.store.minute_rows import read_rows
+from collector.store.minute_rows import numeric, read_rows, summed
 from collector.store.values import Edge
 from collector.store.which_minutes import Minutes
 
@@ -20,10 +20,12 @@ _COLUMNS = ("EdgeId", "CalledEdgeId", "Callers")
 def replacements(client: Client, journey: str, minutes: Minutes) -> Replaced:
     """Return the candidates for fallbacks in a journey, of all its traces."""
     rows = read_rows(client, replace(minutes, chosen=None), "replacement_minutes", _COLUMNS, journey)
-    replaced: dict[tuple[int, int], float] = defaultdict(float)
-    for edge, called, callers in zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True):
-        replaced[edge, called] += callers
-    return replaced
+    edges, edge = np.unique(numeric(rows, "EdgeId"), return_inverse=True)
+    others, other = np.unique(numeric(rows, "CalledEdgeId"), return_inverse=True)
+    pairs, pair = np.unique(edge * len(others) + other, return_inverse=True)
+    callers = summed(pair, numeric(rows, "Callers"), len(pairs)).tolist()
+    ids = edges[pairs // max(len(others), 1)].tolist(), others[pairs % max(len(others), 1)].tolist()
+    return dict(zip(zip(*ids, strict=True), callers, strict=True))
 
 
 def with_fallbacks(edges: Sequence[Edge], replaced: Replaced, ends: Mapping[int, EdgeEnds]) -> list[Edge]:

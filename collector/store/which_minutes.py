@@ -90,7 +90,8 @@ def _clamped(seconds: int) -> int:
 
 
 def with_versions(client: Client, minutes: Minutes) -> Minutes:
-    """Return the same minutes for who asks several questions about them: all are about the same versions."""
+    """Return the same minutes for who asks several questions about them: all rows that are summed here are of the same
+    versions."""
     if minutes.last_s - minutes.first_s > MOST_READ * MINUTE_S:
         return minutes
     rows = read_arrow(

@@ -1,7 +1,10 @@
 """Where traces lie: the pairs by which their rows are asked for."""
 
+import pytest
+
 from collector.store import lookup
-from collector.store.lookup import Place, pairs
+from collector.store.engine import Store
+from collector.store.lookup import Place, lie_by_shelf, pairs
 
 A, B = "a" * 32, "b" * 32
 SECOND_NS = 1_000_000_000
@@ -51,3 +54,15 @@ def test_traces_on_many_shelves_are_several_queries() -> None:
 
 def test_no_trace_is_no_query() -> None:
     assert list(pairs([], step_s=60)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "by_shelf"), [("(Shelf, ServiceName, TraceId)", True), ("(ServiceName, TraceId, SpanId)", False)]
+)
+def test_a_table_of_before_there_were_shelves_is_known_by_its_order(own_store: Store, key: str, by_shelf: bool) -> None:
+    with own_store.client() as client:
+        client.command("CREATE TABLE old AS otel_traces ENGINE = MergeTree ORDER BY " + key)
+        client.command("DROP TABLE otel_traces")
+        client.command("RENAME TABLE old TO otel_traces")
+
+        assert lie_by_shelf(client) == by_shelf

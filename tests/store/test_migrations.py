@@ -45,7 +45,8 @@ def test_a_store_of_version_1_keeps_its_traces_and_gets_what_is_new(
 
     with open_store("chdb://", tmp_path) as store:
         found = Reader(store).find(TraceQuery(Window(NOON - MINUTE_NS, NOON + MINUTE_NS)))
-        spans = Reader(store).trace(f"{1:032x}")
+        reader = Reader(store)
+        spans = reader.trace(f"{1:032x}", lambda: reader.place(f"{1:032x}"))
         with store.client() as client:
             traces = str(client.command("SHOW CREATE TABLE traces"))
             versions = client.query("SELECT Version FROM schema_version ORDER BY AppliedAt").result_rows

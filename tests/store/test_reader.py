@@ -140,6 +140,19 @@ def test_a_trace_is_read_while_somebody_looks_where_it_lies(store: Store, reader
     assert reader.trace("f" * 32, lambda: None) is None
 
 
+def test_a_trace_that_comes_while_it_is_looked_for_is_read(store: Store, reader: Reader) -> None:
+    span = Span(trace_id=7, span_id=1)
+
+    def where() -> Place | None:
+        commit(store, [span])
+        return reader.place(span.hex_trace_id)
+
+    found = reader.trace(span.hex_trace_id, where)
+
+    assert found is not None
+    assert found.batch.span_id.tolist() == [1]
+
+
 def test_spans_of_before_there_were_shelves_are_read_once_it_is_known_where_they_lie(
     store: Store, reader: Reader
 ) -> None:

@@ -132,7 +132,7 @@ class MemoryReader:
         start_s = found.start_unix_nano // 1_000_000_000
         return Place(trace_id, start_s, start_s, kept=trace_id in self.kept)
 
-    def trace(self, trace_id: str, place: Place | Callable[[], Place | None] | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str, where: Callable[[], Place | None] | None = None) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:

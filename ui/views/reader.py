@@ -37,12 +37,11 @@ class TraceReader(Protocol):
     def place(self, trace_id: str) -> Place | None:
         """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
 
-    def trace(self, trace_id: str, place: Place | Callable[[], Place | None] | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str, where: Callable[[], Place | None] | None = None) -> DetailedSpans | None:
         """Return the spans of a trace, without exact copies, or None where there is none.
 
         Args:
-            place: where it lies, from who has looked; or what says it when its spans were read, from who looks
-                meanwhile.
+            where: says where it lies, from who looks meanwhile.
         """
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:

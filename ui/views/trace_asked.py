@@ -20,15 +20,15 @@ WhereItLies = Callable[[], Place | None]
 """Says where a trace lies, None for an unknown one."""
 
 
-def open_sheet(visit: Visit, trace_id: str, place: WhereItLies | None = None) -> Sheet:
+def open_sheet(visit: Visit, trace_id: str, where: WhereItLies | None = None) -> Sheet:
     """Return the rows that the address asks for, as they are now.
 
     Raises BadAddress where it asks for the path of a span that is not there, NothingThere for an unknown trace.
 
     Args:
-        place: says it, from who looks meanwhile.
+        where: says where the trace lies, from who looks meanwhile.
     """
-    spans = stored_spans(visit, trace_id, place)
+    spans = stored_spans(visit, trace_id, where)
     key = key_of(visit, trace_id)
     explained = visit.explain(spans, OF.get(key.of, key.of))
     if explained is None:
@@ -39,9 +39,9 @@ def open_sheet(visit: Visit, trace_id: str, place: WhereItLies | None = None) ->
     return sheet
 
 
-def stored_spans(visit: Visit, trace_id: str, place: WhereItLies | None = None) -> DetailedSpans:
+def stored_spans(visit: Visit, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans:
     """Return the spans of a trace; raises NothingThere for an unknown one."""
-    spans = visit.reader.trace(trace_id, place)
+    spans = visit.reader.trace(trace_id, where)
     if spans is None or not len(spans.batch):
         raise no_span(trace_id)
     return spans
