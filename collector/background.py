@@ -2,7 +2,9 @@
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol
 
 from collector.core.shares import ALL, Shares
@@ -67,6 +69,7 @@ class Always:
 
 ALWAYS = Always()
 MAX_RETRY_S = 30.0
+OVER_S = 10.0
 STANDBY_S = 0.25
 """Between two looks whether it is our turn."""
 
@@ -137,12 +140,16 @@ class Retry:
 class Rounds:
     """Says in the log how rounds of work on a store fare: trouble of the store once, in a line, and its end; a fault
     of ours each time, with its traceback.
+
+    A round that has nothing to write succeeds on a full disk, too: trouble is over when none came for OVER_S.
     """
 
-    def __init__(self, work: str, store: Store) -> None:
+    def __init__(self, work: str, store: Store, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._work = work
         self._store = store
+        self._clock_s = clock_s
         self._trouble = ""
+        self._failed_s = 0.0
 
     def failed(self, error: Exception, retry_s: float) -> str:
         """Say that a round failed, from inside the `except`; returns why, on one line."""
@@ -153,6 +160,7 @@ class Rounds:
         if not self._trouble:
             log.warning(f"{self._work} waits for the store", extra={"reason": reason})
         self._trouble = reason
+        self._failed_s = self._clock_s()
         return reason
 
     def left(self, event: str, error: Exception) -> None:
@@ -161,7 +169,7 @@ class Rounds:
         log.warning(event, extra={"reason": reason}, exc_info=not is_trouble(error))
 
     def succeeded(self) -> None:
-        """Say that the trouble is over, where there was any."""
-        if self._trouble:
+        """Say that the trouble is over, where there was any and it is."""
+        if self._trouble and self._clock_s() - self._failed_s >= OVER_S:
             log.warning(f"{self._work} goes on")
             self._trouble = ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 
-from collector.background import MAX_RETRY_S, Retry, Rounds
+from collector.background import MAX_RETRY_S, OVER_S, Retry, Rounds
 from collector.store.address import Address
 from collector.store.engine import Store
 from collector.store.lock import DirectoryLock
@@ -14,9 +14,23 @@ from collector.store.lock import DirectoryLock
 REFUSED = OperationalError("HTTPConnectionPool(host='db', port=8123): Max retries exceeded (Connection refused)")
 
 
+class Clock:
+    def __init__(self) -> None:
+        self.at_s = 100.0
+
+    def __call__(self) -> float:
+        return self.at_s
+
+
 @pytest.fixture
-def rounds(tmp_path: Path) -> Rounds:
-    return Rounds("analysis", Store(Address("cpdd", None, "clickhouse://me:secret@db:8123"), DirectoryLock(tmp_path)))
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rounds(tmp_path: Path, clock: Clock) -> Rounds:
+    store = Store(Address("cpdd", None, "clickhouse://me:secret@db:8123"), DirectoryLock(tmp_path))
+    return Rounds("analysis", store, clock)
 
 
 def failed(rounds: Rounds, error: Exception) -> str:
@@ -26,8 +40,11 @@ def failed(rounds: Rounds, error: Exception) -> str:
         return rounds.failed(raised, retry_s=1.0)
 
 
-def test_a_store_that_is_away_is_told_once_and_its_return_too(rounds: Rounds, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_is_away_is_told_once_and_its_return_too(
+    rounds: Rounds, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     reasons = [failed(rounds, REFUSED) for _ in range(3)]
+    clock.at_s += OVER_S
     rounds.succeeded()
     rounds.succeeded()
 
@@ -35,6 +52,18 @@ def test_a_store_that_is_away_is_told_once_and_its_return_too(rounds: Rounds, ca
     assert said == ["analysis waits for the store", "analysis goes on"]
     assert all(reason.startswith("the store does not answer: clickhouse://db:8123/cpdd") for reason in reasons)
     assert all(record.exc_info is None for record in caplog.records)
+
+
+def test_rounds_that_succeed_now_and_then_are_no_end_of_trouble(
+    rounds: Rounds, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        failed(rounds, REFUSED)
+        clock.at_s += 1
+        rounds.succeeded()
+        clock.at_s += 1
+
+    assert [record.getMessage() for record in caplog.records] == ["analysis waits for the store"]
 
 
 def test_a_fault_of_ours_is_told_each_time_with_its_traceback(rounds: Rounds, caplog: pytest.LogCaptureFixture) -> None:

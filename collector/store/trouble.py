@@ -33,7 +33,7 @@ def explain(error: Exception, store: str) -> str:
 
 def reason(error: Exception, store: str) -> str:
     """As `explain`, for whoever names the store anyway."""
-    said = " ".join(str(error).split())
+    said = " ".join(str(error).partition("\nhint:")[0].split())
     text = said.lower()
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOSPC, errno.EDQUOT) or any(word in text for word in _FULL):

@@ -40,3 +40,9 @@ def test_who_names_the_store_anyway_gets_the_bare_cause() -> None:
     )
 
     assert reason(away, "clickhouse://db/cpdd") == "[Errno -2] Name or service not known"
+
+
+def test_a_hint_is_no_part_of_the_cause() -> None:
+    refused = Exception("store unreachable: clickhouse://db/cpdd: [Errno 111] Connection refused\nhint: is it up?")
+
+    assert reason(refused, "the store") == "[Errno 111] Connection refused"
