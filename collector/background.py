@@ -70,6 +70,7 @@ class Always:
 ALWAYS = Always()
 MAX_RETRY_S = 30.0
 OVER_S = 10.0
+"""Trouble is over when none came for so long."""
 STANDBY_S = 0.25
 """Between two looks whether it is our turn."""
 
@@ -141,7 +142,7 @@ class Rounds:
     """Says in the log how rounds of work on a store fare: trouble of the store once, in a line, and its end; a fault
     of ours each time, with its traceback.
 
-    A round that has nothing to write succeeds on a full disk, too: trouble is over when none came for OVER_S.
+    A round that has nothing to write succeeds on a full disk, too: that is no end yet.
     """
 
     def __init__(self, work: str, store: Store, clock_s: Callable[[], float] = time.monotonic) -> None:

@@ -32,22 +32,14 @@ STRETCH = "stretch"
 
 _SUMS = ("Weight", "Squares", "TimeNs", "TimeSquaredNs", "TimeDurationNs")
 PATH_COLUMNS = ("PathId", *TIMES, "Band.Bucket", *(f"Band.{name}" for name in _SUMS))
-"""Of `path_minutes`, for `times_of_steps` and `read_wide`."""
+"""Of `path_minutes`, for `times_of_rows` and `wide_of`."""
 
 Wide = tuple[IntColumn, Sums, list[int]]
 """Wide buckets, ascending; sums by bucket and call path; ids of the call paths."""
 
 
-def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str, few: pa.Table | None = None) -> Wide:
-    """Return the sums of a journey in some minutes, of which `rows` were read.
-
-    Args:
-        few: rows of `path_minutes`, from who has read them.
-    """
-    if few is not None:
-        offsets, buckets = ragged(few, "Band.Bucket")
-        paths = np.repeat(numeric(few, "PathId"), np.diff(offsets))
-        return _summed(*rows.bands(), paths, buckets, [ragged(few, f"Band.{name}")[1] for name in _SUMS])
+def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str) -> Wide:
+    """Return the sums of a journey in some minutes, of which `rows` were read."""
     sums = ", ".join(f"sum(of_{name}) AS all_{name}" for name in _SUMS)
     table = read_arrow(
         client,
@@ -61,6 +53,13 @@ def read_wide(client: Client, minutes: Minutes, rows: JourneyRows, journey: str,
     )
     columns = [numeric(table, f"all_{name}") for name in _SUMS]
     return _summed(*rows.bands(), numeric(table, "PathId"), numeric(table, "bucket"), columns)
+
+
+def wide_of(rows: JourneyRows, few: pa.Table) -> Wide:
+    """Return what `read_wide` does, of rows of `path_minutes` that were read."""
+    offsets, buckets = ragged(few, "Band.Bucket")
+    paths = np.repeat(numeric(few, "PathId"), np.diff(offsets))
+    return _summed(*rows.bands(), paths, buckets, [ragged(few, f"Band.{name}")[1] for name in _SUMS])
 
 
 def aligned(sums: Sums, ids: Sequence[int], wanted: Sequence[int]) -> Sums:

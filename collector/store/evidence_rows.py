@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
+from collector.core.distinct import number_rows
 from collector.store.engine import Store
 from collector.store.maps import chunk, numbers
 from collector.store.minute_rows import numeric, read_few, summed
@@ -243,9 +244,9 @@ def _summed(rows: pa.Table, last_s: int) -> list[Row]:
         column[f"a_quiet_one * {name}"] = a_quiet_one * column[name]
     names = chunk(rows, "CallerVersion").dictionary_encode()
     versions = [text_of(name) for name in names.dictionary.to_pylist()]
-    edges, edge = np.unique(numeric(rows, "EdgeId"), return_inverse=True)
-    groups, group = np.unique(edge * max(len(versions), 1) + numbers(names.indices), return_inverse=True)
-    count = len(groups)
+    edge, version = numeric(rows, "EdgeId"), numbers(names.indices)
+    example, group = number_rows([edge, version])
+    count = len(example)
     fading = np.exp2((minute - last_s) / HALF_LIFE_S)
     sums = [summed(group, column[name], count) for name in (*OF_JOURNEY, *SUMS)]
     sums += [summed(group, column[name] * fading**power, count) for name, power in SUMS.items()]
@@ -253,10 +254,9 @@ def _summed(rows: pa.Table, last_s: int) -> list[Row]:
     in_turn = np.lexsort((minute, group))
     begins = np.searchsorted(group[in_turn], np.arange(count + 1))
     first, last = minute[in_turn[begins[:-1]]], minute[in_turn[begins[1:] - 1]]
-    return [
-        [int(edges[number // len(versions)]), versions[number % len(versions)], *row]
-        for number, *row in zip(groups.tolist(), *(each.tolist() for each in (last, first, known, *sums)), strict=True)
-    ]
+    columns = (edge[example], last, first, known, *sums)
+    found = zip(version[example].tolist(), *(each.tolist() for each in columns), strict=True)
+    return [[id_, versions[which], *row] for which, id_, *row in found]
 
 
 def _joined(past: EvidenceRows, recent: EvidenceRows, passed_s: int) -> EvidenceRows:

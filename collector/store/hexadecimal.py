@@ -6,10 +6,9 @@ from numpy.typing import NDArray
 
 _WORD = 16
 """Digits of 64 bits."""
-_DIGITS = b"0123456789abcdef"
 _VALUE = np.zeros(256, np.uint8)
-for _value, _digit in enumerate(_DIGITS):
-    _VALUE[[_digit, ord(chr(_digit).upper())]] = _value
+for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
+    _VALUE[list(_digits)] = np.arange(16)
 
 
 def ids_of(texts: pa.BinaryArray, words: int = 1) -> NDArray[np.uint64]:

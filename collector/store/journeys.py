@@ -30,39 +30,34 @@ def journey_summaries(client: Client, minutes: Minutes, paths: Callable[[], Path
     Args:
         paths: returns the time by service of each journey; called when all else was read.
     """
-    table = read_arrow(client, *_summary_query(minutes))
+    table = read_arrow(client, _SUMMARIES, minutes.parameters())
     if not table.num_rows:
         return []
     found = list(Population(table, minutes).summaries(paths()))
     return sorted(found, key=lambda summary: (-summary.traces, summary.journey))
 
 
-def _summary_query(minutes: Minutes) -> tuple[str, dict[str, object]]:
-    """Return the query for a `Population` of all journeys, and its parameters."""
-    return (
-        f"""
-        SELECT
-            Journey AS journey,
-            {STEP} AS step,
-            sum(Traces) AS traces,
-            sum(Weight) AS weight,
-            sum(Squares) AS squares,
-            sum(Failed) AS failed,
-            toUInt32(max(StatusKnown)) AS known,
-            sum(SumNs) AS sum_ns,
-            max((MaxNs, SlowestTraceId)) AS slowest,
-            slowest.1 AS max_ns,
-            slowest.2 AS slowest_trace_id,
-            sumMap(Duration.Bucket, Duration.Weight) AS histogram,
-            histogram.1 AS buckets,
-            histogram.2 AS weights
-        FROM journey_minutes
-        WHERE {WHICH_MINUTES}
-        GROUP BY journey, step ORDER BY journey, step
-        """,
-        minutes.parameters(),
-    )
-
+_SUMMARIES = f"""
+SELECT
+    Journey AS journey,
+    {STEP} AS step,
+    sum(Traces) AS traces,
+    sum(Weight) AS weight,
+    sum(Squares) AS squares,
+    sum(Failed) AS failed,
+    toUInt32(max(StatusKnown)) AS known,
+    sum(SumNs) AS sum_ns,
+    max((MaxNs, SlowestTraceId)) AS slowest,
+    slowest.1 AS max_ns,
+    slowest.2 AS slowest_trace_id,
+    sumMap(Duration.Bucket, Duration.Weight) AS histogram,
+    histogram.1 AS buckets,
+    histogram.2 AS weights
+FROM journey_minutes
+WHERE {WHICH_MINUTES}
+GROUP BY journey, step ORDER BY journey, step
+"""
+"""What a `Population` of all journeys is made of."""
 
 _SUMS = ("traces", "weight", "squares", "failed", "known", "sum_ns")
 

@@ -5,7 +5,7 @@ Without it, a trace id says nothing about where its spans are: the span table is
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -51,6 +51,10 @@ class Place:
     def window(self) -> Window:
         """In which all of its spans start."""
         return Window(self.first_s * _SECOND_NS, (self.last_s + 1) * _SECOND_NS)
+
+
+WhereItLies = Callable[[], Place | None]
+"""Says where a trace lies, None for an unknown one."""
 
 
 def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:

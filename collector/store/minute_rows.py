@@ -25,7 +25,7 @@ MOST_ROWS = 100_000
 def read_few(client: Client, minutes: Minutes, table: str, columns: Sequence[str], journey: str) -> pa.Table | None:
     """Return what `read_rows` does, None where the engine is to sum the rows: those of many minutes, of chosen traces,
     or more than `MOST_ROWS`."""
-    if minutes.versions is None or minutes.chosen is not None:
+    if not minutes.are_read:
         return None
     rows = _read_all(client, minutes, table, columns, journey, f"LIMIT {MOST_ROWS + 1}")
     return _published(rows, minutes) if rows.num_rows <= MOST_ROWS else None
@@ -36,7 +36,7 @@ def read_rows(client: Client, minutes: Minutes, table: str, columns: Sequence[st
 
     Each column is of one piece.
     """
-    if minutes.versions is not None and minutes.chosen is None:
+    if minutes.are_read:
         return _published(_read_all(client, minutes, table, columns, journey), minutes)
     names = ", ".join(f"`{name}`" for name in ("Minute", *columns))
     where = f"FROM {minutes.rows(table)} WHERE {minutes.which} AND Journey = {{journey:String}}"

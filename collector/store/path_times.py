@@ -81,14 +81,13 @@ def times_of_journeys(client: Client, minutes: Minutes, journey: str | None = No
     return _read(client, minutes, "Journey", journey)
 
 
-def times_of_steps(client: Client, minutes: Minutes, journey: str, few: pa.Table | None = None) -> PathTimes:
-    """Return the times of one journey; `groups` are steps, counted from the first.
+def times_of_steps(client: Client, minutes: Minutes, journey: str) -> PathTimes:
+    """Return the times of one journey; `groups` are steps, counted from the first."""
+    return _read(client, minutes, STEP, journey)
 
-    Args:
-        few: rows of `path_minutes`, from who has read them.
-    """
-    if few is None:
-        return _read(client, minutes, STEP, journey)
+
+def times_of_rows(few: pa.Table, minutes: Minutes) -> PathTimes:
+    """Return what `times_of_steps` does, of rows of `path_minutes` that were read."""
     steps, step = by_step(few, minutes)
     return PathTimes(tuple(steps.tolist()), step, numeric(few, "PathId"), *(numeric(few, name) for name in TIMES))
 

@@ -5,11 +5,9 @@ is borrowed for each answer.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-
-import pyarrow as pa
 
 from collector.core.detail import DetailedSpans
 from collector.core.findings.tracking import Tracked
@@ -20,7 +18,7 @@ from collector.core.population.regressions import CallPathHours
 from collector.core.sessions import Whole, join_sessions
 from collector.core.spans import SpanBatch
 from collector.store import names
-from collector.store.bands import PATH_COLUMNS, Wide, aligned, latency_of, read_wide
+from collector.store.bands import PATH_COLUMNS, Wide, aligned, latency_of, read_wide, wide_of
 from collector.store.dictionaries import CallPaths, Edges, PathStep
 from collector.store.edge_rows import JourneyEdges, edges_of, read_edges, read_journey_edges, read_service_calls
 from collector.store.engine import Store
@@ -33,9 +31,18 @@ from collector.store.journeys import PathsByService, journey_summaries, path_ser
 from collector.store.judgements import read_findings, read_standings
 from collector.store.keeping import kept_longer
 from collector.store.last_traces import BUDGET_S, newest_alike
-from collector.store.lookup import MAX_SPANS, Place, find_places, lie_by_shelf, read_batch, read_shelved, read_spans
+from collector.store.lookup import (
+    MAX_SPANS,
+    Place,
+    WhereItLies,
+    find_places,
+    lie_by_shelf,
+    read_batch,
+    read_shelved,
+    read_spans,
+)
 from collector.store.minute_rows import read_few
-from collector.store.path_times import PathTimes, times_of_journeys, times_of_steps
+from collector.store.path_times import PathTimes, times_of_journeys, times_of_rows, times_of_steps
 from collector.store.pins import Pins
 from collector.store.recent import journey_totals
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
@@ -97,7 +104,7 @@ class Reader:
         with self._store.client() as client:
             return lie_by_shelf(client)
 
-    def trace(self, trace_id: str, where: Callable[[], Place | None] | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans | None:
         """Return the spans of a trace, without exact copies, or None where there is none.
 
         Args:
@@ -217,8 +224,8 @@ class Reader:
                 return None
             found = Asked(lambda: self._examples(journey, window, rows, examples, chosen))
             few = read_few(client, minutes, "path_minutes", PATH_COLUMNS, journey)
-            wide = Asked(lambda: self._wide(journey, minutes, rows, few))
-            times = times_of_steps(client, minutes, journey, few)
+            wide = Asked(lambda: self._wide(journey, minutes, rows) if few is None else wide_of(rows, few))
+            times = times_of_steps(client, minutes, journey) if few is None else times_of_rows(few, minutes)
             known = self._call_paths.with_ancestors(client, times.paths)
         summary = rows.summary(times.together(journey).by_service(known))
         call_paths, operations = _paths(summary, times, known)
@@ -358,9 +365,9 @@ class Reader:
             times = times_of_journeys(client, minutes)
             return times.by_service(self._call_paths.known(client, times.paths))
 
-    def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows, few: pa.Table | None) -> Wide:
+    def _wide(self, journey: str, minutes: Minutes, rows: JourneyRows) -> Wide:
         with self._store.client() as client:
-            return read_wide(client, minutes, rows, journey, few)
+            return read_wide(client, minutes, rows, journey)
 
     def _examples(
         self, journey: str, window: Window, rows: JourneyRows, wanted: int, chosen: tuple[str, ...] | None

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 from clickhouse_connect.driver.client import Client
 
+from collector.core.distinct import number_rows
 from collector.core.fallbacks import Use, fallbacks
 from collector.store.dictionaries import EdgeEnds
 from collector.store.minute_rows import numeric, read_rows, summed
@@ -20,12 +20,10 @@ _COLUMNS = ("EdgeId", "CalledEdgeId", "Callers")
 def replacements(client: Client, journey: str, minutes: Minutes) -> Replaced:
     """Return the candidates for fallbacks in a journey, of all its traces."""
     rows = read_rows(client, replace(minutes, chosen=None), "replacement_minutes", _COLUMNS, journey)
-    edges, edge = np.unique(numeric(rows, "EdgeId"), return_inverse=True)
-    others, other = np.unique(numeric(rows, "CalledEdgeId"), return_inverse=True)
-    pairs, pair = np.unique(edge * len(others) + other, return_inverse=True)
-    callers = summed(pair, numeric(rows, "Callers"), len(pairs)).tolist()
-    ids = edges[pairs // max(len(others), 1)].tolist(), others[pairs % max(len(others), 1)].tolist()
-    return dict(zip(zip(*ids, strict=True), callers, strict=True))
+    edge, called = numeric(rows, "EdgeId"), numeric(rows, "CalledEdgeId")
+    example, pair = number_rows([edge, called])
+    callers = summed(pair, numeric(rows, "Callers"), len(example)).tolist()
+    return dict(zip(zip(edge[example].tolist(), called[example].tolist(), strict=True), callers, strict=True))
 
 
 def with_fallbacks(edges: Sequence[Edge], replaced: Replaced, ends: Mapping[int, EdgeEnds]) -> list[Edge]:

@@ -21,9 +21,8 @@ class Asked(Generic[Answer]):
 
     def __init__(self, question: Callable[[], Answer]) -> None:
         self._question = question
-        self._future: Future[Answer] = _POOL.submit(
-            copy_context().run, self._ask
-        )  # who counts the time counts this, too
+        in_context = copy_context().run  # who counts the time counts this, too
+        self._future: Future[Answer] = _POOL.submit(in_context, self._ask)
 
     def answer(self) -> Answer:
         """Return the answer, or raise what the question raised, however often somebody wants it. One thread at a time.

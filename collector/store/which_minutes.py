@@ -78,6 +78,11 @@ class Minutes:
         return table if self.chosen is None else rows_of_chosen(table)
 
     @property
+    def are_read(self) -> bool:
+        """Whether rows of theirs may be summed here, those that were published being known."""
+        return self.versions is not None and self.chosen is None
+
+    @property
     def which(self) -> str:
         return WHICH_MINUTES if self.chosen is None else "1"
 

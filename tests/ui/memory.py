@@ -1,7 +1,7 @@
 """A TraceReader in memory: the pages' tests without an engine. What it answers comes from the real analysis."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from collector.core.spans import SpanBatch, concatenate
 from collector.store.bands import Wide, aligned, latency_of
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import bucket_of, wide_buckets
-from collector.store.lookup import Place
+from collector.store.lookup import Place, WhereItLies
 from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
@@ -132,7 +132,7 @@ class MemoryReader:
         start_s = found.start_unix_nano // 1_000_000_000
         return Place(trace_id, start_s, start_s, kept=trace_id in self.kept)
 
-    def trace(self, trace_id: str, where: Callable[[], Place | None] | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:

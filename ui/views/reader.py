@@ -1,6 +1,6 @@
 """What the pages need to read. `collector.store.reader.Reader` is the real one; tests may bring another."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from collector.core.detail import DetailedSpans
@@ -9,7 +9,7 @@ from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.sessions import Whole
 from collector.core.spans import SpanBatch
-from collector.store.lookup import Place
+from collector.store.lookup import Place, WhereItLies
 from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
@@ -37,7 +37,7 @@ class TraceReader(Protocol):
     def place(self, trace_id: str) -> Place | None:
         """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
 
-    def trace(self, trace_id: str, where: Callable[[], Place | None] | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans | None:
         """Return the spans of a trace, without exact copies, or None where there is none.
 
         Args:

@@ -1,10 +1,9 @@
 """Which trace an address asks for, and in which state: what every page about one trace begins with."""
 
 import re
-from collections.abc import Callable
 
 from collector.core.detail import DetailedSpans
-from collector.store.lookup import Place
+from collector.store.lookup import WhereItLies
 from collector.store.values import TraceSummary, Window
 from ui.draw.text import shown
 from ui.views.errors import BadAddress, NothingThere
@@ -14,10 +13,6 @@ from ui.views.trace_sheet import Sheet, SheetKey
 
 OF = {"request": "root", "trace": "trace"}
 """Words of the address for `explain`'s targets; anything else is a span's id."""
-
-
-WhereItLies = Callable[[], Place | None]
-"""Says where a trace lies, None for an unknown one."""
 
 
 def open_sheet(visit: Visit, trace_id: str, where: WhereItLies | None = None) -> Sheet:
