@@ -13,6 +13,7 @@ from collector.store.values import Window
 from collector.store.writer import Committer
 from cpdd.settings import Settings
 from cpdd.testing import FakeClock
+from tests.store.learned import summary_of
 from tests.store.spans import MINUTE_NS, NOON, Span, encode
 
 SECOND_NS = 1_000_000_000
@@ -81,7 +82,7 @@ def test_a_quiet_trace_is_analyzed_and_found(life):
     life.send([root(), *call()])
     life.wait(4)
 
-    summary = life.reader.summary(TRACE)
+    summary = summary_of(life.reader, TRACE)
 
     assert summary is not None
     assert (summary.journey, summary.duration_ns, summary.spans) == ("shop: POST /buy", 100_000_000, 3)
@@ -93,7 +94,7 @@ def test_a_trace_is_provisional_as_long_as_spans_may_come(life):
     life.send([root(), *call()])
     life.wait(4)
 
-    summary = life.reader.summary(TRACE)
+    summary = summary_of(life.reader, TRACE)
 
     assert summary is not None
     assert not summary.settled
@@ -105,7 +106,7 @@ def test_a_late_span_replaces_what_was_learned_before(life):
     life.send(call())
     life.wait(8)
 
-    summary = life.reader.summary(TRACE)
+    summary = summary_of(life.reader, TRACE)
     journeys = life.reader.journeys(EVER)
 
     assert summary is not None
@@ -120,7 +121,7 @@ def test_a_span_that_comes_after_the_trace_was_forgotten_reads_the_rest_from_the
     life.send([call()[1]])
     life.wait(15)
 
-    summary = life.reader.summary(TRACE)
+    summary = summary_of(life.reader, TRACE)
 
     assert summary is not None
     assert summary.spans == 3
@@ -162,7 +163,7 @@ def test_a_clock_that_is_set_back_an_hour_holds_no_trace_back(life):
     life.clock.set(life.clock.now_ns() - HOUR_NS)
     life.wait(3)
 
-    assert life.reader.summary(TRACE) is not None
+    assert summary_of(life.reader, TRACE) is not None
 
 
 def test_what_is_learned_after_the_clock_was_set_back_counts_in_the_next_life_too(tmp_path, clock):
@@ -176,7 +177,7 @@ def test_what_is_learned_after_the_clock_was_set_back_counts_in_the_next_life_to
     second.send(call(1))
     second.wait(15)
 
-    summary = second.reader.summary(TRACE)
+    summary = summary_of(second.reader, TRACE)
     (journey,) = second.reader.journeys(EVER)
     second.end()
 
@@ -196,7 +197,7 @@ def test_a_clock_an_hour_ahead_and_back_again_changes_no_number(life):
     life.send([root(2), *call(2)])
     life.wait(20)
 
-    first, second = life.reader.summary(TRACE), life.reader.summary(f"{2:032x}")
+    first, second = summary_of(life.reader, TRACE), summary_of(life.reader, f"{2:032x}")
     (journey,) = life.reader.journeys(EVER)
 
     assert first is not None
@@ -230,7 +231,7 @@ def test_a_span_that_began_after_a_restart_belongs_to_a_trace_from_before_it(tmp
     second.send([Span(1, 11, 10, "step", start=late, end=late + 1), Span(1, 12, 10, "step", start=late, end=late + 1)])
     second.wait(15)
 
-    summary = second.reader.summary(TRACE)
+    summary = summary_of(second.reader, TRACE)
     second.end()
 
     assert summary is not None

@@ -6,6 +6,7 @@ bytes of a batch (`attributes.detail`) or from a row of the store, and is equal 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from collector.core.spans import AttributeValue, SpanBatch
 
@@ -62,6 +63,49 @@ class SpanDetail:
     resource: ResourceDetail = ResourceDetail()
     scope: ScopeDetail = ScopeDetail()
 
+    @property
+    def outline(self) -> "SpanOutline":
+        return SpanOutline(
+            self.attributes,
+            self.resource.attributes,
+            self.scope.name,
+            tuple(event.time_unix_nano for event in self.events),
+            tuple(LinkEnd(link.trace_id, link.span_id) for link in self.links),
+        )
+
+
+class LinkEnd(NamedTuple):
+    """The span that a link leads to."""
+
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanOutline:
+    """What a list of spans needs of one, beside the columns of its batch."""
+
+    attributes: Attributes
+    resource: Attributes
+    """The attributes of its resource."""
+    scope: str
+    """The name of its instrumentation scope."""
+    events_unix_nano: tuple[int, ...]
+    links: tuple[LinkEnd, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutlinedSpans:
+    """Columns for machines, and on demand what a list shows of every row."""
+
+    batch: SpanBatch
+    outlines: Callable[[Sequence[int]], Sequence[SpanOutline]]
+    """Rows of `batch` to their outlines."""
+
+    def links(self) -> list[tuple[LinkEnd, ...]]:
+        """Return of every row where its links lead."""
+        return [outline.links for outline in self.outlines(range(len(self.batch)))]
+
 
 @dataclass(frozen=True, slots=True)
 class DetailedSpans:
@@ -76,3 +120,8 @@ class DetailedSpans:
     def details(self, rows: Sequence[int]) -> Sequence[SpanDetail]:
         """Return the details of some rows."""
         return self.several(rows) if self.several else [self.detail(row) for row in rows]
+
+    @property
+    def outlined(self) -> OutlinedSpans:
+        """The same spans, of whose details only outlines are asked for."""
+        return OutlinedSpans(self.batch, lambda rows: [detail.outline for detail in self.details(rows)])

@@ -8,7 +8,7 @@ import numpy as np
 
 from collector.core.assemble import Forest, assemble
 from collector.core.critical_path import critical_paths
-from collector.core.detail import Link
+from collector.core.detail import Link, LinkEnd
 from collector.core.flags import NO_LENGTH, REASONS, ROOT_KINDS, flag_names
 from collector.core.kernels import bits, load
 from collector.core.policy import PathPolicy
@@ -164,7 +164,7 @@ def explain(
     policy: PathPolicy = PathPolicy(),
     target: str = "root",
     reporting_services: frozenset[str] | None = None,
-    links: Callable[[int], Iterable[Link]] | None = None,
+    links: Callable[[int], Iterable[Link | LinkEnd]] | None = None,
 ) -> list[Explanation]:
     """Explain every trace of `batch`, in order of their first row.
 
@@ -264,7 +264,7 @@ class _View:
             policy, target, int(self.start[target]), duration, sections, times, ambiguous_ns, uncertain_ns, replayed
         )
 
-    def explain_whole(self, policy: PathPolicy, links: Callable[[int], Iterable[Link]] | None) -> Explanation:
+    def explain_whole(self, policy: PathPolicy, links: Callable[[int], Iterable[Link | LinkEnd]] | None) -> Explanation:
         """Explain with the whole trace as the target, from its first start to its last end."""
         forest = self.forest
         link_first, linked = self._links(links)
@@ -293,7 +293,7 @@ class _View:
             int(ambiguous), int(uncertain), None,
         )  # fmt: skip
 
-    def _links(self, links: Callable[[int], Iterable[Link]] | None) -> tuple[IntColumn, IntColumn]:
+    def _links(self, links: Callable[[int], Iterable[Link | LinkEnd]] | None) -> tuple[IntColumn, IntColumn]:
         """The nodes of this trace that each node links to: those of node i are linked[first[i]:first[i + 1]]."""
         forest = self.forest
         if links is None:

@@ -39,7 +39,7 @@ _KEPT = (
     *("Links.TraceId", "Links.SpanId", "Links.TraceState", *_MAPS),
 )
 _NOT_KEPT = {
-    "EndUnixNano": "toUnixTimestamp64Nano(t.Timestamp) + toInt64(t.Duration)",
+    "EndCorrection": "toInt64(0)",
     **dict.fromkeys(("SpanAttributeTypes", "ResourceAttributeTypes", "ScopeAttributeTypes"), "''"),
     **dict.fromkeys(("ResourceSchemaUrl", "ScopeSchemaUrl"), "''"),
     **dict.fromkeys(("TraceFlags", "ResourceDropped", "ScopeDropped"), "toUInt32(0)"),

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.client import Client
 
 from collector.store import native
-from collector.store.engine import Store, run
+from collector.store.engine import ONE_THREAD, Store, read_arrow, run
 from collector.store.judgements import read_findings
 from collector.store.lookup import FIVE_MINUTES_S, HERE, MINUTE_S, REPAIR_S, find_places, pairs
 from collector.store.pins import Pins
+from collector.store.row_details import text_of
 from collector.store.values import KeptLonger
 from collector.store.versions import newest_version
 
@@ -144,13 +145,16 @@ class Keeping:
 
 
 def kept_longer(client: Client, trace_id: str) -> KeptLonger | None:
-    """Return until when a trace stays and why, None where it goes as others do."""
-    ((until_s, reasons),) = client.query(
-        "SELECT toUnixTimestamp(max(KeptUntil)), arraySort(groupUniqArray(Reason)) FROM kept_traces "
-        "WHERE TraceId = {trace:String} AND KeptUntil > now() AND Reason != {again:String}",
-        {"trace": trace_id, "again": AGAIN},
-    ).result_rows
-    return KeptLonger(int(until_s) * 1_000_000_000, tuple(map(str, reasons))) if reasons else None
+    """Return until when a trace stays and why, None where there are no copies of its spans."""
+    rows = read_arrow(
+        client,
+        "SELECT Reason, toUnixTimestamp(KeptUntil) FROM kept_traces "
+        f"PREWHERE TraceId = {{trace:String}} WHERE KeptUntil > now() {ONE_THREAD}",
+        {"trace": trace_id},
+    )
+    reasons, until_s = (column.to_pylist() for column in rows.columns)
+    names = {text_of(reason) for reason in reasons} - {AGAIN}
+    return KeptLonger(max(until_s) * 1_000_000_000, tuple(sorted(names))) if reasons else None
 
 
 def _kept(client: Client, trace_ids: Iterable[str], reason: str = "") -> set[str]:

@@ -5,17 +5,17 @@ Without it, a trace id says nothing about where its spans are: the span table is
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 
-from collector.core.detail import DetailedSpans
+from collector.core.detail import DetailedSpans, OutlinedSpans
 from collector.core.spans import SpanBatch
 from collector.store.engine import ONE_THREAD, read_arrow
-from collector.store.rows import BATCH_SELECT, SPAN_SELECT, batch_of, detailed_spans
+from collector.store.rows import BATCH_SELECT, OUTLINE_SELECT, SPAN_SELECT, batch_of, detailed_spans, outlined_spans
 from collector.store.values import Window
 
 MAX_SPANS = 1_000_000
@@ -41,11 +41,13 @@ class Place:
     """Of `otel_traces`. Spans that came before there were shelves are on shelf 0."""
     kept: bool = False
     """Some of its spans were copied, to stay when others of their age are dropped."""
+    by_shelf: bool = False
+    """Spans are known to be sorted by shelf."""
 
     @property
-    def is_shelved(self) -> bool:
-        """Whether all of its spans are those that `read_shelved` returns."""
-        return not self.kept and 0 not in self.shelves
+    def only_shelf(self) -> int:
+        """The shelf that alone says where its spans are; 0 where it takes more to say that."""
+        return self.shelves[0] if self.by_shelf and not self.kept and len(self.shelves) == 1 else 0
 
     @property
     def window(self) -> Window:
@@ -53,8 +55,21 @@ class Place:
         return Window(self.first_s * _SECOND_NS, (self.last_s + 1) * _SECOND_NS)
 
 
-WhereItLies = Callable[[], Place | None]
-"""Says where a trace lies, None for an unknown one."""
+def find_place(client: Client, trace_id: str, by_shelf: bool) -> Place | None:
+    """Return where the spans of a trace lie that are no copies, None where there are none.
+
+    In two thirds of the time of `find_places`; who asks looks for copies himself.
+
+    Args:
+        by_shelf: what `lie_by_shelf` says.
+    """
+    rows = read_arrow(
+        client,
+        f"SELECT Start, End, Shelf FROM otel_traces_trace_id_ts PREWHERE TraceId = {{id:String}} {ONE_THREAD}",
+        {"id": trace_id},
+    )
+    starts, ends, shelves = (column.to_pylist() for column in rows.columns)
+    return replace(_place_of(trace_id, starts, ends, shelves), by_shelf=by_shelf) if starts else None
 
 
 def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:
@@ -78,7 +93,7 @@ def find_places(client: Client, trace_ids: Sequence[str]) -> list[Place]:
 
 
 def _place_of(
-    trace_id: str, starts: Sequence[int], ends: Sequence[int], shelves: Sequence[int], kept: Sequence[int]
+    trace_id: str, starts: Sequence[int], ends: Sequence[int], shelves: Sequence[int], kept: Sequence[int] = ()
 ) -> Place:
     return Place(trace_id, min(starts), max(ends), tuple(sorted(set(shelves))), any(kept))
 
@@ -134,23 +149,23 @@ def read_spans(client: Client, trace_ids: Sequence[str], places: Sequence[Place]
     return detailed_spans(table) if table is not None else None
 
 
+def read_outlines(client: Client, place: Place) -> OutlinedSpans | None:
+    """Return what `read_spans` would of one trace, without what a list does not show: three quarters of the work."""
+    table = _read(client, [place], OUTLINE_SELECT)
+    if table is None:
+        return None
+    found = outlined_spans(table)
+    if found is None and (spans := read_spans(client, [place.trace_id], [place])):
+        found = spans.outlined
+    return found
+
+
 def lie_by_shelf(client: Client) -> bool:
-    """Return whether the table of spans is sorted by shelf. One that was made before there were shelves never is."""
+    """Return whether spans are sorted by shelf. A table that was made before there were shelves never is."""
     rows = client.query(
         "SELECT sorting_key FROM system.tables WHERE database = currentDatabase() AND name = 'otel_traces'"
     ).result_rows
     return not any(str(key).startswith("ServiceName") for (key,) in rows)
-
-
-def read_shelved(client: Client, trace_id: str) -> DetailedSpans | None:
-    """Return those spans of a trace that lie on shelves, None where none does: for who asks for its place meanwhile.
-
-    What was copied to stay, and spans of before there were shelves, are not among them. Quick where
-    they `lie_by_shelf`.
-    """
-    source = f"SELECT {SPAN_SELECT} FROM otel_traces {_ON_ITS_SHELVES}"
-    table = _first_spans(client, source, ONE_THREAD, {"id": trace_id})
-    return detailed_spans(table) if table.num_rows else None
 
 
 def read_batch(client: Client, trace_ids: Sequence[str]) -> SpanBatch | None:
@@ -160,12 +175,15 @@ def read_batch(client: Client, trace_ids: Sequence[str]) -> SpanBatch | None:
 
 
 def _read(client: Client, places: Sequence[Place], select: str) -> pa.Table | None:
-    where = _HERE_IS_ONE if len(places) == 1 else f"WHERE {HERE}"
+    asked: Iterable[Mapping[str, object]] = pairs(places, FIVE_MINUTES_S)
+    where = f"WHERE {HERE}"
+    if len(places) == 1:
+        where, shelf = _HERE_IS_ONE, places[0].only_shelf
+        if shelf:
+            where, asked = _ON_SHELF, [{"shelf": shelf, "id": places[0].trace_id}]
     spans = f"SELECT {select} FROM otel_traces {where}"
     source = _with_kept(spans, select) if any(place.kept for place in places) else spans
-    tables = [
-        _first_spans(client, source, _threads(len(places)), parameters) for parameters in pairs(places, FIVE_MINUTES_S)
-    ]
+    tables = [_first_spans(client, source, _threads(len(places)), parameters) for parameters in asked]
     table = pa.concat_tables(tables) if tables else None
     return table if table is not None and table.num_rows else None
 
@@ -189,8 +207,9 @@ _HERE_IS_ONE = """PREWHERE Shelf IN {shelves:Array(UInt64)} AND TraceId = {ids:A
     AND Timestamp >= fromUnixTimestamp64Nano({first_ns:Int64})
     AND Timestamp <= fromUnixTimestamp64Nano({last_ns:Int64})"""
 """The same of one trace, which the engine looks for in three quarters of the time."""
-_ON_ITS_SHELVES = """PREWHERE TraceId = {id:String} AND Shelf > 0
-    AND Shelf IN (SELECT Shelf FROM otel_traces_trace_id_ts PREWHERE TraceId = {id:String})"""
+
+_ON_SHELF = "PREWHERE Shelf = {shelf:UInt64} AND TraceId = {id:String}"
+"""The same of one trace on one shelf, where spans are sorted by shelf: in five sixths of the time of that."""
 
 _ORDER = ("Timestamp", "SpanId", "SpanKind")
 

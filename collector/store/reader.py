@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from collector.core.detail import DetailedSpans
+from collector.core.detail import DetailedSpans, OutlinedSpans
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey
 from collector.core.objectives import Standing
@@ -34,11 +34,11 @@ from collector.store.last_traces import BUDGET_S, newest_alike
 from collector.store.lookup import (
     MAX_SPANS,
     Place,
-    WhereItLies,
+    find_place,
     find_places,
     lie_by_shelf,
     read_batch,
-    read_shelved,
+    read_outlines,
     read_spans,
 )
 from collector.store.minute_rows import read_few
@@ -48,7 +48,7 @@ from collector.store.recent import journey_totals
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
-from collector.store.trace_summaries import oldest_and_newest, summary_of
+from collector.store.trace_summaries import oldest_and_newest, outcome_of
 from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
@@ -67,7 +67,9 @@ from collector.store.values import (
     ServiceCalls,
     ServiceFacts,
     Sides,
+    StoredTrace,
     StoreInfo,
+    TraceOutcome,
     TraceQuery,
     TraceSummary,
     Window,
@@ -100,25 +102,45 @@ class Reader:
             return next(iter(find_places(client, [trace_id.lower()])), None)
 
     @cached_property
-    def _lie_by_shelf(self) -> bool:
+    def _by_shelf(self) -> bool:
         with self._store.client() as client:
             return lie_by_shelf(client)
 
-    def trace(self, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans | None:
-        """Return the spans of a trace, without exact copies, or None where there is none.
+    def trace(self, trace_id: str) -> DetailedSpans | None:
+        """Return the spans of a trace, without exact copies, or None where there is none."""
+        return next(self.traces([trace_id]), None)
+
+    def stored(self, trace_id: str, in_full: bool = False) -> StoredTrace | None:
+        """Return a trace as its page shows it, or None where no span of it is stored.
 
         Args:
-            where: says where it lies, from who looks meanwhile; asked once its spans were read.
+            in_full: with its spans in full; their outlines alone are read in three quarters of the time.
         """
-        found = None
-        if where and self._lie_by_shelf:
-            with self._store.client() as client:
-                found = read_shelved(client, trace_id.lower())
-        place = where() if where else self.place(trace_id)
-        if place is None or (found is not None and place.is_shelved):
-            return found if place else None
+        if not _is_trace_id(trace_id):
+            return None
         with self._store.client() as client:
-            return read_spans(client, [place.trace_id], [place])
+            place = find_place(client, trace_id.lower(), self._by_shelf)
+        place = place or self.place(trace_id)
+        if place is None:
+            return None
+        beside = Asked(lambda: self._beside_spans(place))
+        spans = self._listed(place, in_full)
+        outcome, kept = beside.answer()
+        if kept and not place.kept:
+            spans = self._listed(replace(place, kept=True), in_full)
+        if spans is None:
+            return None
+        outlined, details = (spans.outlined, spans) if isinstance(spans, DetailedSpans) else (spans, None)
+        return StoredTrace(outlined, details, outcome, kept)
+
+    def _beside_spans(self, place: Place) -> tuple[TraceOutcome | None, KeptLonger | None]:
+        with self._store.client() as client:
+            outcome, may_be_kept = outcome_of(client, place.trace_id, place.window)
+            return outcome, kept_longer(client, place.trace_id) if may_be_kept or place.kept else None
+
+    def _listed(self, place: Place, in_full: bool) -> DetailedSpans | OutlinedSpans | None:
+        with self._store.client() as client:
+            return read_spans(client, [place.trace_id], [place]) if in_full else read_outlines(client, place)
 
     def traces(self, trace_ids: Sequence[str]) -> Iterator[DetailedSpans]:
         """Yield the spans of these traces, those of several at a time, of whichever are stored.
@@ -143,19 +165,13 @@ class Reader:
         with self._store.client() as client:
             return read_batch(client, wanted) if wanted else None
 
-    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
-        """Return what was learned from a trace, or None before it was analyzed.
-
-        Args:
-            within: when its spans start, from who has read them; it saves looking for the trace.
-        """
-        if within is None:
-            place = self.place(trace_id)
-            if place is None:
-                return None
-            within = place.window
+    def outcome(self, trace_id: str) -> TraceOutcome | None:
+        """Return how a trace ended, or None before it was analyzed."""
+        place = self.place(trace_id)
+        if place is None:
+            return None
         with self._store.client() as client:
-            return summary_of(client, self._call_paths, trace_id.lower(), within)
+            return outcome_of(client, place.trace_id, place.window)[0]
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
         """Return the traces that `query` asks for, newest (or slowest) first."""
@@ -350,11 +366,6 @@ class Reader:
         """Return the start of the newest analyzed trace, None for an empty store."""
         with self._store.client() as client:
             return oldest_and_newest(client)[1] or None
-
-    def kept_longer(self, trace_id: str) -> KeptLonger | None:
-        """Return until when a trace stays and why, None where it goes as others do."""
-        with self._store.client() as client:
-            return kept_longer(client, trace_id)
 
     def info(self) -> StoreInfo:
         """Return how much is stored; copies of spans that are not dropped yet count."""

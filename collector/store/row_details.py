@@ -8,11 +8,24 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from collector.core.detail import Attributes, Event, Link, ResourceDetail, ScopeDetail, SpanDetail
+from collector.core.detail import (
+    Attributes,
+    Event,
+    Link,
+    LinkEnd,
+    ResourceDetail,
+    ScopeDetail,
+    SpanDetail,
+    SpanOutline,
+)
 from collector.core.spans import AttributeValue
 
 _Raw: TypeAlias = tuple[object, ...]
 """What columns say, as a key."""
+_OUTLINED = (
+    *("SpanAttributes", "SpanAttributeTypes", "ResourceAttributes", "ResourceAttributeTypes", "ScopeName"),
+    *("Events.Timestamp", "Links.TraceId", "Links.SpanId"),
+)
 
 
 class Details:
@@ -65,11 +78,49 @@ class Details:
         return self._scopes[key]
 
 
+class Outlines:
+    """Rows of a result of `rows.OUTLINE_SELECT`, as lists show them. What a resource says is read once."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.select(_OUTLINED)
+        self._resources: dict[_Raw, Attributes] = {}
+
+    def __call__(self, rows: Sequence[int]) -> list[SpanOutline]:
+        spans = self._table.take(pa.array(rows, pa.int64())).to_pylist()
+        return [self._outline(*(span[name] for name in _OUTLINED)) for span in spans]
+
+    def _outline(
+        self,
+        attributes: list[tuple[bytes, bytes]],
+        types: bytes,
+        resource: list[tuple[bytes, bytes]],
+        resource_types: bytes,
+        scope: bytes,
+        events: list[int],
+        trace_ids: list[bytes],
+        span_ids: list[bytes],
+    ) -> SpanOutline:
+        key = (tuple(resource), resource_types)
+        if key not in self._resources:
+            self._resources[key] = _attributes(resource, resource_types)
+        return SpanOutline(
+            _attributes(attributes, types),
+            self._resources[key],
+            text_of(scope),
+            tuple(map(_event_time, events)),
+            tuple(LinkEnd(text_of(trace), text_of(span)) for trace, span in zip(trace_ids, span_ids, strict=True)),
+        )
+
+
 def _events(span: dict[str, Any]) -> Iterator[Event]:
     names = ("Events.Timestamp", "Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped")
     for time, name, attributes, types, dropped in zip(*(span[column] for column in names), strict=True):
-        # An event's time is unsigned and not bounded at receipt; above 2^63 the column holds it as a negative number.
-        yield Event(time % 2**64, text_of(name), _attributes(attributes, types), dropped)
+        yield Event(_event_time(time), text_of(name), _attributes(attributes, types), dropped)
+
+
+def _event_time(number: int) -> int:
+    """An event's time is unsigned and not bounded at receipt; above 2^63 the column holds it as a negative number."""
+    return number % 2**64
 
 
 def _links(span: dict[str, Any]) -> Iterator[Link]:

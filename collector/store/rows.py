@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from collector.core.detail import DetailedSpans
+from collector.core.detail import DetailedSpans, OutlinedSpans
 from collector.core.distinct import number_rows
 from collector.core.spans import (
     DTYPES,
@@ -34,7 +34,7 @@ from collector.core.spans import (
 )
 from collector.store.hexadecimal import ids_of
 from collector.store.maps import Maps, chunk, numbers
-from collector.store.row_details import Details, text_of
+from collector.store.row_details import Details, Outlines, text_of
 
 _KINDS = pa.array([b"Internal", b"Server", b"Client", b"Producer", b"Consumer"])
 _STATUSES = pa.array([b"Ok", b"Error"])
@@ -44,7 +44,8 @@ _NUMBERS = (
 )
 """Columns of a SpanBatch that `_OF_NUMBERS` say, as other types."""
 _OF_NUMBERS = (
-    *("TraceId", "SpanId", "ParentSpanId", "Timestamp", "EndUnixNano", "TraceFlags", "SpanKind", "StatusCode"),
+    *("TraceId", "SpanId", "ParentSpanId", "Timestamp", "Duration", "EndCorrection", "TraceFlags"),
+    *("SpanKind", "StatusCode"),
 )
 _OF_BATCH = (
     *("SpanName", "ServiceName", "SpanAttributes", "SpanAttributeTypes"),
@@ -53,10 +54,11 @@ _OF_BATCH = (
     *("Links.TraceId", "Links.SpanId", "Links.Attributes"),
 )
 _EVENT_TIMES = "Events.Timestamp"
+_OF_OUTLINES = (_EVENT_TIMES,)
 _OF_DETAILS = (
     *("StatusMessage", "TraceState", "ResourceDropped", "ScopeAttributes", "ScopeAttributeTypes", "ScopeDropped"),
     *("DroppedAttributes", "DroppedEvents", "DroppedLinks"),
-    *(_EVENT_TIMES, "Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped"),
+    *("Events.Name", "Events.Attributes", "Events.AttributeTypes", "Events.Dropped"),
     *("Links.TraceState", "Links.AttributeTypes", "Links.Dropped", "Links.Flags"),
 )
 
@@ -68,7 +70,9 @@ def _selected(names: Sequence[str]) -> str:
 # Columns as they lie: to have the engine make numbers of them takes a third of the time of a query about one trace.
 BATCH_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH))
 """What to select from `otel_traces` for `batch_of`: half of the columns."""
-SPAN_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_DETAILS))
+OUTLINE_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_OUTLINES))
+"""What to select from `otel_traces` for `outlined_spans`."""
+SPAN_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_OUTLINES, *_OF_DETAILS))
 """What to select from `otel_traces` for `detailed_spans`."""
 
 _TEXT_KEYS = {
@@ -108,6 +112,12 @@ def detailed_spans(table: pa.Table) -> DetailedSpans:
     return DetailedSpans(_batch(table), details, details.several)
 
 
+def outlined_spans(table: pa.Table) -> OutlinedSpans | None:
+    """Return the spans of a result of `OUTLINE_SELECT`; None where some look like copies, which details tell apart."""
+    table = _with_numbers(_in_one_piece(table))
+    return None if len(_alike(table)) else OutlinedSpans(_batch(table), Outlines(table))
+
+
 def batch_of(table: pa.Table) -> SpanBatch:
     """Return the spans of a result of `BATCH_SELECT`; copies are told apart by what is in it."""
     return _batch(_without_copies(_with_numbers(_in_one_piece(table))))
@@ -119,13 +129,14 @@ def batch_of(table: pa.Table) -> SpanBatch:
 def _with_numbers(table: pa.Table) -> pa.Table:
     """Put `_NUMBERS` in the place of the columns that say them, and nanoseconds in that of the times of events."""
     trace_id = ids_of(chunk(table, "TraceId"), 2)
+    starts = _nanoseconds(chunk(table, "Timestamp"))
     made: dict[str, pa.Array | NDArray[Any]] = {
         "trace_id_high": trace_id[0],
         "trace_id_low": trace_id[1],
         "span_id": ids_of(chunk(table, "SpanId"))[0],
         "parent_span_id": ids_of(chunk(table, "ParentSpanId"))[0],
-        "start_time_unix_nano": _nanoseconds(chunk(table, "Timestamp")),
-        "end_time_unix_nano": chunk(table, "EndUnixNano"),
+        "start_time_unix_nano": starts,
+        "end_time_unix_nano": _ends(table, starts),
         "flags": chunk(table, "TraceFlags"),
         "kind": _place_among(_KINDS, chunk(table, "SpanKind")),
         "status_code": _place_among(_STATUSES, chunk(table, "StatusCode")),
@@ -146,6 +157,13 @@ def _nanoseconds(times: pa.Array) -> pa.Array:
     return times.cast(pa.timestamp("ns", times.type.tz)).view(pa.int64())
 
 
+def _ends(table: pa.Table, starts: pa.Array) -> IntColumn:
+    """The ends of spans, as the alias `EndUnixNano` of the table has them."""
+    durations, corrections = numbers(chunk(table, "Duration")), numbers(chunk(table, "EndCorrection"))
+    ends: IntColumn = numbers(starts) + durations.view(np.int64) + corrections
+    return ends
+
+
 def _place_among(names: pa.Array, texts: pa.Array) -> pa.Array:
     """Where each text stands among the names, from 1; 0 for another."""
     return pc.add(pc.fill_null(pc.index_in(texts, value_set=names), -1), 1)
@@ -160,22 +178,28 @@ def _in_one_piece(table: pa.Table) -> pa.Table:
 
 def _without_copies(table: pa.Table) -> pa.Table:
     """Drop all but the first of rows that are equal in everything; who sends again sends the same."""
-    identity = [numbers(chunk(table, name)) for name in ("trace_id_high", "trace_id_low", "span_id", "kind")]
-    order = np.lexsort(identity)
-    repeated = np.ones(max(len(order) - 1, 0), bool)
-    for column in identity:
-        repeated &= column[order[1:]] == column[order[:-1]]
-    suspects = np.flatnonzero(np.concatenate([repeated, [False]]) | np.concatenate([[False], repeated]))
-    if not len(suspects):
+    alike = _alike(table)
+    if not len(alike):
         return table
     seen: set[str] = set()
     dropped = []
-    for row in np.sort(order[suspects]).tolist():
+    for row in alike.tolist():
         content = repr(table.slice(row, 1).to_pylist())
         if content in seen:
             dropped.append(row)
         seen.add(content)
     return table.take(np.delete(np.arange(table.num_rows), dropped)).combine_chunks()
+
+
+def _alike(table: pa.Table) -> IntColumn:
+    """The rows that share trace, id and kind with another."""
+    identity = [numbers(chunk(table, name)) for name in ("trace_id_high", "trace_id_low", "span_id", "kind")]
+    order = np.lexsort(identity)
+    repeated = np.ones(max(len(order) - 1, 0), bool)
+    for column in identity:
+        repeated &= column[order[1:]] == column[order[:-1]]
+    found = np.flatnonzero(np.concatenate([repeated, [False]]) | np.concatenate([[False], repeated]))
+    return np.sort(order[found])
 
 
 # --- columns

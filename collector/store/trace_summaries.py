@@ -12,7 +12,7 @@ from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.journeys import path_shares
 from collector.store.lookup import REPAIR_S
 from collector.store.row_details import text_of
-from collector.store.values import TraceSummary, Window
+from collector.store.values import TraceOutcome, TraceSummary, Window
 
 _SECOND_NS = 1_000_000_000
 _INT64 = 2**63 - 1
@@ -21,23 +21,37 @@ _COLUMNS = (
     *("TraceId", "Start", "DurationNs", "Journey", "RootService", "RootOperation", "Failed", "StatusKnown", "Spans"),
     *("Errors", "Completeness", "Ambiguity", "SettlesAt", "ServiceList", "Path.Id", "Path.TimeNs"),
 )
-_NEWEST_ROW = f"""
+_ROWS_OF_ONE = f"""
+SELECT Start, DurationNs, Journey, Failed, SettlesAt, KeptUntil, Version, Deleted FROM traces
 PREWHERE TraceId = {{id:String}}
     AND Start >= fromUnixTimestamp64Nano({{first_ns:Int64}}) AND Start < fromUnixTimestamp64Nano({{last_ns:Int64}})
-ORDER BY Version DESC, Deleted LIMIT 1 {ONE_THREAD}
+{ONE_THREAD}
 """
-"""Of one trace the newest row, a tombstone where nothing is left of it. FINAL would merge all rows around it."""
+"""All rows of one trace, a tombstone where nothing is left of it. FINAL would merge all rows around them."""
 
 
-def summary_of(client: Client, known: CallPaths, trace_id: str, within: Window) -> TraceSummary | None:
-    """Return what was learned from a trace whose spans start `within`, or None before it was analyzed."""
+def outcome_of(client: Client, trace_id: str, within: Window) -> tuple[TraceOutcome | None, bool]:
+    """Return how a trace ended whose spans start `within`, None before it was analyzed; and whether copies of its spans
+    may stay longer than they do.
+    """
     parameters = {
         "id": trace_id,
         "first_ns": max(within.start_unix_nano - REPAIR_S * _SECOND_NS, 0),
         "last_ns": min(within.end_unix_nano + REPAIR_S * _SECOND_NS, _INT64),
     }
-    found = read_summaries(client, known, _NEWEST_ROW, parameters, "traces")
-    return found[0] if found else None
+    rows = _rows(read_arrow(client, _ROWS_OF_ONE, parameters))
+    newest = max(rows, key=lambda row: (row["Version"], not row["Deleted"]), default=None)
+    if newest is None or newest["Deleted"]:
+        return None, True
+    outcome = TraceOutcome(
+        trace_id=trace_id,
+        start_unix_nano=newest["Start"],
+        duration_ns=newest["DurationNs"],
+        journey=text_of(newest["Journey"]),
+        failed=bool(newest["Failed"]),
+        settled=newest["SettlesAt"] <= time_ns(),
+    )
+    return outcome, newest["KeptUntil"] > 0
 
 
 def read_summaries(

@@ -7,6 +7,7 @@ traces or calls they rest on (`int`).
 from dataclasses import dataclass
 from typing import Protocol
 
+from collector.core.detail import DetailedSpans, OutlinedSpans
 from collector.core.facts import Facts
 from collector.core.population.difference import Compared
 from collector.core.requirement import NO_EVIDENCE, Evidence
@@ -281,21 +282,28 @@ class JourneyDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class TraceSummary:
+class TraceOutcome:
+    """How a request ended."""
+
     trace_id: str
     start_unix_nano: int
     duration_ns: int
     journey: str
+    failed: bool
+    settled: bool
+    """Nothing of it is waited for any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary(TraceOutcome):
     root_service: str
     root_operation: str
-    failed: bool
     status_known: bool
     spans: int
     errors: int
     services: tuple[str, ...]
     completeness: float
     ambiguity: float
-    settled: bool
     path: tuple[PathShare, ...]
     """By service, largest first; `participation` is 1."""
 
@@ -392,7 +400,21 @@ class KeptLonger:
 
     until_unix_nano: int
     reasons: tuple[str, ...]
-    """As in `kept_traces`: failed, slow, path, example, pinned, or boost and its id."""
+    """As in `kept_traces`: failed, slow, path, example, pinned, or boost and its id; none where it is copied anew
+    because it was kept before."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrace:
+    """A trace as its page shows it."""
+
+    spans: OutlinedSpans
+    details: DetailedSpans | None
+    """The same spans in full, where they were asked for."""
+    outcome: TraceOutcome | None
+    """None before it was analyzed."""
+    kept_longer: KeptLonger | None
+    """None where it goes as others do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import numpy as np
 
 from collector.core.analysis import Learned, Ragged
 from collector.store.minutes import EDGE_COUNTS
+from collector.store.reader import Reader
+from collector.store.values import TraceQuery, TraceSummary, Window
 from tests.store.spans import MINUTE_NS, NOON
 
 Step = tuple[str, str]
@@ -148,3 +150,9 @@ def weighted_quantile(traces: Sequence[LearnedTrace], level: float) -> float:
 def _ragged(lists: Sequence[Sequence[object]], dtype: type) -> Ragged:
     offsets = np.cumsum([0, *map(len, lists)])
     return Ragged(offsets, np.array([value for values in lists for value in values], dtype))
+
+
+def summary_of(reader: Reader, trace_id: str) -> TraceSummary | None:
+    """Return what a search finds of a trace, None where it does not find it."""
+    found = reader.find(TraceQuery(Window(0, 2**62), limit=1_000))
+    return next((summary for summary in found if summary.trace_id == trace_id), None)

@@ -57,7 +57,7 @@ def test_of_a_boost_as_many_are_kept_as_it_may_add_however_often_one_looks(store
     Keeping(store).keep(first, UNTIL_S)
     again = chosen(store, boost)
     more = chosen(store, life(max_traces=7))
-    found = Reader(store).kept_longer(first[0].trace_id)
+    found = Reader(store).stored(first[0].trace_id)
 
     assert (len(first), again, len(more)) == (5, [], 2)
     assert not {int(choice.trace_id, 16) for choice in first} & set(more)
@@ -65,8 +65,11 @@ def test_of_a_boost_as_many_are_kept_as_it_may_add_however_often_one_looks(store
     assert len(chosen(store, life("used up", max_traces=20))) == 8, "others were kept at the rate of before"
     assert len(chosen(store, life("a quarter", 25, max_traces=20))) == 20
     assert found is not None
-    assert found.reasons == (BOOSTED + "inc",)
-    assert Reader(store).kept_longer(f"{19:032x}") is None
+    assert found.kept_longer is not None
+    assert found.kept_longer.reasons == (BOOSTED + "inc",)
+    other = Reader(store).stored(f"{19:032x}")
+    assert other is not None
+    assert other.kept_longer is None
 
 
 @embedded

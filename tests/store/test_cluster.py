@@ -74,15 +74,16 @@ def test_pages_read_what_was_analyzed(store: Store) -> None:
     (journey,) = reader.journeys(HOUR)
     detail = reader.journey(journey.journey, HOUR)
     trace = reader.trace(ONE)
-    looked_for = reader.trace(ONE, lambda: reader.place(ONE))
+    shown = reader.stored(ONE)
     found = reader.find(TraceQuery(HOUR))
 
     assert journey.traces == 2
     assert detail is not None
     assert [edge.calls for edge in detail.edges] == [2]
     assert trace is not None
-    assert looked_for is not None
-    assert len(trace.batch) == len(looked_for.batch) == 2
+    assert shown is not None
+    assert shown.outcome is not None
+    assert len(trace.batch) == len(shown.spans.batch) == 2
     assert {one.trace_id for one in found} == {ONE, f"{2:032x}"}
     assert reader.info().bytes_on_disk > 0
 

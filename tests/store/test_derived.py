@@ -14,7 +14,7 @@ from collector.store.engine import Store, run
 from collector.store.reader import Reader
 from collector.store.values import TraceQuery, Window
 from collector.store.writer import Committer
-from tests.store.learned import LearnedTrace, learned
+from tests.store.learned import LearnedTrace, learned, summary_of
 from tests.store.spans import MINUTE_NS, NOON, Span, encode
 
 HOUR_S = 3600
@@ -290,7 +290,7 @@ def test_a_trace_analyzed_again_replaces_its_row_whole(store: Store, derived: De
 
     derived.write(learned([again], version=NOW + 2))
 
-    summary = Reader(store).summary(first.hex_id)
+    summary = summary_of(Reader(store), first.hex_id)
     assert summary is not None
     assert (summary.duration_ns, summary.settled) == (120, True)
     assert sorted((share.service, share.mean_ns) for share in summary.path) == [("redis", 60.0), ("shop", 60.0)]
@@ -302,9 +302,9 @@ def test_an_older_analysis_that_comes_late_changes_nothing(store: Store, derived
 
     derived.write(learned([LearnedTrace(1, duration_ns=100, path={(SHOP,): 100})], version=NOW + 1))
 
-    summary = Reader(store).summary(f"{1:032x}")
-    assert summary is not None
-    assert summary.duration_ns == 120
+    outcome = Reader(store).outcome(f"{1:032x}")
+    assert outcome is not None
+    assert outcome.duration_ns == 120
 
 
 def test_a_trace_that_moves_to_another_journey_leaves_the_old_one(store: Store, derived: Derived) -> None:
@@ -321,19 +321,19 @@ def test_a_trace_that_moves_to_another_journey_leaves_the_old_one(store: Store, 
     assert keys == [TraceKey(trace.hex_id, "browse", NOON)]
     assert [summary.journey for summary in Reader(store).journeys(WINDOW)] == ["pay"]
     assert [key.journey for key in derived.trace_keys([trace.hex_id])] == ["pay"]
-    moved = Reader(store).summary(trace.hex_id)
+    moved = Reader(store).outcome(trace.hex_id)
     assert moved is not None
     assert moved.journey == "pay"
 
 
-def test_a_trace_that_is_taken_back_has_no_summary(store: Store, derived: Derived) -> None:
+def test_a_trace_that_is_taken_back_has_no_outcome(store: Store, derived: Derived) -> None:
     trace = LearnedTrace(1, path={(SHOP,): 100})
     commit(store, [Span(trace_id=1, span_id=1)])
     derived.write(learned([trace], version=NOW + 1))
 
     derived.delete_traces(derived.trace_keys([trace.hex_id]), version=NOW + 2)
 
-    assert Reader(store).summary(trace.hex_id) is None
+    assert Reader(store).outcome(trace.hex_id) is None
 
 
 def test_nothing_learned_writes_nothing(store: Store, derived: Derived) -> None:

@@ -8,7 +8,7 @@ from collector.store.keeping import EACH, EXAMPLE, PINNED, PINNED_UNTIL_S, Choic
 from collector.store.pins import Pins
 from collector.store.reader import Reader
 from collector.store.schema import Retention
-from collector.store.values import TraceQuery, Window
+from collector.store.values import KeptLonger, TraceQuery, Window
 from tests.store.conftest import Place
 from tests.store.learned import LearnedTrace, learned
 from tests.store.spans import MINUTE_NS, NOON, Span
@@ -72,12 +72,12 @@ def test_a_kept_trace_can_be_found_and_read_when_the_others_are_gone(store: Stor
     assert new == 1
     assert before == 2
     assert (spans_of(store, 1), spans_of(store, 2)) == (2, 0)
-    reader, id_ = Reader(store), f"{1:032x}"
-    copied = reader.trace(id_, lambda: reader.place(id_))
+    copied = Reader(store).stored(f"{1:032x}")
     assert copied is not None
-    assert len(copied.batch) == 2
+    assert len(copied.spans.batch) == 2
+    assert copied.kept_longer == KeptLonger(UNTIL_S * 1_000_000_000, ("slow",))
     assert [trace.trace_id for trace in found] == [f"{1:032x}"]
-    assert Reader(store).summary(f"{1:032x}") is not None
+    assert Reader(store).outcome(f"{1:032x}") is not None
 
 
 @embedded

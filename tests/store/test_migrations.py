@@ -45,16 +45,15 @@ def test_a_store_of_version_1_keeps_its_traces_and_gets_what_is_new(
 
     with open_store("chdb://", tmp_path) as store:
         found = Reader(store).find(TraceQuery(Window(NOON - MINUTE_NS, NOON + MINUTE_NS)))
-        reader = Reader(store)
-        spans = reader.trace(f"{1:032x}", lambda: reader.place(f"{1:032x}"))
+        shown = Reader(store).stored(f"{1:032x}")
         with store.client() as client:
             traces = str(client.command("SHOW CREATE TABLE traces"))
             versions = client.query("SELECT Version FROM schema_version ORDER BY AppliedAt").result_rows
             kept = client.query("SELECT count() FROM kept_spans").result_rows
 
     assert [trace.trace_id for trace in found] == [f"{1:032x}"]
-    assert spans is not None
-    assert len(spans.batch) == 2
+    assert shown is not None
+    assert len(shown.spans.batch) == 2
     assert versions == [(1,), (schema.VERSION,)]
     assert kept == [(0,)]
     assert "TTL greatest(" in traces

@@ -12,7 +12,6 @@ import pytest
 from collector.store.derived import Derived, TraceKey
 from collector.store.engine import Store
 from collector.store.histogram import ACCURACY
-from collector.store.lookup import Place
 from collector.store.minutes import EDGE_COUNTS
 from collector.store.reader import Reader
 from collector.store.values import (
@@ -23,12 +22,22 @@ from collector.store.values import (
     JourneySummary,
     Node,
     ServiceCalls,
+    TraceOutcome,
     TraceQuery,
     TraceSummary,
     Window,
 )
 from collector.store.writer import Committer
-from tests.store.learned import LearnedTrace, Path, Step, edge_id, learned, path_id, weighted_quantile
+from tests.store.learned import (
+    LearnedTrace,
+    Path,
+    Step,
+    edge_id,
+    learned,
+    path_id,
+    summary_of,
+    weighted_quantile,
+)
 from tests.store.spans import MINUTE_NS, NOON, Span, encode
 from ui.views.reader import TraceReader
 
@@ -89,7 +98,7 @@ def test_it_is_what_the_pages_ask_for(reader: Reader) -> None:
 
 def test_an_empty_store_answers_everything(reader: Reader) -> None:
     assert reader.trace("0" * 31 + "1") is None
-    assert reader.summary("0" * 31 + "1") is None
+    assert reader.outcome("0" * 31 + "1") is None
     assert reader.find(TraceQuery(HOUR)) == []
     assert reader.journeys(HOUR) == []
     assert reader.journey("check out", HOUR) is None
@@ -122,40 +131,36 @@ def test_a_trace_is_read_over_services_and_days_in_order_of_start(store: Store, 
     assert [found.batch.text(index) for index in found.batch.service] == ["s0", "s1", "s2", "s3"]
 
 
-def test_a_trace_is_read_while_somebody_looks_where_it_lies(store: Store, reader: Reader) -> None:
+def test_a_trace_is_shown_with_its_outcome(store: Store, reader: Reader) -> None:
     spans = [Span(trace_id=7, span_id=n, service=f"s{n}") for n in range(1, 4)]
     commit(store, spans[:1], [Span(trace_id=8, span_id=1)], spans[1:])
+    learn(store, [LearnedTrace(7, path={(SHOP,): 50})])
     id_ = spans[0].hex_trace_id
-    looked: list[str] = []
 
-    def where() -> Place | None:
-        looked.append(id_)
-        return reader.place(id_)
+    shown = reader.stored(id_.upper())
+    other = reader.stored(f"{8:032x}")
 
-    found = reader.trace(id_.upper(), where)
+    assert shown is not None
+    assert shown.spans.batch.span_id.tolist() == [1, 2, 3]
+    assert shown.outcome == reader.outcome(id_)
+    assert (shown.details, shown.kept_longer) == (None, None)
+    assert other is not None
+    assert other.outcome is None
+    assert reader.stored("f" * 32) is None
+    assert reader.stored("x") is None
 
-    assert found is not None
-    assert found.batch.span_id.tolist() == [1, 2, 3]
-    assert looked == [id_]
-    assert reader.trace("f" * 32, lambda: None) is None
 
-
-def test_a_trace_that_comes_while_it_is_looked_for_is_read(store: Store, reader: Reader) -> None:
+def test_copies_that_differ_in_what_no_outline_says_are_apart(store: Store, reader: Reader) -> None:
     span = Span(trace_id=7, span_id=1)
+    commit(store, [span], [span], [replace(span, trace_state="a=b")])
 
-    def where() -> Place | None:
-        commit(store, [span])
-        return reader.place(span.hex_trace_id)
+    shown = reader.stored(span.hex_trace_id)
 
-    found = reader.trace(span.hex_trace_id, where)
-
-    assert found is not None
-    assert found.batch.span_id.tolist() == [1]
+    assert shown is not None
+    assert len(shown.spans.batch) == 2
 
 
-def test_spans_of_before_there_were_shelves_are_read_once_it_is_known_where_they_lie(
-    store: Store, reader: Reader
-) -> None:
+def test_spans_of_before_there_were_shelves_are_shown(store: Store, reader: Reader) -> None:
     span = Span(trace_id=7, span_id=1)
     commit(store, [span])
     with store.client() as client:
@@ -165,10 +170,10 @@ def test_spans_of_before_there_were_shelves_are_read_once_it_is_known_where_they
             client.command(f"INSERT INTO {table} SELECT * FROM old")
             client.command("DROP TABLE old")
 
-    found = reader.trace(span.hex_trace_id, lambda: reader.place(span.hex_trace_id))
+    found = reader.stored(span.hex_trace_id)
 
     assert found is not None
-    assert found.batch.span_id.tolist() == [1]
+    assert found.spans.batch.span_id.tolist() == [1]
 
 
 def test_exact_copies_are_one_and_copies_that_differ_are_apart(store: Store, reader: Reader) -> None:
@@ -252,19 +257,8 @@ def test_many_traces_are_read_together_and_those_too_large_for_that_one_by_one(
 @pytest.mark.parametrize("text", ["", "7", "g" * 32, "0" * 33, HOSTILE])
 def test_what_is_no_trace_id_finds_nothing(reader: Reader, text: str) -> None:
     assert reader.trace(text) is None
-    assert reader.summary(text) is None
-
-
-def test_a_summary_is_found_at_once_by_who_knows_when_the_spans_start(store: Store, reader: Reader) -> None:
-    trace = LearnedTrace(7, start=NOON + 3, path={(SHOP,): 50})
-    commit(store, [Span(trace_id=7, span_id=1, start=NOON)])
-    learn(store, [trace])
-
-    summary = reader.summary(trace.hex_id, Window(NOON, NOON + 1))
-
-    assert summary is not None
-    assert summary == reader.summary(trace.hex_id)
-    assert reader.summary(trace.hex_id, Window(NOON + 10 * MINUTE_NS, NOON + 11 * MINUTE_NS)) is None
+    assert reader.stored(text) is None
+    assert reader.outcome(text) is None
 
 
 def test_a_summary_says_what_was_learned(store: Store, reader: Reader) -> None:
@@ -274,9 +268,10 @@ def test_a_summary_says_what_was_learned(store: Store, reader: Reader) -> None:
     commit(store, [Span(trace_id=7, span_id=1, start=NOON)])
     learn(store, [trace])
 
-    summary = reader.summary(trace.hex_id)
+    summary = summary_of(reader, trace.hex_id)
 
     assert summary is not None
+    assert reader.outcome(trace.hex_id) == TraceOutcome(trace.hex_id, NOON + 3, 100, "check out", True, True)
     assert summary == TraceSummary(
         trace_id=trace.hex_id,
         start_unix_nano=NOON + 3,
@@ -811,7 +806,7 @@ def test_many_threads_read_at_once(store: Store, reader: Reader, five: list[Lear
 
     def read() -> None:
         for trace in five:
-            answers.append(reader.summary(trace.hex_id))
+            answers.append(reader.outcome(trace.hex_id))
         answers.append(found_ids(reader.find(TraceQuery(HOUR))))
         answers.append(len(reader.journeys(HOUR)))
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 
 from collector.core.attributes import detailed
-from collector.core.detail import DetailedSpans
+from collector.core.detail import DetailedSpans, OutlinedSpans
 from collector.core.spans import STRING_COLUMNS, SpanBatch, concatenate
 from collector.core.wire import decode_traces
 from collector.store.derived import Derived
@@ -66,6 +66,14 @@ def spans(found: DetailedSpans) -> list[str]:
     )
 
 
+def outlines(found: OutlinedSpans) -> list[str]:
+    """Rows with what a list of them says; as texts, likewise."""
+    batch = found.batch
+    rows = range(len(batch))
+    said = zip(rows, found.outlines(rows), strict=True)
+    return [repr((_row(batch, row), _hosts(batch, row), _resource(batch, row), outline)) for row, outline in said]
+
+
 def _row(batch: SpanBatch, row: int) -> tuple[object, ...]:
     numbers = [int(getattr(batch, name)[row]) for name in _NUMBERS]
     return (*numbers, *(batch.text(getattr(batch, name)[row]) for name in STRING_COLUMNS))
@@ -99,6 +107,10 @@ def test_any_request_is_read_back_as_it_was_decoded(tmp_path: Path) -> None:
             found = [trace for trace_id in trace_ids if (trace := Reader(store).trace(trace_id))]
             # Sets: spans that differ in a key-value list's hidden pair alone read the same, and are two.
             assert {span for trace in found for span in spans(trace)} == set(spans(detailed(batch)))
+            for trace in found:
+                shown = Reader(store).stored(trace.batch.trace_id(0))
+                assert shown is not None
+                assert outlines(shown.spans) == outlines(trace.outlined)
             assert columns(Derived(store).read_arrivals({}).spans) == columns(batch)
 
         check()
@@ -120,6 +132,9 @@ def test_recorded_traces_are_read_back_as_they_were_sent(store: Store, name: str
 
         assert found is not None
         assert spans(found) == sorted(set(spans(detailed(expected))))
+        shown = reader.stored(trace_id)
+        assert shown is not None
+        assert outlines(shown.spans) == outlines(found.outlined)
 
 
 def by_trace(batch: SpanBatch) -> dict[str, SpanBatch]:

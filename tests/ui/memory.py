@@ -22,7 +22,7 @@ from collector.core.spans import SpanBatch, concatenate
 from collector.store.bands import Wide, aligned, latency_of
 from collector.store.dictionaries import PathStep
 from collector.store.histogram import bucket_of, wide_buckets
-from collector.store.lookup import Place, WhereItLies
+from collector.store.lookup import Place
 from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
@@ -45,6 +45,7 @@ from collector.store.values import (
     ServiceCalls,
     ServiceFacts,
     Sides,
+    StoredTrace,
     StoreInfo,
     TraceQuery,
     TraceSummary,
@@ -126,16 +127,23 @@ class MemoryReader:
     # What the pages ask
 
     def place(self, trace_id: str) -> Place | None:
-        found = self.summary(trace_id)
+        found = self.outcome(trace_id)
         if found is None:
             return None
         start_s = found.start_unix_nano // 1_000_000_000
         return Place(trace_id, start_s, start_s, kept=trace_id in self.kept)
 
-    def trace(self, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans | None:
+    def trace(self, trace_id: str) -> DetailedSpans | None:
         return next((trace.spans for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
-    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
+    def stored(self, trace_id: str, in_full: bool = False) -> StoredTrace | None:
+        spans = self.trace(trace_id)
+        if spans is None:
+            return None
+        kept = self.kept.get(trace_id)
+        return StoredTrace(spans.outlined, spans if in_full else None, self.outcome(trace_id), kept)
+
+    def outcome(self, trace_id: str) -> TraceSummary | None:
         return next((trace.summary for trace in self._traces if trace.summary.trace_id == trace_id), None)
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
@@ -349,9 +357,6 @@ class MemoryReader:
 
     def standings(self) -> dict[str, tuple[Standing, ...]]:
         return dict(self.promises)
-
-    def kept_longer(self, trace_id: str) -> KeptLonger | None:
-        return self.kept.get(trace_id)
 
     def newest_trace_unix_nano(self) -> int | None:
         return max((trace.summary.start_unix_nano for trace in self._traces), default=None)

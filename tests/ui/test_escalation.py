@@ -196,7 +196,7 @@ def test_three_traces_are_shown_that_look_alike(shop, client):
 
 def test_a_trace_that_is_not_analyzed_yet_has_a_packet_all_the_same():
     reader = MemoryReader([spans_of(FAILED)])
-    reader.summary = lambda trace_id, within=None: None  # type: ignore[method-assign]
+    reader.outcome = lambda trace_id: None  # type: ignore[method-assign]
 
     found = packet_of(client_of(reader, EPOCH_NS))
 

@@ -14,7 +14,7 @@ TEXT = "shop 0-100 on a; cart 10-40 in shop on b; pay 50-90 in shop error"
 
 
 def spans(text=TEXT):
-    return DetailedSpans(read_trace(text), lambda row: SpanDetail())
+    return DetailedSpans(read_trace(text), lambda row: SpanDetail()).outlined
 
 
 def test_the_same_spans_are_explained_once():

@@ -172,7 +172,7 @@ def test_a_cell_of_a_stretch_has_traces_of_these_durations_and_leads_back(client
         said = page(client, row["examples"])
         ids = {link.split("/")[2][:32] for link in said.links if link.startswith("/traces/")}
         assert ids
-        assert all(stretch["from_ns"] < shop.summary(each).duration_ns <= stretch["to_ns"] for each in ids)
+        assert all(stretch["from_ns"] < shop.outcome(each).duration_ns <= stretch["to_ns"] for each in ids)
         assert "on the path of the traces that took 117 ms to 214 ms" in said.text
         assert f"{CHECK_OUT}?min={stretch['min']}&max={stretch['max']}" in said.links
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from collector.core.catalog import Owner
-from collector.store.values import Edge, JourneyDetail, Node, Point, TraceQuery, TraceSummary, Window
+from collector.store.values import Edge, JourneyDetail, Node, Point, TraceOutcome, TraceQuery, Window
 from ui.draw.text import shown
 from ui.views.address import journey_address, trace_address
 from ui.views.page import Visit
@@ -124,7 +124,7 @@ def packet(subject: Subject, visit: Visit, base: str) -> Packet:
     Args:
         base: address of the server, without a slash at its end.
     """
-    first = visit.reader.summary(subject.trace_ids[0]) if subject.trace_ids else None
+    first = visit.reader.outcome(subject.trace_ids[0]) if subject.trace_ids else None
     window = _window(first.start_unix_nano if first else visit.now_unix_nano)
     detail = visit.reader.journey(subject.journey, window) if subject.journey else None
     edge = _edge(subject, detail)
@@ -163,7 +163,7 @@ def _view_address(trace_id: str, span_id: str) -> str:
     return f"{trace_address(trace_id, {'span': span_id})}#span" if span_id else trace_address(trace_id)
 
 
-def _journey_address(subject: Subject, first: TraceSummary | None, visit: Visit) -> str:
+def _journey_address(subject: Subject, first: TraceOutcome | None, visit: Visit) -> str:
     there = range_of(around(first.start_unix_nano if first else visit.now_unix_nano), visit.now_unix_nano)
     return journey_address(subject.journey, there.parameters)
 
@@ -211,10 +211,10 @@ def spoken(node: Node) -> str:
 
 def _examples(subject: Subject, visit: Visit, window: Window, base: str) -> tuple[ExampleTrace, ...]:
     """The subject's own, then others of its journey that look like it: failed ones, or the slowest."""
-    found: dict[str, TraceSummary] = {}
+    found: dict[str, TraceOutcome] = {}
     for trace_id in subject.trace_ids[:EXAMPLES]:
-        if (summary := visit.reader.summary(trace_id)) is not None:
-            found[trace_id] = summary
+        if (outcome := visit.reader.outcome(trace_id)) is not None:
+            found[trace_id] = outcome
     if subject.seeks_more and len(found) < EXAMPLES and subject.journey:
         query = TraceQuery(
             window,
@@ -224,23 +224,23 @@ def _examples(subject: Subject, visit: Visit, window: Window, base: str) -> tupl
             slowest_first=not subject.failed,
             limit=2 * EXAMPLES,
         )
-        found |= {summary.trace_id: summary for summary in visit.reader.find(query) if summary.trace_id not in found}
+        found |= {like.trace_id: like for like in visit.reader.find(query) if like.trace_id not in found}
     return tuple(
         ExampleTrace(
-            summary.trace_id,
-            base + trace_address(summary.trace_id),
-            summary.start_unix_nano,
-            summary.duration_ns,
-            summary.failed,
+            example.trace_id,
+            base + trace_address(example.trace_id),
+            example.start_unix_nano,
+            example.duration_ns,
+            example.failed,
         )
-        for summary in list(found.values())[:EXAMPLES]
+        for example in list(found.values())[:EXAMPLES]
     )
 
 
 # Since when
 
 
-def _since(subject: Subject, detail: JourneyDetail | None, first: TraceSummary | None) -> tuple[int | None, bool]:
+def _since(subject: Subject, detail: JourneyDetail | None, first: TraceOutcome | None) -> tuple[int | None, bool]:
     if subject.since_unix_nano is not None:
         return subject.since_unix_nano, False
     if detail is None or first is None:

@@ -56,7 +56,7 @@ def _seen(one: Tracked, visit: Visit) -> CallSeen | None:
         return None
     for trace_id in finding.examples[:EXAMPLES]:
         spans = visit.reader.trace(trace_id)
-        explained = visit.explain(spans, "root") if spans is not None and len(spans.batch) else None
+        explained = visit.explain(spans.outlined, "root") if spans is not None and len(spans.batch) else None
         if spans is not None and explained is not None:
             ends = (Node(*finding.caller), Node(*finding.callee))
             return call_in_trace(spans, explained, *ends, visit.settings.source_link)

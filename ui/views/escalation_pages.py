@@ -7,26 +7,23 @@ from collections.abc import Callable
 
 from flask import Flask, Response
 
-from ui.views.errors import NothingThere
 from ui.views.escalation import Packet, packet
 from ui.views.escalation_finding import finding_packet
 from ui.views.escalation_text import to_markdown
 from ui.views.escalation_trace import subject_of_trace
 from ui.views.page import Page, Visit
-from ui.views.trace_asked import read_trace_id, summary_of
+from ui.views.trace_asked import read_trace_id, stored_trace
 
 
 def trace_packet(visit: Visit, trace_id: str) -> Packet:
     """Return the packet of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
-    spans = visit.reader.trace(trace_id)
-    explained = visit.explain(spans, "root") if spans is not None and len(spans.batch) else None
-    if spans is None or explained is None:
-        raise NothingThere(
-            f"no span of trace {trace_id} is stored", "it may have been sampled away: search for one like it", "/search"
-        )
-    settings, summary = visit.settings, summary_of(visit, trace_id, spans)
-    subject = subject_of_trace(spans, explained, summary, settings.source_link, settings.catalog)
+    stored = stored_trace(visit, trace_id, in_full=True)
+    explained = visit.explain(stored.spans, "root")
+    assert explained is not None, "every trace has a root"
+    assert stored.details is not None, "asked for in full"
+    settings = visit.settings
+    subject = subject_of_trace(stored.details, explained, stored.outcome, settings.source_link, settings.catalog)
     return packet(subject, visit, visit.base)
 
 

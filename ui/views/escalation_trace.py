@@ -6,14 +6,14 @@ from collector.core.catalog import Catalog, Owner, owner_of
 from collector.core.detail import Attributes, DetailedSpans
 from collector.core.explain import Explanation
 from collector.core.spans import KIND_CLIENT, KIND_CONSUMER, KIND_PRODUCER, KIND_SERVER, STATUS_ERROR
-from collector.store.values import Node, TraceSummary
+from collector.store.values import Node, TraceOutcome
 from ui.views.escalation import Subject
 from ui.views.span_panel import CodeLine, code_line, whose_span
 from ui.views.trace_sheet import callees
 
 
 def subject_of_trace(
-    spans: DetailedSpans, explained: Explanation, summary: TraceSummary | None, template: str, catalog: Catalog
+    spans: DetailedSpans, explained: Explanation, outcome: TraceOutcome | None, template: str, catalog: Catalog
 ) -> Subject:
     """Return the subject of an escalation.
 
@@ -28,7 +28,7 @@ def subject_of_trace(
     caller, callee = trace.ends(at, begins)
     called, own_service = trace.outside_name(at), explained.nodes[at].service
     service = called if called and catalog.service(called).owner else own_service
-    journey = summary.journey if summary else ""
+    journey = outcome.journey if outcome else ""
     inside, whole = trace.inside_ns(begins if begins >= 0 else at), explained.target_duration_ns
     code, code_service = trace.code(at, template)
     return Subject(
@@ -43,7 +43,7 @@ def subject_of_trace(
         owner=owner_of(trace.resource(at)) if service == own_service else Owner(),
         code=code,
         code_service=code_service,
-        whose=whose_span(explained.nodes[at].kind, spans.detail(explained.nodes[at].row)),
+        whose=whose_span(explained.nodes[at].kind, spans.detail(explained.nodes[at].row).outline),
         span_id=explained.nodes[at].id,
         critical_ns=inside,
         critical_share=inside / whole if whole else None,
@@ -83,7 +83,7 @@ def call_in_trace(
         span_id=node.id,
         code=code,
         code_service=code_service,
-        whose=whose_span(node.kind, spans.detail(node.row)),
+        whose=whose_span(node.kind, spans.detail(node.row).outline),
         inside_ns=inside,
         share=inside / whole if whole else None,
     )

@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from collector.core.detail import DetailedSpans
+from collector.core.detail import OutlinedSpans
 from collector.core.explain import Explanation, explain
 from collector.core.spans import DTYPES, SpanBatch
 
@@ -20,7 +20,7 @@ class Explanations:
         self._held: OrderedDict[tuple[bytes, str], Explanation] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, spans: DetailedSpans, target: str) -> Explanation | None:
+    def get(self, spans: OutlinedSpans, target: str) -> Explanation | None:
         """Return the path of the one trace in `spans`, None when it has no span of the id `target`."""
         key = (fingerprint(spans.batch), target)
         with self._lock:
@@ -28,7 +28,8 @@ class Explanations:
             if found is not None:
                 self._held.move_to_end(key)
                 return found
-        explained = explain(spans.batch, target=target, links=lambda row: spans.detail(row).links)
+        links = spans.links().__getitem__ if target == "trace" else None
+        explained = explain(spans.batch, target=target, links=links)
         if not explained:
             return None
         with self._lock:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from collector.core.catalog import Catalog
-from collector.core.detail import DetailedSpans
+from collector.core.detail import OutlinedSpans
 from collector.core.explain import Explanation
 from collector.core.journeys import JourneyBook
 from collector.store.pins import Pin
@@ -75,7 +75,7 @@ class Visit:
     def range(self) -> TimeRange:
         return read_range(self.query, self.now_unix_nano)
 
-    def explain(self, spans: DetailedSpans, target: str) -> Explanation | None:
+    def explain(self, spans: OutlinedSpans, target: str) -> Explanation | None:
         """Return the critical path of one trace, None when it has no such target."""
         return self.explanations.get(spans, target)
 

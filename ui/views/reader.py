@@ -9,7 +9,7 @@ from collector.core.journeys import Journey
 from collector.core.objectives import Standing
 from collector.core.sessions import Whole
 from collector.core.spans import SpanBatch
-from collector.store.lookup import Place, WhereItLies
+from collector.store.lookup import Place
 from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
@@ -19,12 +19,13 @@ from collector.store.values import (
     JourneyDetail,
     JourneyDifference,
     JourneySummary,
-    KeptLonger,
     Latency,
     ServiceCalls,
     ServiceFacts,
     Sides,
+    StoredTrace,
     StoreInfo,
+    TraceOutcome,
     TraceQuery,
     TraceSummary,
     Window,
@@ -37,19 +38,18 @@ class TraceReader(Protocol):
     def place(self, trace_id: str) -> Place | None:
         """Return where the spans of a trace (32 hex digits) lie, None where there are none."""
 
-    def trace(self, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans | None:
-        """Return the spans of a trace, without exact copies, or None where there is none.
+    def trace(self, trace_id: str) -> DetailedSpans | None:
+        """Return the spans of a trace, without exact copies, or None where there is none."""
+
+    def stored(self, trace_id: str, in_full: bool = False) -> StoredTrace | None:
+        """Return a trace as its page shows it, or None where no span of it is stored.
 
         Args:
-            where: says where it lies, from who looks meanwhile.
+            in_full: with its spans in full.
         """
 
-    def summary(self, trace_id: str, within: Window | None = None) -> TraceSummary | None:
-        """Return what was learned from a trace, or None before it was analyzed.
-
-        Args:
-            within: when its spans start, from who knows; it saves looking for the trace.
-        """
+    def outcome(self, trace_id: str) -> TraceOutcome | None:
+        """Return how a trace ended, or None before it was analyzed."""
 
     def find(self, query: TraceQuery) -> list[TraceSummary]: ...
 
@@ -144,9 +144,6 @@ class TraceReader(Protocol):
 
     def standings(self) -> dict[str, tuple[Standing, ...]]:
         """Return how the promises of journeys stood when they were judged last."""
-
-    def kept_longer(self, trace_id: str) -> KeptLonger | None:
-        """Return until when a trace stays and why, None where it goes as others do."""
 
     def newest_trace_unix_nano(self) -> int | None:
         """Return the start of the newest analyzed trace, None for an empty store."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from collector.core.catalog import Owner, owner_of
 from collector.core.code import code_place, path_in_tree, source_tree, whose
-from collector.core.detail import Attributes, DetailedSpans, SpanDetail
+from collector.core.detail import Attributes, DetailedSpans, SpanDetail, SpanOutline
 from collector.core.explain import Explanation, PathNode
 from collector.core.spans import OUTCOMES, REQUIREMENTS, AttributeValue
 from ui.draw.text import LABEL_LENGTH, VALUE_LENGTH, shown
@@ -193,7 +193,7 @@ def span_panel(
         dropped_links=detail.dropped_links_count,
         trace_state=shown(detail.trace_state, VALUE_LENGTH),
         code=code_line(detail, settings.source_link),
-        whose=whose_span(node.kind, detail),
+        whose=whose_span(node.kind, detail.outline),
         owner=owner_line(settings.catalog.owner(node.service, owner_of(detail.resource.attributes))),
         logs=logs_link(
             settings.logs_link,
@@ -220,10 +220,9 @@ def code_line(detail: SpanDetail, template: str) -> CodeLine | None:
     )
 
 
-def whose_span(kind: int, detail: SpanDetail) -> str:
+def whose_span(kind: int, outline: SpanOutline) -> str:
     """Return whose the own time of a span is: `ours`, `library`, `dependency` or `unknown`."""
-    root = source_tree(detail.resource.attributes).root
-    return whose(kind, code_place(detail.attributes), root, detail.scope.name)
+    return whose(kind, code_place(outline.attributes), source_tree(outline.resource).root, outline.scope)
 
 
 def owner_line(owner: Owner) -> OwnerLine:

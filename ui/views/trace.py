@@ -7,9 +7,7 @@ import numpy as np
 from collector.core.explain import Fragment, Section
 from collector.store.boosted import BOOSTED
 from collector.store.keeping import PINNED
-from collector.store.lookup import Place
-from collector.store.side_by_side import Asked
-from collector.store.values import KeptLonger, TraceSummary
+from collector.store.values import StoredTrace
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, whole_percent
 from ui.draw.waterfall import Axis
@@ -18,7 +16,7 @@ from ui.views.logs_link import logs_link
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.span_panel import SpanPanel, span_panel
 from ui.views.time_range import around, range_of
-from ui.views.trace_asked import OF, asked_show, open_sheet, read_trace_id
+from ui.views.trace_asked import OF, asked_show, open_sheet, read_trace_id, stored_trace
 from ui.views.trace_overview import Overview, draw_overview
 from ui.views.trace_rows import ROWS
 from ui.views.trace_sheet import LineStep, Sheet, TraceRow, draw_rows, name_of, ways
@@ -193,39 +191,21 @@ class TracePage:
 def trace_view(visit: Visit, trace_id: str) -> TracePage:
     """Return one page of a trace; raises BadAddress for what is no trace id, NothingThere for an unknown one."""
     trace_id = read_trace_id(trace_id)
-    beside = Asked(lambda: _beside_spans(visit, trace_id))
-    sheet = open_sheet(visit, trace_id, lambda: beside.answer().place)
-    return _Build(visit, sheet, beside.answer()).page()
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """What is asked about a trace while its spans are read."""
-
-    place: Place | None
-    summary: TraceSummary | None = None
-    kept_longer: KeptLonger | None = None
-
-
-def _beside_spans(visit: Visit, trace_id: str) -> _Beside:
-    place = visit.reader.place(trace_id)
-    if place is None:
-        return _Beside(None)
-    summary = visit.reader.summary(trace_id, place.window)
-    return _Beside(place, summary, visit.reader.kept_longer(trace_id) if place.kept else None)
+    stored = stored_trace(visit, trace_id, in_full=bool(visit.query.get("span")))
+    return _Build(visit, stored, open_sheet(visit, trace_id, stored.spans)).page()
 
 
 class _Build:
     """The steps from an explanation to a page; holds what they share."""
 
-    def __init__(self, visit: Visit, sheet: Sheet, beside: _Beside) -> None:
+    def __init__(self, visit: Visit, stored: StoredTrace, sheet: Sheet) -> None:
         self.visit = visit
+        self.stored = stored
         self.of = visit.query.get("of", "") or "request"
         self.sheet = sheet
         self.spans = sheet.spans
         self.explained = sheet.explained
-        self.summary = beside.summary
-        self.kept_longer = beside.kept_longer
+        self.outcome = stored.outcome
         self.nodes = sheet.nodes
         self.begin, self.end = sheet.begin, sheet.end
         self.on_path, self.failed, self.callees = sheet.on_path, sheet.failed, sheet.callees
@@ -243,11 +223,11 @@ class _Build:
         batch = self.spans.batch
         return TracePage(
             trace_id=explained.trace_id,
-            journey=self.summary.journey if self.summary else "",
+            journey=self.outcome.journey if self.outcome else "",
             journey_address=self._journey_address(),
             answer=self._answer(),
-            failed=self.summary.failed if self.summary else self.failed[max(explained.target, 0)],
-            settled=self.summary.settled if self.summary else False,
+            failed=self.outcome.failed if self.outcome else self.failed[max(explained.target, 0)],
+            settled=self.outcome.settled if self.outcome else False,
             start_unix_nano=self.begin,
             offset_ns=explained.target_start_unix_nano - self.begin,
             duration_ns=explained.target_duration_ns,
@@ -291,9 +271,7 @@ class _Build:
             fragments=tuple(self._fragment(fragment) for fragment in explained.fragments[:LISTED]),
             total_fragments=len(explained.fragments),
             fragment_groups=self._fragment_groups(),
-            selected=None
-            if self.selected < 0
-            else span_panel(self.spans, explained, self.selected, self.begin, self.visit.settings),
+            selected=self._panel(),
             previous_section=before.span,
             previous_section_number=before.section,
             next_section=after.span,
@@ -310,6 +288,12 @@ class _Build:
                 ("this page as JSON", f"/traces/{explained.trace_id}.json"),
             ),
         )
+
+    def _panel(self) -> SpanPanel | None:
+        spans = self.stored.details
+        if spans is None or self.selected < 0:
+            return None
+        return span_panel(spans, self.explained, self.selected, self.begin, self.visit.settings)
 
     def _position(self, span_id: str) -> int:
         """Return the node with an id (`ID` or `ID/server`), -1 where there is none."""
@@ -340,7 +324,7 @@ class _Build:
 
     def _stays(self) -> Stays | None:
         """What keeps it beside a person."""
-        found = self.kept_longer
+        found = self.stored.kept_longer
         reasons = [reason for reason in found.reasons if reason != PINNED] if found else []
         return Stays(found.until_unix_nano, tuple(map(_because, reasons))) if found and reasons else None
 
@@ -351,10 +335,10 @@ class _Build:
         return name_of(node.service, node.operation, "")
 
     def _journey_address(self) -> str:
-        if self.summary is None:
+        if self.outcome is None:
             return ""
-        there = range_of(around(self.summary.start_unix_nano), self.visit.now_unix_nano)
-        return journey_address(self.summary.journey, there.parameters)
+        there = range_of(around(self.outcome.start_unix_nano), self.visit.now_unix_nano)
+        return journey_address(self.outcome.journey, there.parameters)
 
     def _section(self, section: Section) -> SectionRow:
         node = self.nodes[section.node]

@@ -2,9 +2,8 @@
 
 import re
 
-from collector.core.detail import DetailedSpans
-from collector.store.lookup import WhereItLies
-from collector.store.values import TraceSummary, Window
+from collector.core.detail import OutlinedSpans
+from collector.store.values import StoredTrace
 from ui.draw.text import shown
 from ui.views.errors import BadAddress, NothingThere
 from ui.views.page import Visit
@@ -15,15 +14,11 @@ OF = {"request": "root", "trace": "trace"}
 """Words of the address for `explain`'s targets; anything else is a span's id."""
 
 
-def open_sheet(visit: Visit, trace_id: str, where: WhereItLies | None = None) -> Sheet:
-    """Return the rows that the address asks for, as they are now.
+def open_sheet(visit: Visit, trace_id: str, spans: OutlinedSpans) -> Sheet:
+    """Return the rows that the address asks for, of the spans of a trace.
 
-    Raises BadAddress where it asks for the path of a span that is not there, NothingThere for an unknown trace.
-
-    Args:
-        where: says where the trace lies, from who looks meanwhile.
+    Raises BadAddress where it asks for the path of a span that is not there.
     """
-    spans = stored_spans(visit, trace_id, where)
     key = key_of(visit, trace_id)
     explained = visit.explain(spans, OF.get(key.of, key.of))
     if explained is None:
@@ -34,26 +29,16 @@ def open_sheet(visit: Visit, trace_id: str, where: WhereItLies | None = None) ->
     return sheet
 
 
-def stored_spans(visit: Visit, trace_id: str, where: WhereItLies | None = None) -> DetailedSpans:
-    """Return the spans of a trace; raises NothingThere for an unknown one."""
-    spans = visit.reader.trace(trace_id, where)
-    if spans is None or not len(spans.batch):
-        raise no_span(trace_id)
-    return spans
-
-
-def no_span(trace_id: str) -> NothingThere:
-    return NothingThere(
-        f"no span of trace {trace_id} is stored",
-        "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
-        "/search",
-    )
-
-
-def summary_of(visit: Visit, trace_id: str, spans: DetailedSpans) -> TraceSummary | None:
-    """Return what was learned from a trace whose spans were read, None before it was analyzed."""
-    starts = spans.batch.start_time_unix_nano
-    return visit.reader.summary(trace_id, Window(int(starts.min()), int(starts.max()) + 1))
+def stored_trace(visit: Visit, trace_id: str, in_full: bool = False) -> StoredTrace:
+    """Return a trace, with its spans `in_full` or not; raises NothingThere for an unknown one."""
+    found = visit.reader.stored(trace_id, in_full)
+    if found is None:
+        raise NothingThere(
+            f"no span of trace {trace_id} is stored",
+            "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
+            "/search",
+        )
+    return found
 
 
 def asked_show(visit: Visit) -> str:

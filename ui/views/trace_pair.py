@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from collector.core.detail import DetailedSpans
 from collector.core.explain import Explanation
-from collector.core.spans import STATUS_ERROR
+from collector.core.spans import STATUS_ERROR, SpanBatch
 from collector.core.trace_pair import PairedCall, Side, pair_calls
-from collector.store.values import TraceQuery, TraceSummary, Window
+from collector.store.values import TraceOutcome, TraceQuery, Window
 from ui.draw.pair import Extent, PairBars, pair_picture
 from ui.draw.text import count_of, shown
 from ui.draw.units import duration, exact_duration, whole_percent
@@ -17,7 +16,7 @@ from ui.views.errors import BadAddress
 from ui.views.page import Page, Parameter, Pictures, Visit
 from ui.views.search_words import TraceWanted, read_words, settled
 from ui.views.time_range import around, range_of
-from ui.views.trace_asked import read_trace_id, stored_spans, summary_of
+from ui.views.trace_asked import read_trace_id, stored_trace
 
 TYPICAL, EARLIER, SLOWEST = "typical", "1d", "slowest"
 OTHERS = {TYPICAL: "typical of its hour", EARLIER: "typical a day earlier", SLOWEST: "slowest of its hour"}
@@ -117,7 +116,7 @@ class PairPage:
 class _Known:
     """A trace with what is computed of it."""
 
-    summary: TraceSummary | None
+    outcome: TraceOutcome | None
     explained: Explanation
     failed: list[bool]
     side: TraceSide
@@ -151,26 +150,25 @@ def pair_view(visit: Visit, trace_id: str) -> PairPage:
 
 
 def _read(visit: Visit, trace_id: str) -> _Known:
-    spans = stored_spans(visit, trace_id)
-    explained = visit.explain(spans, "root")
+    stored = stored_trace(visit, trace_id)
+    explained = visit.explain(stored.spans, "root")
     assert explained is not None, "every trace has a root"
-    summary = summary_of(visit, trace_id, spans)
-    failed = _failed(spans, explained)
+    outcome, failed = stored.outcome, _failed(stored.spans.batch, explained)
     side = TraceSide(
         trace_id=trace_id,
         address=trace_address(trace_id),
-        journey=summary.journey if summary else "",
+        journey=outcome.journey if outcome else "",
         start_unix_nano=explained.target_start_unix_nano,
         duration_ns=explained.target_duration_ns,
         spans=len(explained.nodes),
         errors=sum(failed),
-        failed=summary.failed if summary else failed[max(explained.target, 0)],
+        failed=outcome.failed if outcome else failed[max(explained.target, 0)],
     )
-    return _Known(summary, explained, failed, side)
+    return _Known(outcome, explained, failed, side)
 
 
-def _failed(spans: DetailedSpans, explained: Explanation) -> list[bool]:
-    failed = (spans.batch.status_code == STATUS_ERROR).tolist()
+def _failed(batch: SpanBatch, explained: Explanation) -> list[bool]:
+    failed = (batch.status_code == STATUS_ERROR).tolist()
     return [failed[node.row] for node in explained.nodes]
 
 
@@ -178,16 +176,16 @@ def _other(visit: Visit, this: _Known, against: str) -> str:
     """Return the id of the trace to hold it against, "" where there is none of that kind."""
     if against not in OTHERS:
         return _named(against, this.side.trace_id)
-    if this.summary is None:
+    if this.outcome is None:
         return ""
-    window = around(this.summary.start_unix_nano)
+    window = around(this.outcome.start_unix_nano)
     match against:
         case "slowest":
-            query = TraceQuery(window, this.summary.journey, slowest_first=True, limit=2)
+            query = TraceQuery(window, this.outcome.journey, slowest_first=True, limit=2)
             return next((t.trace_id for t in visit.reader.find(query) if t.trace_id != this.side.trace_id), "")
         case "1d":
             window = Window(window.start_unix_nano - _DAY_NS, window.end_unix_nano - _DAY_NS)
-    return _typical(visit, this.summary, window)
+    return _typical(visit, this.outcome, window)
 
 
 def _named(text: str, this_id: str) -> str:
@@ -200,7 +198,7 @@ def _named(text: str, this_id: str) -> str:
     return wanted.trace_id
 
 
-def _typical(visit: Visit, this: TraceSummary, window: Window) -> str:
+def _typical(visit: Visit, this: TraceOutcome, window: Window) -> str:
     """Return the trace nearest to the journey's median duration; one that did not fail where there is any."""
     median = visit.reader.median_ns(this.journey, window)
     if median is None:
@@ -216,10 +214,10 @@ def _typical(visit: Visit, this: TraceSummary, window: Window) -> str:
 
 
 def _journey_address(visit: Visit, this: _Known) -> str:
-    if this.summary is None:
+    if this.outcome is None:
         return ""
-    there = range_of(around(this.summary.start_unix_nano), visit.now_unix_nano)
-    return journey_address(this.summary.journey, there.parameters)
+    there = range_of(around(this.outcome.start_unix_nano), visit.now_unix_nano)
+    return journey_address(this.outcome.journey, there.parameters)
 
 
 def _choices(this: _Known, against: str) -> tuple[OtherTrace, ...]:
@@ -289,9 +287,9 @@ def _drawn(calls: Sequence[PairedCall], changed: Sequence[int]) -> list[int]:
 
 
 def _nothing(this: _Known, against: str) -> str:
-    if this.summary is None:
+    if this.outcome is None:
         return "This trace is not analyzed yet, so its journey is not known: name a trace to hold it against."
-    name = shown(this.summary.journey)
+    name = shown(this.outcome.journey)
     if against == EARLIER:
         return f"A day earlier there was no trace of {name}."
     return f"There is no other trace of {name} in the hour before this one."

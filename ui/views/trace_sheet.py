@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.core.detail import DetailedSpans, SpanDetail
+from collector.core.detail import OutlinedSpans, SpanOutline
 from collector.core.explain import Explanation, PathNode, Section
 from collector.core.spans import (
     KIND_CLIENT,
@@ -88,7 +88,7 @@ class SheetKey(NamedTuple):
 class Sheet:
     """All rows of one state of a trace's page."""
 
-    def __init__(self, spans: DetailedSpans, explained: Explanation, show: str, find: str) -> None:
+    def __init__(self, spans: OutlinedSpans, explained: Explanation, show: str, find: str) -> None:
         self.spans = spans
         self.explained = explained
         self.nodes = explained.nodes
@@ -162,15 +162,15 @@ class Sheet:
         return overview_of(self._timeline, self.axis(), self.nodes, np.array(failed, np.int64) - self.begin)
 
     def rows(self, window: RowWindow, selected: int = -1) -> tuple[TraceRow, ...]:
-        details = self.spans.details([self.nodes[position].row for position in window.nodes])
+        outlines = self.spans.outlines([self.nodes[position].row for position in window.nodes])
         return tuple(
-            self._row(position, detail, position == selected)
-            for position, detail in zip(window.nodes, details, strict=True)
+            self._row(position, outline, position == selected)
+            for position, outline in zip(window.nodes, outlines, strict=True)
         )
 
-    def _row(self, position: int, detail: SpanDetail, is_selected: bool) -> TraceRow:
+    def _row(self, position: int, outline: SpanOutline, is_selected: bool) -> TraceRow:
         node = self.nodes[position]
-        events = detail.events[:EVENTS_ON_A_BAR]
+        events = outline.events_unix_nano[:EVENTS_ON_A_BAR]
         return TraceRow(
             id=node.id,
             depth=self._depth[position],
@@ -186,7 +186,7 @@ class Sheet:
             requirement=REQUIREMENTS[int(self.spans.batch.requirement[node.row])],
             blocking=node.blocking,
             flags=node.flags,
-            events_ns=tuple(event.time_unix_nano + node.shift_ns - self.begin for event in events),
+            events_ns=tuple(time + node.shift_ns - self.begin for time in events),
             selected=is_selected,
         )
 

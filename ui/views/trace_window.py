@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ui.draw.waterfall import Axis
 from ui.views.address import trace_address
 from ui.views.page import Page, Parameter, Pictures, Visit
-from ui.views.trace_asked import asked_show, key_of, open_sheet, read_trace_id
+from ui.views.trace_asked import asked_show, key_of, open_sheet, read_trace_id, stored_trace
 from ui.views.trace_rows import ROWS
 from ui.views.trace_sheet import LineStep, TraceRow, draw_rows
 
@@ -32,7 +32,8 @@ def window_view(visit: Visit, trace_id: str) -> TraceWindow:
     """Return some rows of a trace; none beyond the last. Raises as the trace's page does."""
     trace_id = read_trace_id(trace_id)
     key = key_of(visit, trace_id)
-    sheet = visit.sheets.get(key, visit.now_unix_nano) or open_sheet(visit, trace_id)
+    sheet = visit.sheets.get(key, visit.now_unix_nano)
+    sheet = sheet or open_sheet(visit, trace_id, stored_trace(visit, trace_id).spans)
     first = visit.number("first", 0, least=0)
     window = sheet.listing.window(first, min(visit.number("count", USUAL), ROWS))
     axis = sheet.axis_of(window)

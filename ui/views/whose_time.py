@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from collector.core.code import WHOSE, whose
-from collector.core.detail import DetailedSpans
+from collector.core.detail import OutlinedSpans
 from collector.core.explain import Explanation, PathNode
 from ui.views.span_panel import whose_span
 
@@ -22,7 +22,7 @@ class WhoseRow:
     """Failed spans below which nothing failed."""
 
 
-def whose_time(spans: DetailedSpans, explained: Explanation, failed: Sequence[bool]) -> tuple[WhoseRow, ...]:
+def whose_time(spans: OutlinedSpans, explained: Explanation, failed: Sequence[bool]) -> tuple[WhoseRow, ...]:
     """Return who had the time, most first, and who the errors; nobody with neither.
 
     Args:
@@ -42,11 +42,11 @@ def whose_time(spans: DetailedSpans, explained: Explanation, failed: Sequence[bo
     return tuple(sorted((row for row in rows if row.time_ns or row.errors), key=lambda row: -row.time_ns))
 
 
-def _with_whose(spans: DetailedSpans, nodes: Sequence[PathNode]) -> Iterator[tuple[PathNode, str]]:
+def _with_whose(spans: OutlinedSpans, nodes: Sequence[PathNode]) -> Iterator[tuple[PathNode, str]]:
     """Yield nodes with whose their time is."""
     read, rest = nodes[:READ_IN_FULL], nodes[READ_IN_FULL:]
-    for node, detail in zip(read, spans.details([node.row for node in read]), strict=True):
-        yield node, whose_span(node.kind, detail)
+    for node, outline in zip(read, spans.outlines([node.row for node in read]), strict=True):
+        yield node, whose_span(node.kind, outline)
     batch = spans.batch
     for node in rest:
         yield node, whose(node.kind, None, "", batch.text(int(batch.scopes.name[batch.scope[node.row]])))
