@@ -40,7 +40,7 @@ from collector.store.schema import (
     ttl_statements,
 )
 from collector.store.spent import noted
-from collector.store.thread_priority import NICE, go_first, may_go_first
+from collector.store.thread_priority import BEHIND, NICE, go_first, may_go_first
 from collector.store.trouble import reason
 from collector.store.waiting import Waits, who_waits
 from cpdd.errors import CpddError
@@ -62,11 +62,12 @@ _CLIENT_SETTINGS: dict[str, str] = {
 _IN_TURN = {
     Waits.NOBODY: {"priority": "2", "low_priority_query_wait_time_ms": "100"},
     Waits.SENDER: {"priority": "1"},
-    Waits.READER: {"priority": "1", "os_threads_nice_value_query": str(NICE)},
+    Waits.READER: {"priority": "1", "local_filesystem_read_method": "pread", "load_marks_asynchronously": "0"},
 }
 """Of the embedded engine alone: on a server others' queries would hold ours (decision 162). What nobody waits for waits
-before each block that it reads, 100 ms at most, until no other query runs; threads of a reader's query go first
-(decision 163)."""
+before each block that it reads, 100 ms at most, until no other query runs. A reader's query reads its files itself:
+each thread that it hands them to waits for a core first (decision 167)."""
+_NICE = "os_threads_nice_value_query"
 ONE_THREAD = "SETTINGS max_threads = 1"
 """Ends a query about little, or one that nobody waits for: what else is asked meanwhile gets the other cores."""
 _ABORTED = 236
@@ -176,12 +177,14 @@ class Store:
 
         The embedded engine reads them from a file. It is ours, and not one of the client's in the system's temporary
         folder, so that it is on the disk that is meant for data and a killed process leaves nothing there for ever.
+        Its threads go behind others: those of a page's query begin among the others (decision 167).
         """
         if not self.embedded:
             client.raw_insert(table, columns, b"".join(blocks), settings=dict(settings or {}), fmt=data_format)
             return
         names = ", ".join(f"`{name}`" for name in columns)
-        clause = ", ".join(f"{name} = {value}" for name, value in (settings or {}).items())
+        behind = {_NICE: str(BEHIND)} if may_go_first() else {}  # from there, too, only who may go first comes back
+        clause = ", ".join(f"{name} = {value}" for name, value in {**behind, **(settings or {})}.items())
         with self._spooled(blocks) as path:
             client.command(
                 f"INSERT INTO {table} ({names}) FROM INFILE {_quoted(str(path))} "
@@ -306,10 +309,9 @@ def _end_process(error: EngineError) -> None:
 
 
 def _in_turn(waits: Waits) -> dict[str, str]:
-    """Return the settings of queries that somebody waits for."""
-    if waits is Waits.READER and not may_go_first():
-        waits = Waits.SENDER
-    return _IN_TURN[waits]
+    """Return the settings of queries that somebody waits for; a reader's go first where they may (decision 163)."""
+    first = {_NICE: str(NICE)} if waits is Waits.READER and may_go_first() else {}
+    return {**_IN_TURN[waits], **first}
 
 
 def _keep_first(client: Client) -> None:

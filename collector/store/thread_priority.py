@@ -1,4 +1,4 @@
-"""Threads that go first where too many want a processor: those that make a page somebody waits for.
+"""Threads that go first where too many want a processor, those that make a page somebody waits for, and behind others.
 
 A thread may always be put behind others (`merge_threads`); to put it before them takes a privilege: that of root, or
 CAP_SYS_NICE. Who has it not makes pages like everything else.
@@ -12,6 +12,8 @@ from pathlib import Path
 
 NICE = -10
 """Nine times what others get, while there is too little for both (decision 163)."""
+BEHIND = 5
+"""A third of what others get: threads that insert, of which each has a tenth of a second of work (decision 167)."""
 _OTHERS = 0
 _CAP_SYS_NICE = 23
 

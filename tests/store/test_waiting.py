@@ -12,7 +12,7 @@ from collector.background import Background
 from collector.store import thread_priority
 from collector.store.engine import Store, open_store, read_arrow
 from collector.store.side_by_side import Asked
-from collector.store.thread_priority import NICE, may_go_first
+from collector.store.thread_priority import BEHIND, NICE, may_go_first
 from collector.store.waiting import Waits, in_turn, nobody_waits, reader_waits, who_waits
 
 needs_the_right = pytest.mark.skipif(not may_go_first(), reason="this process may not put a thread before others")
@@ -69,6 +69,27 @@ def test_a_page_and_its_queries_go_first_also_where_several_threads_ask(store: S
     assert aside == (NICE, NICE)
     assert priority() == 0
     assert who_waits() is Waits.SENDER
+
+
+def nice_of_an_insert(store: Store) -> int:
+    """What the engine was told of the threads of an insert, as the table of the insert sees it."""
+    with store.client() as client:
+        default = "toInt64(getSetting('os_threads_nice_value_query'))"
+        client.command(f"CREATE TABLE told (A UInt8, Nice Int64 DEFAULT {default}) ENGINE = Memory")
+        store.insert(client, "told", ["A"], [b"1\n"], "CSV")
+        return int(client.command("SELECT Nice FROM told"))
+
+
+@needs_the_right
+def test_an_insert_goes_behind_others_and_its_caller_does_not(store: Store) -> None:
+    assert nice_of_an_insert(store) == BEHIND
+    assert priority() == 0
+
+
+@pytest.mark.usefixtures("without_the_right")
+def test_without_the_right_nothing_goes_behind(store: Store) -> None:
+    """It could not come back."""
+    assert nice_of_an_insert(store) == 0
 
 
 @needs_the_right
