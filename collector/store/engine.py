@@ -42,7 +42,7 @@ from collector.store.schema import (
 from collector.store.spent import noted
 from collector.store.thread_priority import BEHIND, NICE, go_first, may_go_first
 from collector.store.trouble import reason
-from collector.store.waiting import Waits, who_waits
+from collector.store.waiting import Waits, readers_lately, who_waits
 from cpdd.errors import CpddError
 
 log = logging.getLogger(__name__)
@@ -177,13 +177,15 @@ class Store:
 
         The embedded engine reads them from a file. It is ours, and not one of the client's in the system's temporary
         folder, so that it is on the disk that is meant for data and a killed process leaves nothing there for ever.
-        Its threads go behind others: those of a page's query begin among the others (decision 167).
+        While somebody reads pages its threads go behind others, since those of a page's query begin among the others
+        (decision 167).
         """
         if not self.embedded:
             client.raw_insert(table, columns, b"".join(blocks), settings=dict(settings or {}), fmt=data_format)
             return
         names = ", ".join(f"`{name}`" for name in columns)
-        behind = {_NICE: str(BEHIND)} if may_go_first() else {}  # from there, too, only who may go first comes back
+        # From behind, too, only who may go first comes back.
+        behind = {_NICE: str(BEHIND)} if readers_lately() and may_go_first() else {}
         clause = ", ".join(f"{name} = {value}" for name, value in {**behind, **(settings or {})}.items())
         with self._spooled(blocks) as path:
             client.command(

@@ -1,5 +1,6 @@
 """Who waits for what a thread does: the engine lets the queries of some go before those of others (`Store.client`)."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,12 +17,22 @@ class Waits(Enum):
     """Who asked for a page, and goes first."""
 
 
+LATELY_S = 10.0
+"""So long somebody who asked for a page is likely to ask for another."""
+
+_read_at_s = float("-inf")
+"""When a page was asked for last, by any thread; of the steady clock."""
 _waits: ContextVar[Waits] = ContextVar("waits", default=Waits.SENDER)
 
 
 def who_waits() -> Waits:
     """Return who waits for what the calling thread does."""
     return _waits.get()
+
+
+def readers_lately() -> bool:
+    """Return whether a page is being asked for, or was within LATELY_S."""
+    return time.monotonic() - _read_at_s < LATELY_S
 
 
 def nobody_waits(work: Callable[[], None]) -> Callable[[], None]:
@@ -37,6 +48,8 @@ def nobody_waits(work: Callable[[], None]) -> Callable[[], None]:
 @contextmanager
 def reader_waits() -> Iterator[None]:
     """A reader waits for what is done in this context: the calling thread goes first, and so do its queries."""
+    global _read_at_s
+    _read_at_s = time.monotonic()
     token = _waits.set(Waits.READER)
     try:
         with in_turn():

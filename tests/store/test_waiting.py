@@ -3,13 +3,14 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from collector.background import Background
-from collector.store import thread_priority
+from collector.store import thread_priority, waiting
 from collector.store.engine import Store, open_store, read_arrow
 from collector.store.side_by_side import Asked
 from collector.store.thread_priority import BEHIND, NICE, may_go_first
@@ -81,14 +82,28 @@ def nice_of_an_insert(store: Store) -> int:
 
 
 @needs_the_right
-def test_an_insert_goes_behind_others_and_its_caller_does_not(store: Store) -> None:
+def test_while_somebody_reads_pages_inserts_go_behind_others_and_their_callers_do_not(store: Store) -> None:
+    with reader_waits():
+        pass
+
     assert nice_of_an_insert(store) == BEHIND
     assert priority() == 0
+
+
+def test_inserts_are_among_the_others_when_nobody_read_lately(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with reader_waits():
+        pass
+    monkeypatch.setattr(waiting, "_read_at_s", time.monotonic() - waiting.LATELY_S)
+
+    assert nice_of_an_insert(store) == 0
 
 
 @pytest.mark.usefixtures("without_the_right")
 def test_without_the_right_nothing_goes_behind(store: Store) -> None:
     """It could not come back."""
+    with reader_waits():
+        pass
+
     assert nice_of_an_insert(store) == 0
 
 
