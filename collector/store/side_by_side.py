@@ -5,15 +5,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-from collector.store.thread_priority import as_others
-from collector.store.waiting import in_turn
+from collector.store.thread_priority import go_first
+from collector.store.waiting import out_of_turn
 
 Answer = TypeVar("Answer")
 
 THREADS = 4
 """For all pages together."""
-_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="cpdd-read", initializer=as_others)
-"""None of its threads is started before the first question, by a thread that may go first."""
+_POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="cpdd-read", initializer=go_first)
+"""Its threads go first where they may, so that a page's question is taken up at once; for others they step back."""
 
 
 class Asked(Generic[Answer]):
@@ -38,5 +38,5 @@ class Asked(Generic[Answer]):
         return self._future.result()
 
     def _ask(self) -> Answer:
-        with in_turn():
+        with out_of_turn():
             return self._question()

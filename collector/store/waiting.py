@@ -51,21 +51,22 @@ def reader_waits() -> Iterator[None]:
     global _read_at_s
     _read_at_s = time.monotonic()
     token = _waits.set(Waits.READER)
-    try:
-        with in_turn():
-            yield
-    finally:
-        _waits.reset(token)
-
-
-@contextmanager
-def in_turn() -> Iterator[None]:
-    """Let the calling thread, which works on another's behalf, go first where that goes first."""
-    if who_waits() is not Waits.READER:
-        yield
-        return
     go_first()
     try:
         yield
     finally:
         as_others()
+        _waits.reset(token)
+
+
+@contextmanager
+def out_of_turn() -> Iterator[None]:
+    """Let the calling thread, which goes first, step back where it works on behalf of others than readers."""
+    if who_waits() is Waits.READER:
+        yield
+        return
+    as_others()
+    try:
+        yield
+    finally:
+        go_first()

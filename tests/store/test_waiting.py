@@ -14,7 +14,7 @@ from collector.store import thread_priority, waiting
 from collector.store.engine import Store, open_store, read_arrow
 from collector.store.side_by_side import Asked
 from collector.store.thread_priority import BEHIND, NICE, may_go_first
-from collector.store.waiting import Waits, in_turn, nobody_waits, reader_waits, who_waits
+from collector.store.waiting import Waits, reader_waits, who_waits
 
 needs_the_right = pytest.mark.skipif(not may_go_first(), reason="this process may not put a thread before others")
 
@@ -128,18 +128,13 @@ def test_a_process_without_the_right_says_so() -> None:
     assert not may_go_first()
 
 
-def test_a_thread_that_nobody_waits_for_does_not_go_first() -> None:
-    seen: list[int] = []
+@needs_the_right
+def test_a_thread_that_asks_beside_a_page_steps_back_for_others() -> None:
+    with reader_waits():
+        of_a_page = Asked(priority).answer()
 
-    def work() -> None:
-        with in_turn():
-            seen.append(priority())
-
-    thread = threading.Thread(target=nobody_waits(work))
-    thread.start()
-    thread.join()
-
-    assert seen == [0]
+    assert of_a_page == NICE
+    assert Asked(priority).answer() == 0
 
 
 @pytest.fixture
