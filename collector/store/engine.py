@@ -42,7 +42,7 @@ from collector.store.schema import (
 from collector.store.spent import noted
 from collector.store.thread_priority import BEHIND, NICE, go_first, may_go_first
 from collector.store.trouble import reason
-from collector.store.waiting import Waits, readers_lately, who_waits
+from collector.store.waiting import Waits, reader_reads, readers_lately, who_waits
 from cpdd.errors import CpddError
 
 log = logging.getLogger(__name__)
@@ -135,6 +135,8 @@ class Store:
         with noted():
             waits = who_waits()
             client = self._take(waits)
+            if waits is Waits.READER:
+                reader_reads()
             try:
                 yield client
             except EngineError as error:
@@ -142,6 +144,8 @@ class Store:
                     _end_process(error)
                 raise
             finally:
+                if waits is Waits.READER:
+                    reader_reads()
                 with self._returned:
                     self._idle[waits].append(client)
                     self._lent -= 1

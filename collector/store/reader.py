@@ -48,7 +48,7 @@ from collector.store.recent import journey_totals
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
-from collector.store.trace_summaries import oldest_and_newest, outcome_of
+from collector.store.trace_summaries import Row, oldest_and_newest, row_of
 from collector.store.values import (
     EVERY_TRACE,
     BandDetail,
@@ -120,23 +120,27 @@ class Reader:
             return None
         with self._store.client() as client:
             place = find_place(client, trace_id.lower(), self._by_shelf)
-        place = place or self.place(trace_id)
-        if place is None:
-            return None
+        found, whole = self._stored(place, in_full) if place else (None, False)
+        if not whole:
+            place = self.place(trace_id)  # and where its copies lie
+            if place and (place.kept or found is None):
+                found, _ = self._stored(place, in_full)
+        return found
+
+    def _stored(self, place: Place, in_full: bool) -> tuple[StoredTrace | None, bool]:
+        """Return what is stored of a trace at a place, and whether that is sure to be all of it."""
         beside = Asked(lambda: self._beside_spans(place))
         spans = self._listed(place, in_full)
-        outcome, kept = beside.answer()
-        if kept and not place.kept:
-            spans = self._listed(replace(place, kept=True), in_full)
+        row, kept = beside.answer()
         if spans is None:
-            return None
+            return None, False
         outlined, details = (spans.outlined, spans) if isinstance(spans, DetailedSpans) else (spans, None)
-        return StoredTrace(outlined, details, outcome, kept)
+        return StoredTrace(outlined, details, row.outcome, kept), kept is None and len(spans.batch) >= row.spans
 
-    def _beside_spans(self, place: Place) -> tuple[TraceOutcome | None, KeptLonger | None]:
+    def _beside_spans(self, place: Place) -> tuple[Row, KeptLonger | None]:
         with self._store.client() as client:
-            outcome, may_be_kept = outcome_of(client, place.trace_id, place.window)
-            return outcome, kept_longer(client, place.trace_id) if may_be_kept or place.kept else None
+            row = row_of(client, place.trace_id, place.window)
+            return row, kept_longer(client, place.trace_id) if row.may_be_kept or place.kept else None
 
     def _listed(self, place: Place, in_full: bool) -> DetailedSpans | OutlinedSpans | None:
         with self._store.client() as client:
@@ -171,7 +175,7 @@ class Reader:
         if place is None:
             return None
         with self._store.client() as client:
-            return outcome_of(client, place.trace_id, place.window)[0]
+            return row_of(client, place.trace_id, place.window).outcome
 
     def find(self, query: TraceQuery) -> list[TraceSummary]:
         """Return the traces that `query` asks for, newest (or slowest) first."""

@@ -7,6 +7,7 @@ CAP_SYS_NICE. Who has it not makes pages like everything else.
 import os
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -31,14 +32,19 @@ def may_go_first() -> bool:
 
 def go_first() -> None:
     """Put the calling thread before others, where that is allowed."""
-    if may_go_first():
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    _put(NICE)
 
 
 def as_others() -> None:
     """Put the calling thread where it was before `go_first`."""
+    _put(_OTHERS)
+
+
+def _put(nice: int) -> None:
+    """A right that is lost on the way leaves the thread where it is."""
     if may_go_first():
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _OTHERS)
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
 
 
 def _has_capability() -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from time import time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -22,7 +22,7 @@ _COLUMNS = (
     *("Errors", "Completeness", "Ambiguity", "SettlesAt", "ServiceList", "Path.Id", "Path.TimeNs"),
 )
 _ROWS_OF_ONE = f"""
-SELECT Start, DurationNs, Journey, Failed, SettlesAt, KeptUntil, Version, Deleted FROM traces
+SELECT Start, DurationNs, Journey, Failed, Spans, SettlesAt, KeptUntil, Version, Deleted FROM traces
 PREWHERE TraceId = {{id:String}}
     AND Start >= fromUnixTimestamp64Nano({{first_ns:Int64}}) AND Start < fromUnixTimestamp64Nano({{last_ns:Int64}})
 {ONE_THREAD}
@@ -30,10 +30,18 @@ PREWHERE TraceId = {{id:String}}
 """All rows of one trace, a tombstone where nothing is left of it. FINAL would merge all rows around them."""
 
 
-def outcome_of(client: Client, trace_id: str, within: Window) -> tuple[TraceOutcome | None, bool]:
-    """Return how a trace ended whose spans start `within`, None before it was analyzed; and whether copies of its spans
-    may stay longer than they do.
-    """
+class Row(NamedTuple):
+    """What the row of a trace says."""
+
+    outcome: TraceOutcome | None = None
+    """None before it was analyzed."""
+    spans: int = 0
+    may_be_kept: bool = True
+    """Copies of its spans may stay longer than they do."""
+
+
+def row_of(client: Client, trace_id: str, within: Window) -> Row:
+    """Return what the row of a trace says whose target starts `within`, or a minute beside that."""
     parameters = {
         "id": trace_id,
         "first_ns": max(within.start_unix_nano - REPAIR_S * _SECOND_NS, 0),
@@ -42,7 +50,7 @@ def outcome_of(client: Client, trace_id: str, within: Window) -> tuple[TraceOutc
     rows = _rows(read_arrow(client, _ROWS_OF_ONE, parameters))
     newest = max(rows, key=lambda row: (row["Version"], not row["Deleted"]), default=None)
     if newest is None or newest["Deleted"]:
-        return None, True
+        return Row()
     outcome = TraceOutcome(
         trace_id=trace_id,
         start_unix_nano=newest["Start"],
@@ -51,7 +59,7 @@ def outcome_of(client: Client, trace_id: str, within: Window) -> tuple[TraceOutc
         failed=bool(newest["Failed"]),
         settled=newest["SettlesAt"] <= time_ns(),
     )
-    return outcome, newest["KeptUntil"] > 0
+    return Row(outcome, newest["Spans"], newest["KeptUntil"] > 0)
 
 
 def read_summaries(

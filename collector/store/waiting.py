@@ -21,7 +21,7 @@ LATELY_S = 10.0
 """So long somebody who asked for a page is likely to ask for another."""
 
 _read_at_s = float("-inf")
-"""When a page was asked for last, by any thread; of the steady clock."""
+"""When a query of a page began or ended last, on any thread; of the steady clock."""
 _waits: ContextVar[Waits] = ContextVar("waits", default=Waits.SENDER)
 
 
@@ -30,8 +30,14 @@ def who_waits() -> Waits:
     return _waits.get()
 
 
+def reader_reads() -> None:
+    """Say that a query of a page begins or ends."""
+    global _read_at_s
+    _read_at_s = time.monotonic()
+
+
 def readers_lately() -> bool:
-    """Return whether a page is being asked for, or was within LATELY_S."""
+    """Return whether a page asked the store for something within LATELY_S."""
     return time.monotonic() - _read_at_s < LATELY_S
 
 
@@ -48,11 +54,9 @@ def nobody_waits(work: Callable[[], None]) -> Callable[[], None]:
 @contextmanager
 def reader_waits() -> Iterator[None]:
     """A reader waits for what is done in this context: the calling thread goes first, and so do its queries."""
-    global _read_at_s
-    _read_at_s = time.monotonic()
     token = _waits.set(Waits.READER)
-    go_first()
     try:
+        go_first()
         yield
     finally:
         as_others()
@@ -65,8 +69,8 @@ def out_of_turn() -> Iterator[None]:
     if who_waits() is Waits.READER:
         yield
         return
-    as_others()
     try:
+        as_others()
         yield
     finally:
         go_first()

@@ -80,6 +80,38 @@ def test_a_kept_trace_can_be_found_and_read_when_the_others_are_gone(store: Stor
     assert Reader(store).outcome(f"{1:032x}") is not None
 
 
+def test_a_kept_trace_is_shown_whole_before_it_is_marked_as_kept_again(store: Store) -> None:
+    store_traces(store, LearnedTrace(1))
+    Keeping(store).keep([Choice(f"{1:032x}", "slow", NOW)], UNTIL_S)
+    forget_ordinary(store)
+    commit(store, [Span(1, 3, start=NOON + 3)])
+    path = {(("shop", f"step {number}"),): 1 for number in range(3)}
+    Derived(store).write(learned([LearnedTrace(1, path=path)], NOW + 100))
+
+    shown = Reader(store).stored(f"{1:032x}")
+
+    assert shown is not None
+    assert len(shown.spans.batch) == 3
+    assert shown.kept_longer is not None
+
+
+def test_a_kept_trace_of_which_a_part_is_gone_is_shown_with_its_outcome(store: Store) -> None:
+    late = 10 * MINUTE_NS
+    commit(store, [Span(1, 1)], [Span(1, 2, start=NOON + late, end=NOON + late + 1)])
+    Derived(store).write(learned([LearnedTrace(1)], NOW))
+    Keeping(store).keep([Choice(f"{1:032x}", "slow", NOW)], UNTIL_S)
+    with store.client() as client:
+        for table, column in (("otel_traces", "Timestamp"), ("otel_traces_trace_id_ts", "Start")):
+            gone = f"{column} < fromUnixTimestamp64Nano({NOON + late // 2})"
+            run(client, f"ALTER TABLE {table} DELETE WHERE {gone} SETTINGS mutations_sync = 1")
+
+    shown = Reader(store).stored(f"{1:032x}")
+
+    assert shown is not None
+    assert len(shown.spans.batch) == 2
+    assert shown.outcome is not None
+
+
 @embedded
 def test_keeping_twice_copies_once_and_keeps_late_spans(store: Store) -> None:
     store_traces(store, LearnedTrace(1))

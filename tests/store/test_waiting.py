@@ -83,7 +83,7 @@ def nice_of_an_insert(store: Store) -> int:
 
 @needs_the_right
 def test_while_somebody_reads_pages_inserts_go_behind_others_and_their_callers_do_not(store: Store) -> None:
-    with reader_waits():
+    with reader_waits(), store.client():
         pass
 
     assert nice_of_an_insert(store) == BEHIND
@@ -91,7 +91,7 @@ def test_while_somebody_reads_pages_inserts_go_behind_others_and_their_callers_d
 
 
 def test_inserts_are_among_the_others_when_nobody_read_lately(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    with reader_waits():
+    with reader_waits(), store.client():
         pass
     monkeypatch.setattr(waiting, "_read_at_s", time.monotonic() - waiting.LATELY_S)
 
@@ -101,7 +101,7 @@ def test_inserts_are_among_the_others_when_nobody_read_lately(store: Store, monk
 @pytest.mark.usefixtures("without_the_right")
 def test_without_the_right_nothing_goes_behind(store: Store) -> None:
     """It could not come back."""
-    with reader_waits():
+    with reader_waits(), store.client():
         pass
 
     assert nice_of_an_insert(store) == 0
