@@ -1,4 +1,4 @@
-"""Threads that go first where too many want a processor, those that make a page somebody waits for, and behind others.
+"""Threads that go first where too many want a processor, those that make a page, and threads that go behind meanwhile.
 
 A thread may always be put behind others (`merge_threads`); to put it before them takes a privilege: that of root, or
 CAP_SYS_NICE. Who has it not makes pages like everything else.

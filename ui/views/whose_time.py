@@ -8,7 +8,7 @@ from collector.core.detail import OutlinedSpans
 from collector.core.explain import Explanation, PathNode
 from ui.views.span_panel import whose_span
 
-READ_IN_FULL = 500
+LOOKED_UP = 500
 """Spans whose code is looked up, those with most time first; the rest is told apart by kind and scope alone."""
 
 
@@ -44,7 +44,7 @@ def whose_time(spans: OutlinedSpans, explained: Explanation, failed: Sequence[bo
 
 def _with_whose(spans: OutlinedSpans, nodes: Sequence[PathNode]) -> Iterator[tuple[PathNode, str]]:
     """Yield nodes with whose their time is."""
-    read, rest = nodes[:READ_IN_FULL], nodes[READ_IN_FULL:]
+    read, rest = nodes[:LOOKED_UP], nodes[LOOKED_UP:]
     for node, outline in zip(read, spans.outlines([node.row for node in read]), strict=True):
         yield node, whose_span(node.kind, outline)
     batch = spans.batch
