@@ -11,6 +11,7 @@ from typing import NamedTuple
 from collector.core.spans import AttributeValue, SpanBatch
 
 _AT_A_TIME = 10_000
+"""Rows of which outlines are held at once."""
 
 Attributes = tuple[tuple[str, AttributeValue], ...]
 """Keys and values in the order in which they came; OTLP asks for unique keys but does not enforce them."""
@@ -105,7 +106,7 @@ class OutlinedSpans:
     """Rows of `batch` to their outlines."""
 
     def links(self) -> list[tuple[LinkEnd, ...]]:
-        """Return of every row where its links lead. Outlines of so many rows are not held at once."""
+        """Return of every row where its links lead."""
         slices = (range(len(self.batch))[begin : begin + _AT_A_TIME] for begin in range(0, len(self.batch), _AT_A_TIME))
         return [outline.links for rows in slices for outline in self.outlines(rows)]
 

@@ -4,7 +4,7 @@ trace   -> subject_of_trace -> Subject -> packet -> JSON, or `escalation_text` f
 finding -> a Subject likewise: its title, service, edge, examples, since when, share of the budget
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -124,7 +124,9 @@ def packet(subject: Subject, visit: Visit, base: str) -> Packet:
     Args:
         base: address of the server, without a slash at its end.
     """
-    first = visit.reader.outcome(subject.trace_ids[0]) if subject.trace_ids else None
+    asked = [(trace_id, visit.reader.outcome(trace_id)) for trace_id in subject.trace_ids[:EXAMPLES]]
+    first = asked[0][1] if asked else None
+    own = {trace_id: outcome for trace_id, outcome in asked if outcome is not None}
     window = _window(first.start_unix_nano if first else visit.now_unix_nano)
     detail = visit.reader.journey(subject.journey, window) if subject.journey else None
     edge = _edge(subject, detail)
@@ -152,7 +154,7 @@ def packet(subject: Subject, visit: Visit, base: str) -> Packet:
         critical_share=subject.critical_share,
         journey_share=edge.critical_share if edge else None,
         budget_share=subject.budget_share,
-        examples=_examples(subject, visit, window, base),
+        examples=_examples(subject, own, visit, window, base),
         address=base + _view_address(shown_trace, subject.span_id) if shown_trace else "",
         journey_address=base + of_journey if detail and of_journey else "",
         command=f"curl -s {base}/traces/{shown_trace}.otlp.json | cpdd path -" if shown_trace else "",
@@ -209,12 +211,11 @@ def spoken(node: Node) -> str:
     return shown(" / ".join(part for part in (node.service, node.operation) if part) or node.kind)
 
 
-def _examples(subject: Subject, visit: Visit, window: Window, base: str) -> tuple[ExampleTrace, ...]:
+def _examples(
+    subject: Subject, own: Mapping[str, TraceOutcome], visit: Visit, window: Window, base: str
+) -> tuple[ExampleTrace, ...]:
     """The subject's own, then others of its journey that look like it: failed ones, or the slowest."""
-    found: dict[str, TraceOutcome] = {}
-    for trace_id in subject.trace_ids[:EXAMPLES]:
-        if (outcome := visit.reader.outcome(trace_id)) is not None:
-            found[trace_id] = outcome
+    found = dict(own)
     if subject.seeks_more and len(found) < EXAMPLES and subject.journey:
         query = TraceQuery(
             window,
