@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from cpdd.sampling.document import EMPTY, Document, document_json, read_document
 from cpdd.sampling.fields import PolicyError
-from cpdd.sampling.forks import after_fork
+from cpdd.sampling.hooks import after_fork
 from cpdd.sampling.sampler import DynamicSampler
 from cpdd.sampling.saved import SavedPolicy
 

@@ -21,7 +21,7 @@ from cpdd.propagation.trace_state import with_member
 from cpdd.sampling.cap import Cap
 from cpdd.sampling.document import EMPTY, Document, Policy
 from cpdd.sampling.expiry import Alarm
-from cpdd.sampling.forks import after_fork
+from cpdd.sampling.hooks import after_fork
 from cpdd.sampling.snapshot import Lease, Level, Outcome, Snapshot
 from cpdd.sampling.thresholds import ALL, MEMBER, RANDOMNESS_MASK, Member, is_kept_by_both, read_member
 

@@ -7,7 +7,7 @@ from opentelemetry import context
 from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, _SUPPRESS_INSTRUMENTATION_KEY
 
 from cpdd.failures import tell
-from cpdd.sampling.forks import after_fork
+from cpdd.sampling.hooks import after_fork
 
 Work = Callable[[threading.Event], None]
 """Runs until the event is set, or until there is nothing more to do."""
