@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from cpdd.sampling.document import EMPTY, Document, document_json, read_document
 from cpdd.sampling.fields import PolicyError
-from cpdd.sampling.hooks import after_fork
+from cpdd.sampling.hooks import after_fork, at_exit
 from cpdd.sampling.sampler import DynamicSampler
 from cpdd.sampling.saved import SavedPolicy
 
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 60.0
 """Shares of budgets change every other second; changes that people made are saved at once."""
+
+EXIT_WAITS_S = 1.0
+"""How long a program that is over waits for policies that it went by to be on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._standing = Standing()
         after_fork(self, Keeper._renew_lock)
+        at_exit(self, Keeper._finish)
 
     @property
     def standing(self) -> Standing:
@@ -83,19 +87,18 @@ class Keeper:
         return True
 
     def take_document(self, document: Document, source: str) -> None:
-        """Apply a document that is known to be good."""
+        """Apply a document that is known to be good, and save it: both under the lock that the exit waits for."""
         with self._lock:
             self._heard_s = self._clock()
             before, self._standing = self._standing, Standing(document.version, document.hash, source)
             self.sampler.apply(document)
             is_new = (document.version, source) != (before.version, before.source)
             is_due = document.hash != before.hash and self._heard_s >= self._saved_s + SAVE_EVERY_S
-            if is_new or is_due:
+            if self._saved and (is_new or is_due):
                 self._saved_s = self._heard_s
+                self._saved.write(json.dumps(document_json(document)).encode())
         if is_new:
             log.info("sampling by policies of version %d from %s", document.version, source)
-        if self._saved and (is_new or is_due):
-            self._saved.write(json.dumps(document_json(document)).encode())
 
     def hear(self) -> None:
         """Take note that the source lives and has nothing new."""
@@ -127,6 +130,11 @@ class Keeper:
                 log.warning("no word of the sampling server for %.0f s: sampling by the baseline", silent_s)
                 self.sampler.apply(EMPTY)
                 self._standing = Standing(problem=problem)
+
+    def _finish(self) -> None:
+        """At exit: what was applied just now may not be saved yet, and is what the next run begins with."""
+        if self._lock.acquire(timeout=EXIT_WAITS_S):
+            self._lock.release()
 
     def _renew_lock(self) -> None:
         """In a forked child: the lock may be held by a thread that is not there."""

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +98,28 @@ def test_a_program_starts_from_the_last_good_policies_on_disk(tmp_path: Path):
 
     assert keeps(second.sampler)
     assert (second.standing.version, second.standing.source) == (1, "saved")
+
+
+def test_a_program_that_is_over_as_soon_as_it_has_policies_saves_them_for_the_next(tmp_path: Path):
+    program = (
+        "import pathlib, sys, threading, time\n"
+        "from cpdd.sampling.keeper import Keeper\n"
+        "from cpdd.sampling.sampler import DynamicSampler\n"
+        "from cpdd.sampling.saved import SavedPolicy\n"
+        "class SlowDisk(SavedPolicy):\n"
+        "    def write(self, text):\n"
+        "        time.sleep(0.2)\n"
+        "        super().write(text)\n"
+        "keeper = Keeper(DynamicSampler('shop', baseline=0.0), SlowDisk(pathlib.Path(sys.argv[1])))\n"
+        "threading.Thread(target=keeper.take, args=(sys.argv[2].encode(), 'server'), daemon=True).start()\n"
+        "while not keeper.sampler.should_sample(None, 1, 'GET /').decision.is_sampled():\n"
+        "    time.sleep(0.001)\n"
+    )
+    path = tmp_path / "shop.json"
+
+    subprocess.run([sys.executable, "-c", program, path, ALL.decode()], check=True, timeout=60)
+
+    assert SavedPolicy(path).read() is not None
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\x00\xff", b"[]", b'{"version": 1, "policies": [{}]}'])
