@@ -43,6 +43,7 @@ from collector.receive.limits import InflightBytes, Limits
 from collector.receive.protocol import uvicorn_config
 from collector.receive.senders import Senders
 from collector.receive.zipkin import ZipkinDialect
+from collector.remember import Rememberer
 from collector.retain import Retainer, retention_of
 from collector.secret import own_secret
 from collector.service_metrics import EdgeRequirementMetrics, ServiceGraphMetrics
@@ -51,6 +52,7 @@ from collector.store.facts import FactsKeeper
 from collector.store.fresh import Fresh
 from collector.store.native import EncodedBatch
 from collector.store.reader import Reader
+from collector.store.recent_places import RecentPlaces
 from collector.store.turns import Turns, open_turns
 from collector.store.writer import Committer
 from collector.system import System, system_of
@@ -165,6 +167,7 @@ class Collector:
         self.control = Control(settings, self._loop)
         """The sampling service."""
         self._fresh = Fresh()
+        self._places: RecentPlaces | None = None
         self._committer: Committer | None = None
         self._intake: Intake | None = None
         self._analyzer: Analyzer | None = None
@@ -225,6 +228,9 @@ class Collector:
         self._start_control(store, listeners.get(SAMPLING_HTTP))
         keeper = FactsKeeper(store)
         self._start_part(keeper)
+        if store.embedded:  # into a server's store others insert, too
+            self._places = RecentPlaces()
+            self._start_part(Rememberer(store, self._places))
         intake = self._open_intake(store, keeper)
         warm(self._tell)
         if self._make_analyzer:
@@ -242,7 +248,7 @@ class Collector:
             self._start_judge(store, turn)
             self._start_retainer(store, turn)
         if self._make_web and (listener := listeners.get(UI)):
-            pages = self._precedence.before(self._make_web(Reader(store)))
+            pages = self._precedence.before(self._make_web(Reader(store, self._places)))
             self._start_web(self._login.before(pages), listener)
         self._start_receivers(intake, listeners, grpc)
         self._health.state = State.READY
@@ -306,6 +312,7 @@ class Collector:
             max_rows=settings.commit_rows,
             max_pending_bytes=self._limits.max_inflight_bytes,
             fresh=self._fresh if self._make_analyzer else None,
+            places=self._places,
             give_way=self._precedence.give_way,
         )
         self._parts.callback(committer.close)

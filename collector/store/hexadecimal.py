@@ -27,12 +27,17 @@ def ids_of(texts: pa.BinaryArray, words: int = 1) -> NDArray[np.uint64]:
     whole = np.diff(offsets) == words * _WORD
     if whole.any():
         at = offsets[:-1][whole, None] + np.arange(words * _WORD)
-        digits = _VALUE[np.frombuffer(data, np.uint8)[at]]
-        octets = digits[:, ::2] << 4 | digits[:, 1::2]
-        found[:, whole] = octets.view(">u8").T
+        found[:, whole] = numbers_of(np.frombuffer(data, np.uint8)[at])
     for row in np.flatnonzero(~whole & (np.diff(offsets) > 0)).tolist():
         found[:, row] = _of_text(texts[row].as_py(), words)
     return found
+
+
+def numbers_of(letters: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return the numbers that letters say, shape (n, 16 words), as shape (words, n)."""
+    digits = _VALUE[letters]
+    octets = digits[:, ::2] << 4 | digits[:, 1::2]
+    return octets.view(">u8").T.astype(np.uint64)
 
 
 def _of_text(text: bytes, words: int) -> list[int]:

@@ -6,7 +6,7 @@ Without it, a trace id says nothing about where its spans are: the span table is
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,8 +41,10 @@ class Place:
     """Of `otel_traces`. Spans that came before there were shelves are on shelf 0."""
     kept: bool = False
     """Some of its spans were copied, to stay when others of their age are dropped."""
-    by_shelf: bool = False
+    by_shelf: bool = field(default=False, compare=False)
     """Spans are known to be sorted by shelf."""
+    sure: bool = field(default=True, compare=False)
+    """There was no span of it elsewhere; else one that came long ago may have been forgotten."""
 
     @property
     def only_shelf(self) -> int:

@@ -8,7 +8,7 @@ columns, the arrays between the kernels, and the few texts that Python makes: do
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from types import ModuleType
@@ -23,6 +23,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from collector.core.kernels import load
 from collector.core.kernels import native_layout as layout
 from collector.core.spans import DTYPES, NO_STRING, STRING_COLUMNS, SpanBatch
+from collector.store.hexadecimal import numbers_of
 from collector.store.native_room import Room
 from collector.store.resources import join_facts
 from cpdd.errors import CpddError
@@ -266,6 +267,32 @@ def read_arrivals(arrivals: bytes, rows: int) -> Iterator[ArrivalColumn]:
         at += rows * width.itemsize
 
 
+@dataclass(frozen=True, slots=True)
+class TraceTimes:
+    """Rows of otel_traces_trace_id_ts, columns of equal length."""
+
+    trace_ids: NDArray[np.uint64]
+    """Shape (2, rows): the high and the low half."""
+    first_s: NDArray[np.uint32]
+    """The first start of a span, Unix time in s."""
+    last_s: NDArray[np.uint32]
+    """The last one."""
+
+
+def read_times(blocks: Iterable[bytes]) -> TraceTimes:
+    """Return the rows of `EncodedBatch.times`, one block behind the other."""
+    columns: list[list[bytes]] = [[] for _ in TIMES_COLUMNS]
+    for block in filter(None, blocks):
+        rows, at = _read_varint(block, 1)
+        for parts, (head, width) in zip(columns, _READ_TIMES, strict=True):
+            at += head
+            parts.append(block[at : at + rows * width])
+            at += rows * width
+    ids, first_s, last_s = (b"".join(parts) for parts in columns)
+    digits = np.frombuffer(ids, np.uint8).reshape(-1, _ID_WIDTH)[:, 1:]
+    return TraceTimes(numbers_of(digits), np.frombuffer(first_s, "<u4"), np.frombuffer(last_s, "<u4"))
+
+
 def shelved_spans(spans: bytes, rows: int, shelf: int) -> tuple[Buffer, ...]:
     """Return a block of otel_traces whose `rows` spans lie on `shelf`, in parts: most of it is not copied."""
     if not spans:
@@ -467,6 +494,12 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 _SPAN_HEADS = _heads(SPAN_COLUMNS, {"SpanKind": SPAN_KINDS, "StatusCode": STATUS_CODES})
 _TIMES_HEADS = _heads(TIMES_COLUMNS, {})
+_ID_WIDTH = 33
+"""A trace id's size, and its digits."""
+_READ_TIMES = tuple(
+    (len(_head(*column)), width) for column, width in zip(TIMES_COLUMNS, (_ID_WIDTH, 4, 4), strict=True)
+)
+"""Of each column the size of its head, and of a value."""
 _INGESTED_HEAD = _head("IngestedAt", "DateTime")
 _SHELF_HEAD = _head(*_SHELF_COLUMN)
 _TEXT_HEADS = _heads(TEXT_COLUMNS, {})

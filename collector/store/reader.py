@@ -45,6 +45,7 @@ from collector.store.minute_rows import read_few
 from collector.store.path_times import PathTimes, times_of_journeys, times_of_rows, times_of_steps
 from collector.store.pins import Pins
 from collector.store.recent import journey_totals
+from collector.store.recent_places import RecentPlaces
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
@@ -83,8 +84,12 @@ AT_A_TIME = 100
 class Reader:
     """Answers about stored and analyzed traces."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, places: RecentPlaces | None = None) -> None:
+        """Args:
+        places: where the traces lie that came of late, if this process alone inserts into the store.
+        """
         self._store = store
+        self._places = places
         self._call_paths = CallPaths()
         self._edges = Edges()
         self._evidence_past = past_of(store)
@@ -118,14 +123,19 @@ class Reader:
         """
         if not _is_trace_id(trace_id):
             return None
-        with self._store.client() as client:
-            place = find_place(client, trace_id.lower(), self._by_shelf)
-        found, whole = self._stored(place, in_full) if place else (None, False)
+        looked = self._find_place(trace_id.lower())
+        found, whole = self._stored(looked, in_full) if looked else (None, False)
         if not whole:
             place = self.place(trace_id)  # and where its copies lie
-            if place and (place.kept or found is None):
+            if place and (found is None or place != looked):
                 found, _ = self._stored(place, in_full)
         return found
+
+    def _find_place(self, trace_id: str) -> Place | None:
+        if self._places and (place := self._places.find(trace_id)):
+            return replace(place, by_shelf=self._by_shelf)
+        with self._store.client() as client:
+            return find_place(client, trace_id, self._by_shelf)
 
     def _stored(self, place: Place, in_full: bool) -> tuple[StoredTrace | None, bool]:
         """Return what is stored of a trace at a place, and whether that is sure to be all of it."""
@@ -135,7 +145,8 @@ class Reader:
         if spans is None:
             return None, False
         outlined, details = (spans.outlined, spans) if isinstance(spans, DetailedSpans) else (spans, None)
-        return StoredTrace(outlined, details, row.outcome, kept), kept is None and len(spans.batch) >= row.spans
+        whole = kept is None and len(spans.batch) >= row.spans and (place.sure or row.outcome is not None)
+        return StoredTrace(outlined, details, row.outcome, kept), whole
 
     def _beside_spans(self, place: Place) -> tuple[Row, KeptLonger | None]:
         with self._store.client() as client:

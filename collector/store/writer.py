@@ -26,6 +26,7 @@ from collector.store import native
 from collector.store.engine import Store
 from collector.store.fresh import Fresh, Group
 from collector.store.lanes import claim_lanes, next_sequences
+from collector.store.recent_places import RecentPlaces
 from collector.store.shelves import Shelves
 from collector.store.trouble import explain
 from cpdd.errors import CpddError
@@ -129,6 +130,7 @@ class Committer:
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
         now_unix_milli: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         fresh: Fresh | None = None,
+        places: RecentPlaces | None = None,
         give_way: Callable[[], None] = lambda: None,
     ) -> None:
         """Start the lanes.
@@ -140,6 +142,7 @@ class Committer:
                 three times as much a span as 50,000.
             max_pending_bytes: Encoded bytes that may wait or be under way.
             fresh: Is given what was stored, for the analyzer of this process.
+            places: Is told where that lies, for its pages.
             give_way: Waits a moment where others want the processor; called before each group is stored.
         """
         self._queue = _Queue(linger_ms / 1000, max_rows, max_pending_bytes)
@@ -149,7 +152,16 @@ class Committer:
         sequences = next_sequences(clients[0], numbers)
         self._lanes = [
             _Lane(
-                store, self._queue, client, number, sequences[number], retry_delays_s, now_unix_milli, fresh, give_way
+                store,
+                self._queue,
+                client,
+                number,
+                sequences[number],
+                retry_delays_s,
+                now_unix_milli,
+                fresh,
+                places,
+                give_way,
             )
             for client, number in zip(clients, numbers, strict=True)
         ]
@@ -298,6 +310,7 @@ class _Lane:
         retry_delays_s: Sequence[float],
         now_unix_milli: Callable[[], int],
         fresh: Fresh | None,
+        places: RecentPlaces | None,
         give_way: Callable[[], None],
     ) -> None:
         self.number = number
@@ -309,6 +322,7 @@ class _Lane:
         self._retry_delays_s = retry_delays_s
         self._now_unix_milli = now_unix_milli
         self._fresh = fresh
+        self._places = places
         self._give_way = give_way
         if fresh:
             fresh.begin(number, first_sequence)
@@ -380,6 +394,8 @@ class _Lane:
         now = self._now_unix_milli() // 1_000
         blocks = [native.stamped_times(pending.batch.times, now, self._shelf) for pending in group]
         self._insert("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, blocks)
+        if self._places:
+            self._places.add(native.read_times(pending.batch.times for pending in group), self._shelf, now)
 
     def _insert_arrivals(self, group: list[_Pending]) -> None:
         """Number the spans and insert them.

@@ -1,0 +1,33 @@
+"""Reads into memory where the traces lie that were stored before this process began. Started by `serve`."""
+
+import logging
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from collector.background import Background
+from collector.store.engine import Store
+from collector.store.recent_places import RecentPlaces, remember_stored
+from collector.store.trouble import explain
+
+log = logging.getLogger(__name__)
+
+
+class Rememberer(Background):
+    """Reads once; until it is done, and where it fails, pages look older traces up in the store."""
+
+    def __init__(self, store: Store, places: RecentPlaces) -> None:
+        super().__init__("cpdd-remember")
+        self._store = store
+        self._places = places
+
+    def _run(self) -> None:
+        try:
+            with self._store.client() as client:
+                for _ in remember_stored(self._places, client):
+                    if self._stopping.is_set():
+                        return
+        except (EngineError, OSError) as error:
+            reason = explain(error, self._store.address.shown)
+            log.warning("where older traces lie is looked up in the store", extra={"reason": reason})
+            return
+        log.info("recent traces are known", extra={"rows": len(self._places), "since": self._places.since_s})
