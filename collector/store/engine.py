@@ -62,7 +62,12 @@ _CLIENT_SETTINGS: dict[str, str] = {
 _IN_TURN = {
     Waits.NOBODY: {"priority": "2", "low_priority_query_wait_time_ms": "100"},
     Waits.SENDER: {"priority": "1"},
-    Waits.READER: {"priority": "1", "local_filesystem_read_method": "pread", "load_marks_asynchronously": "0"},
+    Waits.READER: {
+        "priority": "1",
+        "local_filesystem_read_method": "pread",
+        "load_marks_asynchronously": "0",
+        "use_skip_indexes_on_data_read": "0",
+    },
 }
 """Of the embedded engine alone: on a server others' queries would hold ours (decision 162). What nobody waits for waits
 before each block that it reads, 100 ms at most, until no other query runs. A reader's query reads its files itself:

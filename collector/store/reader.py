@@ -132,7 +132,7 @@ class Reader:
         return found
 
     def _find_place(self, trace_id: str) -> Place | None:
-        if self._places and (place := self._places.find(trace_id)):
+        if self._places is not None and (place := self._places.find(trace_id)):
             return replace(place, by_shelf=self._by_shelf)
         with self._store.client() as client:
             return find_place(client, trace_id, self._by_shelf)
