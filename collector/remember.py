@@ -2,8 +2,6 @@
 
 import logging
 
-from clickhouse_connect.driver.exceptions import Error as EngineError
-
 from collector.background import Background
 from collector.store.engine import Store
 from collector.store.recent_places import RecentPlaces, remember_stored
@@ -23,10 +21,8 @@ class Rememberer(Background):
     def _run(self) -> None:
         try:
             with self._store.client() as client:
-                for _ in remember_stored(self._places, client):
-                    if self._stopping.is_set():
-                        return
-        except (EngineError, OSError) as error:
+                remember_stored(self._places, client)
+        except Exception as error:  # the top of a thread
             reason = explain(error, self._store.address.shown)
             log.warning("where older traces lie is looked up in the store", extra={"reason": reason})
             return

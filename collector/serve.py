@@ -228,7 +228,7 @@ class Collector:
         self._start_control(store, listeners.get(SAMPLING_HTTP))
         keeper = FactsKeeper(store)
         self._start_part(keeper)
-        if store.embedded:  # into a server's store others insert, too
+        if self._make_web and UI in listeners and store.embedded:  # into a server's store others insert, too
             self._places = RecentPlaces()
             self._start_part(Rememberer(store, self._places))
         intake = self._open_intake(store, keeper)

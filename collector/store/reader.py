@@ -104,7 +104,8 @@ class Reader:
         if not _is_trace_id(trace_id):
             return None
         with self._store.client() as client:
-            return next(iter(find_places(client, [trace_id.lower()])), None)
+            found = find_places(client, [trace_id.lower()])
+        return replace(found[0], by_shelf=self._by_shelf) if found else None
 
     @cached_property
     def _by_shelf(self) -> bool:
@@ -145,8 +146,9 @@ class Reader:
         if spans is None:
             return None, False
         outlined, details = (spans.outlined, spans) if isinstance(spans, DetailedSpans) else (spans, None)
-        whole = kept is None and len(spans.batch) >= row.spans and (place.sure or row.outcome is not None)
-        return StoredTrace(outlined, details, row.outcome, kept), whole
+        number = len(spans.batch)
+        all_there = number >= row.spans if place.sure else row.outcome is not None and number == row.spans
+        return StoredTrace(outlined, details, row.outcome, kept), all_there and kept is None
 
     def _beside_spans(self, place: Place) -> tuple[Row, KeptLonger | None]:
         with self._store.client() as client:

@@ -9,22 +9,23 @@ The look-up table stays the truth. Here are its newest rows, where this process 
 commit are a run, sorted by trace id; runs of like size become one, and the oldest is let go.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from numpy.typing import NDArray
 
 from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.hexadecimal import ids_of
-from collector.store.lookup import Place
+from collector.store.lookup import MINUTE_S, Place
 from collector.store.maps import chunk, numbers
 from collector.store.native import TraceTimes
+
+log = logging.getLogger(__name__)
 
 MAX_ROWS = 2_000_000
 """64 MB. A trace has a row for each commit that brought spans of it."""
@@ -32,8 +33,8 @@ ALIKE = 8
 """So many runs of like size become one."""
 SKEW_S = 300
 """How far ahead of ours the clock of a sender may be."""
-_AT_A_TIME = 100_000
-"""Rows of the store that are read into memory, and become a run."""
+_ROWS_OF_A_RUN = 100_000
+"""Of what was stored before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ class _Run:
     def of(cls, keys: NDArray[np.uint64], seconds: NDArray[np.uint32], newest_s: int) -> "_Run":
         """Return rows in any order, one at least, as a run."""
         order = np.lexsort(keys[::-1])
-        keys, seconds = keys[:, order], seconds[:, order]
+        keys, seconds = np.take(keys, order, axis=1), np.take(seconds, order, axis=1)
         begins = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
         first_s, last_s = np.minimum.reduceat(seconds[0], begins), np.maximum.reduceat(seconds[1], begins)
-        return cls(keys[:, begins], np.stack([first_s, last_s]), newest_s)
+        return cls(np.take(keys, begins, axis=1), np.stack([first_s, last_s]), newest_s)
 
     @classmethod
     def joined(cls, runs: Sequence["_Run"]) -> "_Run":
@@ -82,8 +83,10 @@ class RecentPlaces:
         """Args:
         now_s: Unix time in s; rows that are stored from then on are added.
         """
-        self._max_rows = max_rows
+        self.max_rows = max_rows
         self._changing = threading.Lock()
+        self._has_gap = False
+        """Rows were let go, so that older ones would not be all that there are."""
         self._known: tuple[tuple[_Run, ...], int] = ((), int(time.time()) if now_s is None else now_s)
         """Runs, and since when every row that was stored is in them; 0: all rows that there are."""
 
@@ -96,26 +99,45 @@ class RecentPlaces:
         return sum(map(len, self._known[0]))
 
     def add(self, times: TraceTimes, shelf: int, stored_s: int) -> None:
-        """Add rows that were stored just now, at `stored_s` of Unix time."""
+        """Add rows that were stored just now, at `stored_s` of Unix time.
+
+        What goes wrong costs what is known, and no commit.
+        """
         if not len(times.first_s):
             return
-        shelves = np.full(len(times.first_s), shelf, np.uint64)
-        run = _Run.of(np.vstack([times.trace_ids[::-1], shelves]), np.stack([times.first_s, times.last_s]), stored_s)
+        try:
+            keys, seconds = _columns(times, np.full(len(times.first_s), shelf, np.uint64))
+            self._add(_Run.of(keys, seconds, stored_s))
+        except Exception:
+            log.exception("where traces lie is looked up in the store")
+            with self._changing:
+                self._has_gap = True
+                self._known = ((), stored_s + 1)
+
+    def _add(self, run: _Run) -> None:
         with self._changing:
             runs, since_s = self._known
-            kept = _joined_alike([*runs, run], self._max_rows // ALIKE)
-            while len(kept) > 1 and sum(map(len, kept)) > self._max_rows:
+            kept = _joined_alike([*runs, run], self.max_rows // ALIKE)
+            while len(kept) > 1 and sum(map(len, kept)) > self.max_rows:
                 since_s = max(since_s, kept.pop(0).newest_s + 1)
+                self._has_gap = True
             self._known = (tuple(kept), since_s)
 
-    def add_older(self, runs: Sequence[_Run], since_s: int) -> bool:
-        """Add rows that were stored before those here and after `since_s`; returns whether there was room for them."""
+    def add_older(
+        self, times: TraceTimes, shelves: NDArray[np.uint64], stored_s: NDArray[np.uint32], since_s: int
+    ) -> None:
+        """Add what was stored from `since_s` on and before what is here, if there is room for all of it.
+
+        Args:
+            shelves: of each row, like `stored_s`, in which order they are.
+        """
+        keys, seconds = _columns(times, shelves)
+        pieces = (slice(at, at + _ROWS_OF_A_RUN) for at in range(0, len(stored_s), _ROWS_OF_A_RUN))
+        runs = [_Run.of(keys[:, piece], seconds[:, piece], int(stored_s[piece].max())) for piece in pieces]
         with self._changing:
             known, _ = self._known
-            if sum(map(len, (*runs, *known))) > self._max_rows:
-                return False
-            self._known = ((*runs, *known), since_s)
-            return True
+            if not self._has_gap and sum(map(len, (*runs, *known))) <= self.max_rows:
+                self._known = ((*runs, *known), since_s)
 
     def find(self, trace_id: str) -> Place | None:
         """Return where the spans of a trace (32 lower-case hex digits) lie that are no copies.
@@ -135,61 +157,52 @@ class RecentPlaces:
         return Place(trace_id, first_s, last_s, tuple(sorted(shelves)), sure=not since_s)
 
 
+def _columns(times: TraceTimes, shelves: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    return np.vstack([times.trace_ids[::-1], shelves]), np.stack([times.first_s, times.last_s])
+
+
 def _joined_alike(runs: list[_Run], most_rows: int) -> list[_Run]:
-    """Return the runs with the newest of like size joined, so that few are searched and a row is seldom moved."""
-    while True:
-        rank = runs[-1].rank
-        begin = len(runs)
-        while begin and runs[begin - 1].rank <= rank:
-            begin -= 1
-        alike = runs[begin:]
-        if len(alike) < ALIKE or sum(map(len, alike)) > most_rows:
-            return runs
-        runs = [*runs[:begin], _Run.joined(alike)]
+    """Return the runs with the newest joined while ALIKE of them are of like size, none larger than the last is.
 
-
-def remember_stored(places: RecentPlaces, client: Client) -> Iterator[int]:
-    """Add what was stored before this process began, the newest first, as far as there is room.
-
-    Yields how many rows were read, each time that some were; whoever wants no more lets go of the iterator.
+    So few are searched, and a row is seldom moved.
     """
+    while True:
+        newest = runs[-ALIKE:]
+        are_alike = len(newest) == ALIKE and all(run.rank <= newest[-1].rank for run in newest)
+        if not are_alike or sum(map(len, newest)) > most_rows:
+            return runs
+        runs = [*runs[:-ALIKE], _Run.joined(newest)]
+
+
+# --- what was stored before
+
+
+def remember_stored(places: RecentPlaces, client: Client) -> None:
+    """Add the newest rows of the store, seven eighths of what there is room for at most."""
+    since_s = _since(client, places.max_rows - places.max_rows // ALIKE)
+    table = read_arrow(
+        client,
+        "SELECT TraceId, Start, End, Shelf, IngestedAt FROM otel_traces_trace_id_ts "
+        f"PREWHERE IngestedAt >= toDateTime({{since:UInt32}}) ORDER BY IngestedAt {ONE_THREAD}",
+        {"since": since_s},
+    )
+    first_s, last_s, shelves, stored_s = (
+        numbers(chunk(table, name)) for name in ("Start", "End", "Shelf", "IngestedAt")
+    )
+    texts = chunk(table, "TraceId")
+    pieces = [ids_of(texts.slice(at, _ROWS_OF_A_RUN), 2) for at in range(0, max(len(texts), 1), _ROWS_OF_A_RUN)]
+    places.add_older(TraceTimes(np.hstack(pieces), first_s, last_s), shelves, stored_s, since_s)
+
+
+def _since(client: Client, most_rows: int) -> int:
+    """Return from when on there are at most so many rows, in s on a whole minute; 0 where that is all of them."""
     counts = read_arrow(
         client,
-        "SELECT toStartOfMinute(IngestedAt) AS Minute, toUInt32(count()) AS Rows FROM otel_traces_trace_id_ts "
+        "SELECT toStartOfMinute(IngestedAt) AS Minute, count() AS Rows FROM otel_traces_trace_id_ts "
         f"GROUP BY Minute ORDER BY Minute DESC {ONE_THREAD}",
     )
-    for until_s, since_s in pairwise(_bounds(*(numbers(chunk(counts, name)).tolist() for name in ("Minute", "Rows")))):
-        table = read_arrow(
-            client,
-            "SELECT TraceId, Start, End, Shelf, IngestedAt FROM otel_traces_trace_id_ts "
-            "PREWHERE IngestedAt >= toDateTime({since:UInt32}) AND IngestedAt < toDateTime({until:UInt32}) "
-            f"{ONE_THREAD}",
-            {"since": since_s, "until": until_s},
-        )
-        runs = [_run_of(table.slice(at, _AT_A_TIME)) for at in range(0, table.num_rows, _AT_A_TIME)]
-        if not places.add_older(runs, since_s):
-            return
-        yield table.num_rows
-
-
-_END_OF_TIME_S = 2**32 - 1
-
-
-def _bounds(minutes_s: Sequence[int], rows: Sequence[int]) -> Iterator[int]:
-    """Yield the ends of stretches of about _AT_A_TIME rows, from the newest to 0, by the rows of minutes."""
-    yield _END_OF_TIME_S
-    waiting = 0
-    for minute_s, count in zip(minutes_s, rows, strict=True):
-        waiting += count
-        if waiting >= _AT_A_TIME and minute_s:
-            yield minute_s
-            waiting = 0
-    yield 0
-
-
-def _run_of(table: pa.Table) -> _Run:
-    shelves, first_s, last_s, stored_s = (
-        numbers(chunk(table, name)) for name in ("Shelf", "Start", "End", "IngestedAt")
-    )
-    trace_ids = ids_of(chunk(table, "TraceId"), 2)
-    return _Run.of(np.vstack([trace_ids[::-1], shelves]), np.stack([first_s, last_s]), int(stored_s.max()))
+    minutes_s, rows = (numbers(chunk(counts, name)) for name in ("Minute", "Rows"))
+    fits = int(np.searchsorted(np.cumsum(rows), most_rows, side="right"))
+    if fits == len(rows):
+        return 0
+    return int(minutes_s[fits]) + MINUTE_S

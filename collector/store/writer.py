@@ -390,7 +390,10 @@ class _Lane:
         self._insert("otel_traces", native.SHELVED_SPAN_COLUMNS, blocks)
 
     def _insert_times(self, group: list[_Pending]) -> None:
-        """Insert where the traces lie, stamped by the clock that stamps their arrivals: a server's may differ."""
+        """Insert where the traces lie, stamped by the clock that stamps their arrivals: a server's may differ.
+
+        Pages know it before the senders are answered.
+        """
         now = self._now_unix_milli() // 1_000
         blocks = [native.stamped_times(pending.batch.times, now, self._shelf) for pending in group]
         self._insert("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, blocks)

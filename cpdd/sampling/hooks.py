@@ -1,4 +1,4 @@
-"""Hooks of the interpreter that do not keep alive what they call: it never takes a hook back."""
+"""Hooks of the interpreter that do not keep alive what they call: it holds them until the program is over."""
 
 import atexit
 import os
@@ -17,7 +17,7 @@ def after_fork(thing: _T, call: Callable[[_T], None]) -> None:
 
 
 def at_exit(thing: _T, call: Callable[[_T], None]) -> None:
-    """Let `call(thing)` run when the program is over and `thing` still lives; threads of ours go on meanwhile."""
+    """Let `call(thing)` run when the program is over and `thing` still lives; daemon threads go on meanwhile."""
     atexit.register(_while_it_lives(thing, call))
 
 

@@ -35,6 +35,13 @@ def times(*rows: Row) -> TraceTimes:
     return TraceTimes(ids, first_s, last_s)
 
 
+def add_older(places: RecentPlaces, traces: range, since_s: int) -> None:
+    """Add a row of each trace, all of which were stored at the same time."""
+    ids = np.vstack([np.zeros(len(traces)), np.array(traces)]).astype(np.uint64)
+    second = np.full(len(traces), 1_000, np.uint32)
+    places.add_older(TraceTimes(ids, second, second), np.ones(len(traces), np.uint64), second, since_s)
+
+
 def found(places: RecentPlaces, trace: int) -> Place | None:
     return places.find(f"{trace:032x}")
 
@@ -58,13 +65,18 @@ def test_a_trace_is_everywhere_that_rows_of_it_say(commits: list[tuple[int, list
         assert found(places, trace) == expected
 
 
-def test_few_runs_are_searched_however_many_commits_there_were() -> None:
-    places = RecentPlaces(0)
-    for commit in range(5_000):
-        places.add(times((commit, 1_000, 1_000)), 1, 5)
+@pytest.mark.parametrize("sizes", [[1] * 5_000, [1, 90, 7] * 600, [300] * 300])
+@pytest.mark.parametrize("stored_before", [0, 1_500_000])
+def test_few_runs_are_searched_however_many_commits_there_were(sizes: list[int], stored_before: int) -> None:
+    places = RecentPlaces(1)
+    add_older(places, range(stored_before), 0)
+    begin = stored_before
+    for size in sizes:
+        places.add(times(*((trace, 1_000, 1_000) for trace in range(begin, begin + size))), 1, 5)
+        begin += size
 
-    assert len(places) == 5_000
-    assert len(places._known[0]) < 40
+    assert len(places) == begin
+    assert len(places._known[0]) < 50
 
 
 def test_the_oldest_are_let_go_and_what_may_have_come_with_them_is_not_answered() -> None:
@@ -81,6 +93,32 @@ def test_the_oldest_are_let_go_and_what_may_have_come_with_them_is_not_answered(
     began_before = times((19 << 32, places.since_s + SKEW_S - 1, 40_000))
     places.add(began_before, 2, 30_000)
     assert found(places, 19 << 32) is None
+
+
+def test_what_was_stored_before_is_not_added_behind_a_gap() -> None:
+    places = RecentPlaces(10_000, max_rows=10)
+    for commit in range(12):
+        places.add(times(*((commit << 32 | row, 20_000, 20_000) for row in range(3))), 1, 20_000 + commit)
+    assert len(places) < 10
+
+    add_older(places, range(1), 1)
+
+    assert places.since_s > 20_000
+    assert found(places, 0) is None
+
+
+def test_what_goes_wrong_costs_what_is_known_and_no_commit(caplog: pytest.LogCaptureFixture) -> None:
+    places = RecentPlaces(0)
+    places.add(times((1, 1_000, 1_000)), 1, 5)
+    broken = times((2, 1_000, 1_000), (3, 1_000, 1_000))
+
+    places.add(TraceTimes(broken.trace_ids[:, :1], broken.first_s, broken.last_s), 1, 6)
+    places.add(times((4, 7 + SKEW_S, 1_000)), 1, 8)
+    add_older(places, range(1), 0)
+
+    assert "looked up in the store" in caplog.text
+    assert (found(places, 1), found(places, 2), places.since_s) == (None, None, 7)
+    assert found(places, 4) is not None
 
 
 def test_before_what_was_stored_is_read_only_newer_traces_are_answered() -> None:
@@ -126,8 +164,7 @@ def trace_of(trace: int, *spans: int) -> list[Span]:
 
 def remember(store: Store, places: RecentPlaces) -> None:
     with store.client() as client:
-        for _ in remember_stored(places, client):
-            pass
+        remember_stored(places, client)
 
 
 def shown(reader: Reader, trace: int) -> list[int]:
@@ -161,17 +198,40 @@ def test_what_comes_is_known_without_asking_the_store(store: Store, asked: list[
     assert asked == []
 
 
-def test_what_was_stored_before_is_read_newest_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_places, "_AT_A_TIME", 1)
+def test_what_was_stored_before_is_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_places, "_ROWS_OF_A_RUN", 1)
     commit(store, None, trace_of(7, 1), trace_of(8, 1, 2), trace_of(7, 2, 3))
     places = RecentPlaces()
 
     remember(store, places)
 
-    assert places.since_s == 0
+    assert (places.since_s, len(places._known[0])) == (0, 3)
     with store.client() as client:
         for place in find_places(client, [f"{trace:032x}" for trace in (7, 8)]):
             assert places.find(place.trace_id) == place
+
+
+def test_of_more_than_there_is_room_for_the_newest_are_read(store: Store) -> None:
+    commit(store, None, *(trace_of(trace, 1) for trace in range(1, 9)))
+    number = "reinterpretAsUInt64(reverse(unhex(TraceId)))"
+    with store.client() as client:
+        client.command("CREATE TABLE aged AS otel_traces_trace_id_ts ENGINE = Memory")
+        client.command(
+            f"INSERT INTO aged SELECT * REPLACE (toStartOfMinute(now()) - 60 * {number} AS IngestedAt) "
+            "FROM otel_traces_trace_id_ts"
+        )
+        client.command("TRUNCATE TABLE otel_traces_trace_id_ts")
+        client.command("INSERT INTO otel_traces_trace_id_ts SELECT * FROM aged")
+        client.command("DROP TABLE aged")
+        stored = "SELECT toUnixTimestamp(IngestedAt) FROM otel_traces_trace_id_ts WHERE TraceId = {id:String}"
+        ((seventh_s,),) = client.query(stored, {"id": f"{7:032x}"}).result_rows
+    places = RecentPlaces(max_rows=8)
+
+    remember(store, places)
+
+    (run,) = places._known[0]
+    assert run.keys[0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert places.since_s == seventh_s
 
 
 def test_what_there_is_no_room_for_is_looked_up_in_the_store(store: Store, asked: list[str]) -> None:
@@ -226,7 +286,7 @@ def test_reading_what_was_stored_goes_on_beside_everything_else(store: Store) ->
 def test_a_store_that_does_not_answer_is_said_and_pages_ask_it_themselves(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(recent_places, "_END_OF_TIME_S", "no time")
+    monkeypatch.setattr(recent_places, "ONE_THREAD", "NO SUCH THING")
     commit(store, None, trace_of(7, 1))
     places = RecentPlaces()
     rememberer = Rememberer(store, places)
