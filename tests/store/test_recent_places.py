@@ -211,6 +211,14 @@ def test_what_was_stored_before_is_read(store: Store, monkeypatch: pytest.Monkey
             assert places.find(place.trace_id) == place
 
 
+def test_of_an_empty_store_everything_is_known(store: Store) -> None:
+    places = RecentPlaces()
+
+    remember(store, places)
+
+    assert (len(places), places.since_s) == (0, 0)
+
+
 def test_of_more_than_there_is_room_for_the_newest_are_read(store: Store) -> None:
     commit(store, None, *(trace_of(trace, 1) for trace in range(1, 9)))
     number = "reinterpretAsUInt64(reverse(unhex(TraceId)))"
