@@ -647,6 +647,24 @@ def test_a_page_comes_back_by_itself_when_the_store_answers_again(browser):
         expect(page.locator(".menu summary")).to_have_text("last 6 h")
 
 
+def test_a_trace_that_is_asked_for_too_early_opens_by_itself_when_it_comes(browser):
+    reader = MemoryReader(shop_traces(3))
+    recorder = Recorder(trace=999, start_ns=NOW_NS - 10**9)
+    recorder.span("shop", "GET /new", 0, 5)
+    spans = recorder.finish()
+    trace_id = f"{spans.batch.trace_id_high[0]:016x}{spans.batch.trace_id_low[0]:016x}"
+    with serving(reader) as site, browser.new_context() as profile:
+        page = profile.new_page()
+        page.goto(f"{site}/traces/{trace_id}?show=all")
+        expect(page.locator(".waiting")).to_contain_text("Looking again every 5 s")
+        expect(page.get_by_role("button", name="Live: pause")).to_be_hidden()
+
+        reader.add(spans)
+
+        expect(page.locator(".answer")).to_contain_text("GET /new", timeout=60_000)
+        assert page.url.endswith("?show=all")
+
+
 def test_new_traces_wait_behind_a_count_and_nothing_moves(browser):
     reader = MemoryReader(shop_traces(40))
     with serving(reader) as site, opened(browser, site) as page:

@@ -456,6 +456,26 @@ def test_an_unknown_trace_is_not_found_and_says_why_that_may_be(client):
     assert "sampled away" in said.text
 
 
+@pytest.mark.parametrize(
+    ("address", "waits"),
+    [
+        ("/traces/4bf92f3577b34da6a3ce929d0e0e4736?of=trace", True),
+        ("/services/nobody", True),
+        ("/journeys/nowhere?last=15m", True),
+        ("/journeys/nowhere?start=2020-01-01T00:00:00Z&end=2020-01-02T00:00:00Z", False),
+        ("/nowhere", False),
+        ("/traces/x", False),
+    ],
+)
+def test_a_page_looks_again_for_what_may_still_come(client, address, waits):
+    html = client.get(address).get_data(as_text=True)
+
+    path, _, query = address.partition("?")
+    twin = f'data-live="{path}.json{"?" + query if query else ""}"'
+    assert (twin in html) == waits
+    assert ("Looking again every 5 s: the page opens when something comes." in html) == waits
+
+
 def test_jaegers_way_of_writing_a_trace_address_leads_here(client, failed_trace):
     assert client.get(f"/trace/{failed_trace}").headers["Location"] == f"/traces/{failed_trace}"
 

@@ -173,7 +173,7 @@ export function attach(element) {
 }
 
 if (typeof document !== "undefined") {
-  const watched = document.querySelectorAll("[data-live]");
+  const watched = [...document.querySelectorAll("[data-live]")];
   watched.forEach(attach);
-  if (watched.length) control(document);
+  if (watched.some((element) => !element.dataset.reload)) control(document); // a page that waits has nothing to pause
 }

@@ -8,6 +8,8 @@ class PageError(CpddError):
     """A page that cannot be shown; `status` is the HTTP status."""
 
     status = 500
+    may_come = False
+    """Somebody who waits may see it: the page looks again by itself."""
 
     def __init__(self, problem: str, hint: str = "", address: str = "") -> None:
         self.problem = problem
@@ -28,11 +30,16 @@ class NothingThere(PageError):
 
     status = 404
 
+    def __init__(self, problem: str, hint: str = "", address: str = "", may_come: bool = False) -> None:
+        super().__init__(problem, hint, address)
+        self.may_come = may_come
+
 
 class StoreTrouble(PageError):
     """The machine or the store is at fault, and not the page."""
 
     status = 503
+    may_come = True
 
     def __init__(self, error: Exception) -> None:
         super().__init__(

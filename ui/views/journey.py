@@ -323,6 +323,7 @@ def detail_of(
         f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
         "attributes of spans and of what sent them are compared as text",
         journey_address(journey, visit.range.parameters),
+        may_come=bool(visit.range.last),
     )
 
 
@@ -348,19 +349,21 @@ def no_trace(visit: Visit, journey: str) -> NothingThere:
     """Say that a journey has no trace in the range, and where its last one is."""
     at = visit.range
     problem = f"no trace of {shown(journey)} " + (f"in the {at.words}" if at.last else f"from {at.words}")
+    hint, address = _last_trace(visit, journey)
+    return NothingThere(problem, hint, address, may_come=bool(at.last))
+
+
+def _last_trace(visit: Visit, journey: str) -> tuple[str, str]:
+    """Say when a journey's last trace was, and return the address of the journey then."""
     newest = visit.reader.newest_trace_unix_nano()
     if newest is None:
-        return NothingThere(problem, "nothing is stored yet; the first page shows how to send a span", "/")
+        return "nothing is stored yet; the first page shows how to send a span", "/"
     found = visit.reader.find(TraceQuery(around(newest, LOOK_BACK_NS), journey=journey, limit=1))
     if not found:
-        return NothingThere(
-            problem, "nor in the 30 days before the newest trace of all: see which journeys there are", "/"
-        )
+        return "nor in the 30 days before the newest trace of all: see which journeys there are", "/"
     last = found[0].start_unix_nano
     there = range_of(around(last), visit.now_unix_nano)
-    return NothingThere(
-        problem, f"the last was {ago(last, visit.now_unix_nano)}", journey_address(journey, there.parameters)
-    )
+    return f"the last was {ago(last, visit.now_unix_nano)}", journey_address(journey, there.parameters)
 
 
 def callee_traces(edge: Edge, at: TimeRange) -> str:

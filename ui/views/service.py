@@ -110,7 +110,9 @@ def service_view(visit: Visit, service: str) -> ServicePage | Elsewhere:
     callers = _between(by_journey, lambda edge: _is_of(edge.callee, service))
     callees = _between(by_journey, lambda edge: _is_of(edge.caller, service))
     if not (facts or callers or callees or service in visit.reader.services()):
-        raise NothingThere(f"no service {shown(service)} has sent spans", "see who has", services_address())
+        raise NothingThere(
+            f"no service {shown(service)} has sent spans", "see who has", services_address(), may_come=True
+        )
     journeys = _blasts(visit, service, by_journey)
     latest = facts[0] if facts else None
     listed = visit.settings.catalog.service(service)

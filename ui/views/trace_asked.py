@@ -37,6 +37,7 @@ def stored_trace(visit: Visit, trace_id: str, in_full: bool = False) -> StoredTr
             f"no span of trace {trace_id} is stored",
             "it may not have come yet, be sampled away, or be older than what is kept: search for one like it",
             "/search",
+            may_come=True,
         )
     return found
 
