@@ -167,6 +167,14 @@ def remember(store: Store, places: RecentPlaces) -> None:
         remember_stored(places, client)
 
 
+def remember_beside(store: Store, places: RecentPlaces) -> None:
+    """Do it as a collector does, in a thread, and wait until that is done."""
+    rememberer = Rememberer(store, places)
+    rememberer.start()
+    rememberer._thread.join(30)
+    rememberer.stop()
+
+
 def shown(reader: Reader, trace: int) -> list[int]:
     stored = reader.stored(f"{trace:032x}")
     return stored.spans.batch.span_id.tolist() if stored else []
@@ -281,11 +289,8 @@ def test_a_trace_whose_spans_are_gone_is_not_there(store: Store) -> None:
 def test_reading_what_was_stored_goes_on_beside_everything_else(store: Store) -> None:
     commit(store, None, trace_of(7, 1))
     places = RecentPlaces()
-    rememberer = Rememberer(store, places)
 
-    rememberer.start()
-    rememberer._thread.join(30)
-    rememberer.stop()
+    remember_beside(store, places)
 
     assert places.since_s == 0
     assert found(places, 7) is not None
@@ -297,11 +302,8 @@ def test_a_store_that_does_not_answer_is_said_and_pages_ask_it_themselves(
     monkeypatch.setattr(recent_places, "ONE_THREAD", "NO SUCH THING")
     commit(store, None, trace_of(7, 1))
     places = RecentPlaces()
-    rememberer = Rememberer(store, places)
 
-    rememberer.start()
-    rememberer._thread.join(30)
-    rememberer.stop()
+    remember_beside(store, places)
 
     assert "looked up in the store" in caplog.text
     assert shown(Reader(store, places), 7) == [1]
