@@ -8,14 +8,14 @@ class PageError(CpddError):
     """A page that cannot be shown; `status` is the HTTP status."""
 
     status = 500
-    may_come = False
-    """Somebody who waits may see it: the page looks again by itself."""
 
-    def __init__(self, problem: str, hint: str = "", address: str = "") -> None:
+    def __init__(self, problem: str, hint: str = "", address: str = "", may_come: bool = False) -> None:
         self.problem = problem
         self.hint = hint
         self.address = address
         """Where the hint leads, where that is a page of ours."""
+        self.may_come = may_come
+        """Somebody who waits may see it: the page looks again by itself."""
         super().__init__(f"{problem}\nhint: {hint}" if hint else problem)
 
 
@@ -30,22 +30,18 @@ class NothingThere(PageError):
 
     status = 404
 
-    def __init__(self, problem: str, hint: str = "", address: str = "", may_come: bool = False) -> None:
-        super().__init__(problem, hint, address)
-        self.may_come = may_come
-
 
 class StoreTrouble(PageError):
     """The machine or the store is at fault, and not the page."""
 
     status = 503
-    may_come = True
 
     def __init__(self, error: Exception) -> None:
         super().__init__(
             f"the store cannot be read: {reason(error, 'the store')}",
             "this page comes back by itself when it can; how the collector fares is on the system page",
             "/system",
+            may_come=True,
         )
 
 
