@@ -256,10 +256,11 @@ def test_a_service_opens_and_closes_by_its_address(client):
     assert len(opened.with_class("node-row")) == 1
 
 
-def test_a_journey_that_is_not_in_the_range_says_when_it_last_was(shop):
+@pytest.mark.parametrize("address", ["/journeys/browse", "/examples?journey=browse&path=1"])
+def test_a_journey_that_is_not_in_the_range_says_when_it_last_was(shop, address):
     client = client_of(shop, NOW_NS + 86_400 * 10**9)
 
-    said = page(client, "/journeys/browse", status=404)
+    said = page(client, address, status=404)
 
     assert "No trace of browse in the last 1 h." in said.text
     link = next(link for link in said.links if link.startswith("/journeys/browse?start="))

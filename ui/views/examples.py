@@ -9,7 +9,7 @@ from ui.draw.units import duration
 from ui.views.address import journey_address
 from ui.views.durations import BAND, MAX, MIN, Part, durations_of
 from ui.views.errors import BadAddress, NothingThere
-from ui.views.journey import Example, example_of
+from ui.views.journey import Example, example_of, no_trace
 from ui.views.latency import part_of
 from ui.views.page import RANGE_PARAMETERS, Page, Parameter, Visit
 from ui.views.time_range import TimeRange
@@ -46,7 +46,7 @@ def examples_view(visit: Visit) -> ExamplesPage:
     chosen, durations = chosen_by(where_of(visit, journey)), durations_of(visit)
     latency = visit.reader.latency(journey, visit.range.window, chosen, durations)
     if latency is None:
-        raise NothingThere(f"no trace of {shown(journey)} in the {visit.range.words}", address=journey_address(journey))
+        raise no_trace(visit, journey)
     part = part_of(visit, latency, durations)
     at = {**visit.range.parameters, **kept_of(visit.query), **part.parameters}
     place = next((path for path in part.detail.call_paths if path.id == int(number)), None)
