@@ -49,11 +49,10 @@ _OF_NUMBERS = (
 )
 _OF_BATCH = (
     *("SpanName", "ServiceName", "SpanAttributes", "SpanAttributeTypes"),
-    *("ResourceAttributes", "ResourceAttributeTypes", "ScopeName"),
+    *("ResourceAttributes", "ResourceAttributeTypes", "ResourceSchemaUrl"),
+    *("ScopeName", "ScopeVersion", "ScopeSchemaUrl"),
     *("Links.TraceId", "Links.SpanId", "Links.Attributes"),
 )
-_OF_WHOLE_BATCH = ("ResourceSchemaUrl", "ScopeVersion", "ScopeSchemaUrl")
-"""What a list does not show: absent where it was not selected."""
 _EVENT_TIMES = "Events.Timestamp"
 _OF_OUTLINES = (_EVENT_TIMES,)
 _OF_DETAILS = (
@@ -69,11 +68,11 @@ def _selected(names: Sequence[str]) -> str:
 
 
 # Columns as they lie: to have the engine make numbers of them takes a third of the time of a query about one trace.
-BATCH_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_WHOLE_BATCH))
+BATCH_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH))
 """What to select from `otel_traces` for `batch_of`: half of the columns."""
 OUTLINE_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_OUTLINES))
 """What to select from `otel_traces` for `outlined_spans`."""
-SPAN_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_WHOLE_BATCH, *_OF_OUTLINES, *_OF_DETAILS))
+SPAN_SELECT = _selected((*_OF_NUMBERS, *_OF_BATCH, *_OF_OUTLINES, *_OF_DETAILS))
 """What to select from `otel_traces` for `detailed_spans`."""
 
 _TEXT_KEYS = {
@@ -374,21 +373,17 @@ def _distinct(columns: Sequence[IndexColumn]) -> tuple[NDArray[np.int32], NDArra
 class _Texts:
     """Columns of texts, all of which are looked through together."""
 
-    _NAMES = ("SpanName", "ServiceName", "ScopeName", *_OF_WHOLE_BATCH)
+    NAMES = ("SpanName", "ServiceName", "ResourceSchemaUrl", "ScopeName", "ScopeVersion", "ScopeSchemaUrl")
 
     def __init__(self, table: pa.Table, strings: StringTable) -> None:
-        names = [name for name in self._NAMES if name in table.column_names]
-        encoded = pa.concat_arrays([chunk(table, name) for name in names]).dictionary_encode()
+        encoded = pa.concat_arrays([chunk(table, name) for name in self.NAMES]).dictionary_encode()
         self._texts = [text_of(text) for text in encoded.dictionary.to_pylist()]
-        self._codes = dict(zip(names, numbers(encoded.indices).reshape(len(names), table.num_rows), strict=True))
-        self._nowhere = np.full(table.num_rows, NO_STRING, np.int32)
+        self._codes = numbers(encoded.indices).reshape(len(self.NAMES), table.num_rows)
         self._strings = strings
 
     def column(self, name: str, absent: bool = False) -> IndexColumn:
-        """Return positions of a column's texts in `strings`; "" is absent if `absent` says so, and so is the column."""
-        if name not in self._codes:
-            return self._nowhere
-        codes = self._codes[name]
+        """Return positions of a column's texts in `strings`; "" is absent if `absent` says so."""
+        codes = self._codes[self.NAMES.index(name)]
         positions = np.full(len(self._texts), NO_STRING, np.int32)
         for code in dict.fromkeys(codes.tolist()):
             text = self._texts[code]
