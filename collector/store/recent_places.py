@@ -1,9 +1,9 @@
 """Where the traces lie that came of late, in memory: to look it up in the store takes a fifth of the time of a trace's
 page (decision 168).
 
-    Committer -> add -> runs, oldest first <- remember_stored <- otel_traces_trace_id_ts
-                         | find
-                        Place
+    Committer -> add_commit -> runs, oldest first <- remember_stored <- otel_traces_trace_id_ts
+                               | find
+                             Place
 
 The look-up table stays the truth. Here are its newest rows, where this process alone inserts into it. Rows of one
 commit are a run, sorted by trace id; runs of like size become one, and the oldest is let go.
@@ -12,7 +12,7 @@ commit are a run, sorted by trace id; runs of like size become one, and the olde
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from collector.store.engine import ONE_THREAD, read_arrow
 from collector.store.hexadecimal import ids_of
 from collector.store.lookup import MINUTE_S, Place
 from collector.store.maps import chunk, numbers
-from collector.store.native import TraceTimes
+from collector.store.native import TraceTimes, read_times
 
 log = logging.getLogger(__name__)
 
@@ -98,23 +98,25 @@ class RecentPlaces:
     def __len__(self) -> int:
         return sum(map(len, self._known[0]))
 
-    def add(self, times: TraceTimes, shelf: int, stored_s: int) -> None:
-        """Add rows that were stored just now, at `stored_s` of Unix time.
+    def add_commit(self, blocks: Iterable[bytes], shelf: int, stored_s: int) -> None:
+        """Add rows that were stored just now, at `stored_s` of Unix time; `blocks` as `EncodedBatch.times`.
 
         What goes wrong costs what is known, and no commit.
         """
-        if not len(times.first_s):
-            return
         try:
-            keys, seconds = _columns(times, np.full(len(times.first_s), shelf, np.uint64))
-            self._add(_Run.of(keys, seconds, stored_s))
+            self.add(read_times(blocks), shelf, stored_s)
         except Exception:
             log.exception("where traces lie is looked up in the store")
             with self._changing:
                 self._has_gap = True
                 self._known = ((), stored_s + 1)
 
-    def _add(self, run: _Run) -> None:
+    def add(self, times: TraceTimes, shelf: int, stored_s: int) -> None:
+        """Add rows whose spans lie on one shelf, in any order."""
+        if not len(times.first_s):
+            return
+        keys, seconds = _columns(times, np.full(len(times.first_s), shelf, np.uint64))
+        run = _Run.of(keys, seconds, stored_s)
         with self._changing:
             runs, since_s = self._known
             kept = _joined_alike([*runs, run], self.max_rows // ALIKE)

@@ -398,7 +398,7 @@ class _Lane:
         blocks = [native.stamped_times(pending.batch.times, now, self._shelf) for pending in group]
         self._insert("otel_traces_trace_id_ts", native.STAMPED_TIMES_COLUMNS, blocks)
         if self._places is not None:
-            self._places.add(native.read_times(pending.batch.times for pending in group), self._shelf, now)
+            self._places.add_commit((pending.batch.times for pending in group), self._shelf, now)
 
     def _insert_arrivals(self, group: list[_Pending]) -> None:
         """Number the spans and insert them.

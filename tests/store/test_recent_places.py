@@ -110,9 +110,8 @@ def test_what_was_stored_before_is_not_added_behind_a_gap() -> None:
 def test_what_goes_wrong_costs_what_is_known_and_no_commit(caplog: pytest.LogCaptureFixture) -> None:
     places = RecentPlaces(0)
     places.add(times((1, 1_000, 1_000)), 1, 5)
-    broken = times((2, 1_000, 1_000), (3, 1_000, 1_000))
 
-    places.add(TraceTimes(broken.trace_ids[:, :1], broken.first_s, broken.last_s), 1, 6)
+    places.add_commit([encode([Span(trace_id=2, span_id=1)]).times[:-1]], 1, 6)
     places.add(times((4, 7 + SKEW_S, 1_000)), 1, 8)
     add_older(places, range(1), 0)
 
@@ -131,7 +130,7 @@ def test_before_what_was_stored_is_read_only_newer_traces_are_answered() -> None
 
 def test_a_commit_of_no_rows_changes_nothing() -> None:
     places = RecentPlaces(0)
-    places.add(read_times([b"", b""]), 1, 5)
+    places.add_commit([b"", b""], 1, 5)
 
     assert (len(places), places._known[0]) == (0, ())
 

@@ -391,3 +391,11 @@ def test_links_of_the_page_keep_the_condition_until_it_is_taken_away(client, sho
 @pytest.mark.parametrize(("where", "status"), [("region", 400), ("=x", 400), ("region=nowhere", 404), ("", 200)])
 def test_a_condition_that_is_none_or_that_no_trace_meets_says_so(client, where, status):
     assert page(client, f"{CHECK_OUT}?where={where}", status)
+
+
+@pytest.mark.parametrize("asked", [f"{CHECK_OUT}?", "/examples?journey=check+out&path=7&"])
+def test_where_no_trace_meets_the_condition_the_page_names_it(client, asked):
+    read = page(client, f"{asked}where=region%3Dnowhere", 404)
+
+    assert "no trace of check out in the last 1 h has region=nowhere" in read.text
+    assert any(link.startswith(CHECK_OUT) and "where" not in link for link in read.links)

@@ -43,10 +43,11 @@ def examples_view(visit: Visit) -> ExamplesPage:
     journey, number = visit.query.get("journey", ""), visit.query.get("path", "")
     if not number.isascii() or not number.isdigit() or len(number) > 20 or int(number) >= 2**64:
         raise BadAddress(f"path={shown(number)} is no call path", hint="the table of a journey links to its cells")
-    chosen, durations = chosen_by(where_of(visit, journey)), durations_of(visit)
+    where, durations = where_of(visit, journey), durations_of(visit)
+    chosen = chosen_by(where)
     latency = visit.reader.latency(journey, visit.range.window, chosen, durations)
     if latency is None:
-        raise no_trace(visit, journey)
+        raise no_trace(visit, journey, where)
     part = part_of(visit, latency, durations)
     at = {**visit.range.parameters, **kept_of(visit.query), **part.parameters}
     place = next((path for path in part.detail.call_paths if path.id == int(number)), None)
@@ -64,7 +65,7 @@ def examples_view(visit: Visit) -> ExamplesPage:
         band=part.words or WHOLE,
         service=place.service,
         operation=place.operation,
-        answer=_answer(part, place, kept_of(visit.query).get(WHERE.name, "")),
+        answer=_answer(part, place, where.text if where else ""),
         examples=(
             _example("Slowest", "the longest of them all", found.slowest),
             _example("Typical", "its time there is nearest to the median", found.typical),

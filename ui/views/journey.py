@@ -315,16 +315,9 @@ def detail_of(
         NothingThere: it had no trace, with where its last one is, or none that meets the condition.
     """
     detail = visit.reader.journey(journey, visit.range.window, chosen_by(where), examples, durations)
-    if detail is not None:
-        return detail
-    if where is None or not visit.reader.traces_of(journey, visit.range.window):
-        raise no_trace(visit, journey)
-    raise NothingThere(
-        f"no trace of {shown(journey)} in the {visit.range.words} has {shown(visit.query[WHERE.name])}",
-        "attributes of spans and of what sent them are compared as text",
-        journey_address(journey, visit.range.parameters),
-        may_come=bool(visit.range.last),
-    )
+    if detail is None:
+        raise no_trace(visit, journey, where)
+    return detail
 
 
 def availability_of_journey(detail: JourneyDetail) -> AvailabilityRow | None:
@@ -345,11 +338,16 @@ def _findings(visit: Visit, journey: str) -> list[Tracked]:
     return worst_first(one for one in visit.reader.findings() if one.is_open and one.finding.journey == journey)
 
 
-def no_trace(visit: Visit, journey: str) -> NothingThere:
-    """Say that a journey has no trace in the range, and where its last one is."""
+def no_trace(visit: Visit, journey: str, where: Where | None = None) -> NothingThere:
+    """Say that a journey has no trace in the range, and where its last one is; or none that meets the condition."""
     at = visit.range
     problem = f"no trace of {shown(journey)} " + (f"in the {at.words}" if at.last else f"from {at.words}")
-    hint, address = _last_trace(visit, journey)
+    if where and visit.reader.traces_of(journey, at.window):
+        problem = f"{problem} has {shown(where.text)}"
+        hint = "attributes of spans and of what sent them are compared as text"
+        address = journey_address(journey, at.parameters)
+    else:
+        hint, address = _last_trace(visit, journey)
     return NothingThere(problem, hint, address, may_come=bool(at.last))
 
 
