@@ -3,8 +3,13 @@
 import time
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cpdd.testing import FakeClock
+
+# How long an example takes says how busy the machine is: no test fails for it. In CI hypothesis derandomizes as well.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

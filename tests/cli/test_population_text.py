@@ -21,7 +21,7 @@ NARROW = Look(60, ASCII)
 
 
 @given(batches())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_traces_make_a_report(drawn: Trace) -> None:
     batch = make_batch(drawn)
 
@@ -34,7 +34,7 @@ def test_any_traces_make_a_report(drawn: Trace) -> None:
 
 
 @given(batches(), batches())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_two_populations_can_be_compared(one: Trace, other: Trace) -> None:
     difference = compare(population_of(make_batch(one)), population_of(make_batch(other)))
 
@@ -45,7 +45,7 @@ def test_any_two_populations_can_be_compared(one: Trace, other: Trace) -> None:
 
 
 @given(batches())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_population_has_a_ranking_and_predictions(drawn: Trace) -> None:
     population = WhatIf(make_batch(drawn))
     ranking = population.rank()

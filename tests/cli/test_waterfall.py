@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
@@ -128,7 +128,7 @@ def drawings(draw: st.DrawFn) -> str:
 
 
 @given(st.integers(60, 240), drawings())
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_every_line_fits_the_terminal_whatever_the_trace(width, drawing):
     explanation, batch = explained(drawing)
 

@@ -151,7 +151,7 @@ def test_deepest_value_that_is_accepted_can_be_read(kind: str, depth: int) -> No
     assert value == "bottom"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(body=requests())
 def test_every_span_that_is_accepted_has_a_detail(body: bytes) -> None:
     try:

@@ -22,8 +22,8 @@ CLIP = PathPolicy(overflow="clip")
 STRICT_CLOCKS = PathPolicy(max_skew_ns=30)
 # Few random traces have what a test looks for, and a busy machine makes them slowly: neither is a fault.
 PATIENT = (HealthCheck.too_slow, HealthCheck.filter_too_much)
-many = settings(max_examples=5_000, deadline=None, suppress_health_check=PATIENT)
-some = settings(max_examples=300, deadline=None, suppress_health_check=PATIENT)
+many = settings(max_examples=5_000, suppress_health_check=PATIENT)
+some = settings(max_examples=300, suppress_health_check=PATIENT)
 
 
 # The judge

@@ -1,6 +1,6 @@
 """Two traces, call by call."""
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from collector.core.explain import Explanation, explain
 from collector.core.trace_pair import pair_calls
@@ -75,7 +75,6 @@ def test_a_deep_trace_needs_no_deep_stack():
     assert pairs[-1].depth == 2_999
 
 
-@settings(deadline=None)
 @given(traces(), traces())
 def test_the_differences_add_up_to_the_difference_of_the_durations(this, other):
     for a in explain(make_batch(this))[:1]:

@@ -90,7 +90,7 @@ def assert_decodes_like_the_reference(decoding: Decoding, body: bytes) -> None:
     assert {name: batch.columns()[name].dtype for name in DTYPES} == DTYPES
 
 
-LAW = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @LAW
@@ -485,7 +485,7 @@ def test_empty_request_has_no_spans() -> None:
 # One request behind another ------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(one=requests(), other=requests())
 def test_joinable_requests_decode_together_as_they_do_alone(one: bytes, other: bytes) -> None:
     if not is_joinable(one):

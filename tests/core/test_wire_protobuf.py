@@ -4,7 +4,7 @@ import importlib
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.core import kernels
@@ -35,7 +35,6 @@ def first_bad_byte(body: bytes) -> int:
     return -1
 
 
-@settings(deadline=None)
 @given(body=HOSTILE, reader=st.sampled_from(READERS))
 def test_compiled_and_plain_readers_agree_on_any_bytes(body: bytes, reader: str) -> None:
     compiled = getattr(COMPILED, reader)(body, 0, len(body))
@@ -43,7 +42,6 @@ def test_compiled_and_plain_readers_agree_on_any_bytes(body: bytes, reader: str)
     assert getattr(PLAIN, reader)(body, 0, len(body)) == compiled
 
 
-@settings(deadline=None)
 @given(value=st.integers(0, 2**64 - 1), behind=st.binary(max_size=3))
 def test_varint_is_read_as_twos_complement(value: int, behind: bytes) -> None:
     body = varint(value) + behind
@@ -102,7 +100,6 @@ def test_group_is_not_skipped(protobuf: ModuleType) -> None:
     assert protobuf.skip_field(b"\x0c", 0, 1, 0x0B) == protobuf.BAD_WIRE_TYPE
 
 
-@settings(deadline=None)
 @given(before=st.binary(max_size=3), word=st.binary(min_size=8, max_size=8))
 def test_words_are_loaded_at_any_position_in_both_orders(before: bytes, word: bytes) -> None:
     body = before + word
@@ -114,7 +111,6 @@ def test_words_are_loaded_at_any_position_in_both_orders(before: bytes, word: by
     assert set(big) == {int.from_bytes(word, "big", signed=True)}
 
 
-@settings(deadline=None)
 @given(text=st.text() | HOSTILE.map(lambda raw: raw.decode("utf-8", "surrogateescape")))
 def test_utf8_is_what_python_says_it_is(text: str) -> None:
     body = text.encode("utf-8", "surrogateescape")

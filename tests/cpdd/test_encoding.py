@@ -53,7 +53,7 @@ spans = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(spans, max_size=4))
 def test_it_says_what_opentelemetrys_encoder_says(batch):
     ours = ExportTraceServiceRequest.FromString(encode_request(batch))

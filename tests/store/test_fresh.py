@@ -138,7 +138,7 @@ def test_groups_that_nobody_took_for_a_minute_go() -> None:
 # What is in them
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(native_requests.requests())
 def test_any_request_is_here_as_it_was_decoded(body: bytes) -> None:
     batch, _ = decode_traces(body)

@@ -130,13 +130,13 @@ def test_columns_of_a_block_are_those_that_the_table_stores(client: Client, tabl
     assert TABLES[table] == needed
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(body=requests())
 def test_rows_are_what_the_protobuf_runtime_reads(client: Client, body: bytes) -> None:
     check(client, body)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(body=odd_requests())
 def test_messages_in_pieces_are_merged_as_the_protobuf_runtime_does(client: Client, body: bytes) -> None:
     check(client, body)
@@ -181,7 +181,7 @@ def test_request_without_spans_is_an_empty_block() -> None:
     assert native.arrivals_block(encoded.arrivals, 0, LANE, SEQUENCE, ARRIVED_AT) == b""
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(bodies=st.lists(requests(), min_size=1, max_size=3), data=st.data())
 def test_rows_taken_from_several_requests_keep_what_is_theirs(
     client: Client, bodies: list[bytes], data: st.DataObject

@@ -39,7 +39,7 @@ def blocks(module: ModuleType, batch: SpanBatch) -> native.EncodedBatch | str:
         return type(error).__name__
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(body=requests() | odd_requests())
 def test_plain_and_compiled_kernels_make_the_same_bytes(body: bytes) -> None:
     batch = decode_traces(body)[0]
@@ -48,7 +48,7 @@ def test_plain_and_compiled_kernels_make_the_same_bytes(body: bytes) -> None:
         assert blocks(PLAIN, batch) == blocks(COMPILED, batch)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(body=requests() | odd_requests(), data=st.data())
 def test_body_that_changed_is_refused_or_read_within_its_bounds(body: bytes, data: st.DataObject) -> None:
     batch = decode_traces(body)[0]
@@ -130,7 +130,7 @@ def stored(texts: ModuleType, writer: str, *arguments: object) -> bytes:
 
 
 @BOTH
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=st.integers(-(2**63), 2**63 - 1) | st.integers(-1000, 1000))
 def test_integers_are_written_as_python_writes_them(texts: ModuleType, value: int) -> None:
     assert stored(texts, "store_decimal", value) == str(value).encode()
@@ -148,7 +148,7 @@ def test_integers_beside_powers_of_two_and_ten_are_written_right(texts: ModuleTy
 
 
 @BOTH
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(before=st.binary(max_size=9), content=st.binary(max_size=40), behind=st.binary(max_size=20))
 def test_bytes_anywhere_in_a_source_are_written_whole(
     texts: ModuleType, before: bytes, content: bytes, behind: bytes

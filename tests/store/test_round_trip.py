@@ -95,7 +95,7 @@ def _resource(batch: SpanBatch, row: int) -> tuple[str, ...]:
 def test_any_request_is_read_back_as_it_was_decoded(tmp_path: Path) -> None:
     with open_store("chdb://", tmp_path, Retention(0, 0, 0)) as store:
 
-        @settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+        @settings(max_examples=25, phases=[Phase.explicit, Phase.reuse, Phase.generate])
         @given(native_requests.requests())
         def check(body: bytes) -> None:
             batch, _ = decode_traces(body)

@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.store.values import CallPath, PathShare, Point, Window
@@ -35,7 +35,6 @@ def sections(draw):
 # The path through the waterfall
 
 
-@settings(deadline=None)
 @given(sections())
 def test_the_path_is_one_unbroken_line_from_left_to_right(drawn):
     rows, steps = drawn
@@ -51,7 +50,6 @@ def test_the_path_is_one_unbroken_line_from_left_to_right(drawn):
     assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(at) if b[0] - a[0] > 25)
 
 
-@settings(deadline=None)
 @given(sections())
 def test_the_path_touches_only_rows_that_had_the_time(drawn):
     rows, steps = drawn
@@ -80,7 +78,6 @@ def test_ten_thousand_short_sections_share_strokes():
     assert inside.count("L") < 25_000
 
 
-@settings(deadline=None)
 @given(sections())
 def test_what_each_span_owns_adds_up_to_the_whole_width(drawn):
     rows, steps = drawn
@@ -137,7 +134,6 @@ def test_a_frame_is_as_wide_as_itself_and_all_below_it():
     assert [made[i].depth for i in (1, 2, 3, 4)] == [0, 1, 1, 2]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1e9)), min_size=1, max_size=25))
 def test_frames_of_a_caller_lie_inside_it_side_by_side(drawn):
     calls = [call(i + 1, min(parent, i), mean) for i, (parent, mean) in enumerate(drawn)]
@@ -283,7 +279,6 @@ def test_a_service_that_calls_itself_is_drawn_as_a_loop():
 # Markup
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_becomes_markup(text):
     markup = str(render(picture(shape("text", text, x=1, y=2), view=(10, 10), name=text, description=text)))
@@ -315,7 +310,6 @@ def test_a_short_burst_gets_the_width_of_the_plot_for_itself():
     assert single.start_unix_nano < 1_800 * SECOND < single.end_unix_nano
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 999), max_size=5), st.integers(1, 1_000))
 def test_every_trace_of_a_window_is_inside_the_plot(starts, length):
     window = Window(0, length)

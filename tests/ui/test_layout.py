@@ -28,7 +28,7 @@ def graphs(draw, most=12):
 
 
 @given(graphs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_boxes_never_overlap(graph):
     boxes, wires = graph
 
@@ -43,7 +43,7 @@ def test_boxes_never_overlap(graph):
 
 
 @given(graphs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_caller_stands_left_of_its_callee_unless_a_cycle_was_cut_there(graph):
     boxes, wires = graph
 
@@ -55,7 +55,7 @@ def test_a_caller_stands_left_of_its_callee_unless_a_cycle_was_cut_there(graph):
 
 
 @given(graphs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_graph_without_cycles_has_nothing_cut(graph):
     boxes, wires = graph
     acyclic = [wire for wire in wires if wire.source < wire.target]
@@ -64,7 +64,7 @@ def test_a_graph_without_cycles_has_nothing_cut(graph):
 
 
 @given(graphs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_wire_runs_from_the_side_of_its_source_to_the_side_of_its_target(graph):
     boxes, wires = graph
     sizes = {box.id: (box.width, box.height) for box in boxes}
@@ -83,7 +83,7 @@ def test_a_wire_runs_from_the_side_of_its_source_to_the_side_of_its_target(graph
 
 
 @given(graphs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_everything_lies_inside_the_picture(graph):
     boxes, wires = graph
 
@@ -100,7 +100,7 @@ def test_everything_lies_inside_the_picture(graph):
 
 
 @given(graphs())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_same_graph_gives_the_same_picture(graph):
     assert layered(*graph) == layered(*graph)
 

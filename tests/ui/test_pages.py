@@ -275,7 +275,7 @@ def test_a_journey_that_never_was_is_not_found(client):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_name_of_a_journey_survives_its_address(name):
     asked = []
 

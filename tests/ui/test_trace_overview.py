@@ -29,7 +29,7 @@ def overview_of_path(explained: Explanation, failed_ns: tuple[int, ...] = ()) ->
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(traces())
 def test_slices_add_up_to_the_time_of_each_service_on_the_path(spans):
     explained = explain(make_batch(spans))[0]
@@ -110,7 +110,6 @@ def test_moments_of_an_axis_are_named_so_that_they_differ(axis, words):
     assert said == words
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**15), st.integers(1, 10**12))
 def test_no_two_moments_of_an_axis_have_the_same_name(start_ns, length_ns):
     axis = Axis(start_ns, start_ns + length_ns)

@@ -113,7 +113,7 @@ def test_with_a_hundred_traces_the_p95_path_is_that_of_the_ranks_93_to_97():
     assert found.facts["traces"] == 5
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(100, 10_000), min_size=1, max_size=60))
 def test_the_operations_of_a_journey_share_the_p95_path_among_them(lengths):
     population = traces(*(TRACE.replace("0-100", f"0-{length}") for length in lengths))

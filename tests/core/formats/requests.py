@@ -5,7 +5,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 from google.protobuf.json_format import MessageToDict
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import (
     AnyValue,
@@ -17,7 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-large_inputs = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+large_inputs = settings(max_examples=50)
 """For tests over whole requests, which take their time to draw."""
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -9,7 +9,7 @@ from tests.core.trace_strategies import Trace, batches
 
 
 @given(batches())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_cells_of_a_trace_add_up_to_its_duration(drawn: Trace) -> None:
     population = population_of(make_batch(drawn))
 
@@ -21,7 +21,7 @@ def test_the_cells_of_a_trace_add_up_to_its_duration(drawn: Trace) -> None:
 
 
 @given(batches())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_callers_stand_before_their_callees(drawn: Trace) -> None:
     population = population_of(make_batch(drawn))
 

@@ -44,7 +44,7 @@ def drawn(seed: int, count: int, slow_way: float = 1.0, slow_work: float = 1.0, 
 
 
 @given(some_traces, some_traces)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_changes_and_the_mix_add_up_to_the_difference_of_the_means(a, b):
     one, two = made(a), made(b)
 
@@ -61,7 +61,7 @@ def test_the_changes_and_the_mix_add_up_to_the_difference_of_the_means(a, b):
 
 
 @given(some_traces)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_population_does_not_differ_from_itself(traces):
     difference = compare(made(traces), made(traces))
 

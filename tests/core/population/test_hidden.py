@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from collector.core.assemble import Forest, assemble
 from collector.core.critical_path import CriticalPaths, critical_paths
@@ -17,7 +17,7 @@ from collector.core.population.measures import HiddenWork, measure_hidden_work
 from tests.core.drawing import make_batch, read_trace
 from tests.core.trace_strategies import Trace, traces
 
-some = settings(max_examples=150, deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+some = settings(max_examples=150)
 
 
 def walked(batch) -> tuple[Forest, CriticalPaths]:

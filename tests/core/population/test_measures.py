@@ -21,7 +21,7 @@ from tests.core.population.test_difference import OWN, ROOT, WAY, some_traces
 
 
 @given(some_traces)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_shares_and_contributions_of_all_parts_sum_to_one(traces):
     population = made(traces)
 
@@ -42,7 +42,7 @@ def test_shares_and_contributions_of_all_parts_sum_to_one(traces):
 
 
 @given(some_traces, st.integers(1, 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_sums_of_groups_merge_to_the_sums_of_all(traces, groups):
     population = made(traces)
     group = np.arange(len(population)) % groups

@@ -41,7 +41,7 @@ def change(forest, scale, shift):
 
 
 @given(traces())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_nothing_changed_takes_as_long_as_it_took(drawn: Trace) -> None:
     forest = assemble(make_batch(drawn))
 
@@ -52,7 +52,7 @@ def test_nothing_changed_takes_as_long_as_it_took(drawn: Trace) -> None:
 
 
 @given(traces())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_work_of_one_span_saves_its_drag(drawn: Trace) -> None:
     batch = make_batch(drawn)
     forest = assemble(batch)

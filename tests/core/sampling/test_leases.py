@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.core.sampling.leases import Lease
@@ -76,7 +76,6 @@ class Server:
 steps = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["write", "look", "hand out"])), max_size=100)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60), steps)
 def test_servers_that_write_before_they_look_never_hand_out_more_than_the_total(
     total: int, steps: list[tuple[int, str]]

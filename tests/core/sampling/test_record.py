@@ -6,7 +6,7 @@ from functools import reduce
 from itertools import permutations
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.core.sampling.record import MAX_GONE, Record, read_record, record_json
@@ -131,7 +131,6 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(changes)
 def test_whatever_was_written_is_read_the_same_in_any_order_and_twice(steps: list[tuple[str, str, str]]):
     records = {writer: Record() for writer in "abc"}
