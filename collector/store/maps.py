@@ -4,7 +4,7 @@ A call of pyarrow, or of numpy on more than 500 elements, gives Python's lock aw
 thread is busy: so all keys are looked up together, and numbers are taken from where Arrow has them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from collector.core.spans import IntColumn
 from collector.store.row_details import text_of
 
-_NOWHERE = np.empty(0, np.int64)
 _LETTERS = 256
 _STRING = ord("s")
 
@@ -47,13 +46,15 @@ class Maps:
         self._begins = np.searchsorted(ranks[places], bounds).tolist()
         self._first = np.searchsorted(self._distinct, bounds * self._width).tolist()
 
+    def among(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return those of `keys` that some row has, in their order."""
+        return [key for key in keys if key in self._ranks]
+
     def values(self, key: bytes) -> tuple[IntColumn, IntColumn, list[tuple[str, str]]]:
         """Return every attribute with this key, in order: its row, and which of the distinct values it has, each the
-        letter of its type and its text.
+        letter of its type and its text. Some row has the key (`among`).
         """
-        rank = self._ranks.get(key)
-        if rank is None:
-            return _NOWHERE, _NOWHERE, []
+        rank = self._ranks[key]
         here = slice(self._begins[rank], self._begins[rank + 1])
         first, last = self._first[rank : rank + 2]
         count = len(self._texts)

@@ -236,7 +236,7 @@ def _batch(table: pa.Table) -> SpanBatch:
 
 def _text_column(attributes: Maps, keys: Sequence[bytes], strings: StringTable) -> IndexColumn:
     column = np.full(attributes.rows, NO_STRING, np.int32)
-    for key in reversed(keys):
+    for key in attributes.among(reversed(keys)):
         rows, which, values = attributes.values(key)
         indices = [strings.index(text) if letter == "s" and text else NO_STRING for letter, text in values]
         _put_first(column, rows, np.array(indices, np.int32)[which], NO_STRING)
@@ -247,8 +247,9 @@ def _code_column(
     attributes: Maps, readers: Mapping[bytes, Callable[[str, str], int | None]], absent: int
 ) -> NDArray[np.int64]:
     column = np.full(attributes.rows, absent, np.int64)
-    for key, read in reversed(list(readers.items())):
+    for key in attributes.among(reversed(list(readers))):
         rows, which, values = attributes.values(key)
+        read = readers[key]
         codes = [absent if (code := read(letter, text)) is None else code for letter, text in values]
         _put_first(column, rows, np.array(codes, np.int64)[which], absent)
     return column
