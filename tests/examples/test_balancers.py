@@ -92,9 +92,9 @@ def test_every_request_is_a_span_of_the_balancer_and_the_shop_is_below_it(
 
     with ThreadPoolExecutor(4) as visitors:
         statuses = list(visitors.map(visit, [entrance] * REQUESTS, users, parents))
-    sink.wait_for(lambda: all(story_of(sink, user) for user in users))
 
     assert set(statuses) == {200}
+    sink.wait_for(lambda: all(story_of(sink, user) for user in users))
     for user, (trace_id, span_id) in zip(users, ids, strict=True):
         server, client, shop = story_of(sink, user)
         assert client.parent_id == server.span_id
