@@ -342,6 +342,21 @@ def test_keys_walk_the_whole_path_and_every_failed_span(browser, site, trace, sh
     assert len(failed) > 1
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_what_keys_do_on_a_trace_can_be_pressed_as_well(browser, site, trace, size):
+    with opened(browser, site + trace, viewport=size) as page:
+        page.get_by_role("link", name="Next section").click()
+        expect(page.locator("#span header p").first).to_have_text("POST /checkout")
+        page.get_by_role("link", name="Next section").click()
+        expect(page.locator("#span header p").first).to_have_text("GET")
+        page.get_by_role("link", name="Previous section").click()
+        expect(page.locator("#span header p").first).to_have_text("POST /checkout")
+        page.get_by_role("link", name="Next error").click()
+        expect(page.locator("#span .failing").first).to_be_visible()
+        page.get_by_role("link", name="Boost", exact=True).click()
+        page.wait_for_url("**/sampling/boost?service=**")
+
+
 def test_a_row_that_is_folded_up_is_a_stop_for_keys_and_its_links_are_when_it_is_unfolded(browser):
     notice = replace(BURNING, urgency="notice")
     reader = MemoryReader(shop_traces(40))
