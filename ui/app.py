@@ -150,7 +150,7 @@ def create_app(
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
     downloads.add_routes(app, reader)
     escalation_pages.add_routes(app, visit)
-    changes.add_routes(app, boosts, pins, form_token)
+    changes.add_routes(app, boosts, pins, form_token, clock)
     login.add_routes(app)
     jaeger_api.add_routes(app, reader, clock)
     app.register_error_handler(Exception, lambda error: _failure(error, clock()))

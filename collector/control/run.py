@@ -8,7 +8,7 @@ from collector.control.api import ControlApp
 from collector.control.grpc import SamplingManager
 from collector.control.guard import Caller, Guard
 from collector.control.proposals import Proposer, proposal_json
-from collector.control.requests import BoostRequest
+from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted, SamplingService
 from collector.control.state import state_of
 from collector.control.told_keeper import ToldKeeper
@@ -149,6 +149,10 @@ class Control:
     def boost(self, request: BoostRequest) -> Boosted:
         """Keep more of something for a while. Raises NotRunning, NoRoots, TooManyRoots."""
         return self._run(self._running().boost(request))
+
+    def renew_boost(self, boost_id: str, renewal: Renewal, repeat: bool) -> Boosted:
+        """Let a boost last on, or begin it anew. Raises NotRunning, UnknownPolicy."""
+        return self._run(self._running().renew(boost_id, renewal, repeat))
 
     def end_boost(self, boost_id: str, author: str, reason: str) -> int:
         """End a boost with all its parts; returns the version. Raises NotRunning, UnknownPolicy."""

@@ -1,18 +1,19 @@
 """What pages change: boosts, over a real sampling service and its rules of who may, and traces that are kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from flask.testing import FlaskClient
 
 from collector.control.guard import Caller, Guard
-from collector.control.requests import BoostRequest
+from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted
 from collector.control.state import state_of
 from collector.core.sampling.roots import Root
 from collector.store.pins import Pin
 from collector.store.values import KeptLonger
 from collector.tokens import Tokens
+from cpdd.testing import FakeClock
 from tests.control.control_server import ControlServer, KnownRoots, control_server
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
@@ -48,6 +49,9 @@ class Threads:
     def boost(self, request: BoostRequest) -> Boosted:
         return self._server.loop.run(self._server.service.boost(request))
 
+    def renew_boost(self, boost_id: str, renewal: Renewal, repeat: bool) -> Boosted:
+        return self._server.loop.run(self._server.service.renew(boost_id, renewal, repeat))
+
     def end_boost(self, boost_id: str, author: str, reason: str) -> int:
         return self._server.loop.run(self._server.service.delete(boost_id, author, reason))
 
@@ -75,11 +79,23 @@ def server() -> Iterator[ControlServer]:
         yield server
 
 
-def pages_of(server: ControlServer, token: str = "") -> FlaskClient:
+@pytest.fixture
+def at() -> FakeClock:
+    return FakeClock(NOW_NS)
+
+
+@pytest.fixture
+def timed(at: FakeClock) -> Iterator[ControlServer]:
+    """A server whose time is moved by hand."""
+    with control_server(roots=KnownRoots(ROOTS), clock=at.now_s, wall_clock=at.now_s) as server:
+        yield server
+
+
+def pages_of(server: ControlServer, token: str = "", clock: Callable[[], int] = lambda: NOW_NS) -> FlaskClient:
     reader = MemoryReader(shop_traces(20))
     boosts = Threads(server, token)
     app = create_app(
-        reader, SETTINGS, lambda: NOW_NS, lambda: server.loop.run(state_of(server.service)), boosts, pins=MemoryPins()
+        reader, SETTINGS, clock, lambda: server.loop.run(state_of(server.service)), boosts, pins=MemoryPins()
     )
     return app.test_client()
 
@@ -90,6 +106,12 @@ def form(pages: FlaskClient, address: str, action: str) -> dict[str, str]:
     begin = next(i for i, (tag, of) in enumerate(elements) if tag == "form" and of.get("action") == action)
     end = next((i for i in range(begin + 1, len(elements)) if elements[i][0] == "form"), len(elements))
     return {of["name"]: of.get("value", "") for tag, of in elements[begin:end] if tag == "input"}
+
+
+def button(pages: FlaskClient, name: str) -> str:
+    """What the first button with this name sends on the page of sampling."""
+    elements = ReadPage(pages.get("/sampling").text).elements
+    return next(of["value"] for tag, of in elements if tag == "button" and of.get("name") == name)
 
 
 def boosts(server: ControlServer) -> list[str]:
@@ -152,10 +174,56 @@ def test_one_button_boosts_the_roots_and_another_ends_it(server):
     assert (value["changes"][0]["author"], value["changes"][0]["reason"]) == ("ann", "page 4711")
     assert 890 < value["boosts"][0]["left_s"] <= 900
 
-    ended = pages.post("/sampling/ended", data=form(pages, "/sampling", "/sampling/ended"))
+    ended = pages.post("/sampling/ended", data=form(pages, "/sampling", "/sampling/ended") | {"author": "bob"})
 
     assert ended.status_code == 303
     assert boosts(server) == []
+    assert twin(pages, "/sampling")["changes"][0]["author"] == "bob"
+
+
+def test_a_boost_is_given_five_minutes_more_once_however_often_the_form_is_sent(timed, at):
+    pages = pages_of(timed, clock=at.now_ns)
+    pages.post("/sampling/boosts", data=form(pages, "/sampling/boost", "/sampling/boosts"))
+    ends = twin(pages, "/sampling")["boosts"][0]["ends_unix_ms"]
+    more = button(pages, "until_unix_ms")
+
+    said = form(pages, "/sampling", "/sampling/ended") | {"until_unix_ms": more, "author": "bob"}
+    answers = [pages.post("/sampling/renewed", data=said).status_code for _ in range(2)]
+
+    value = twin(pages, "/sampling")
+    assert answers == [303, 303]
+    assert [boost["ends_unix_ms"] - ends for boost in value["boosts"]] == [300_000, 300_000]
+    assert (value["changes"][0]["action"], value["changes"][0]["author"]) == ("extend", "bob")
+
+
+def test_a_boost_that_ended_is_repeated_by_a_button(timed, at):
+    pages = pages_of(timed, clock=at.now_ns)
+    pages.post("/sampling/boosts", data=form(pages, "/sampling/boost", "/sampling/boosts") | {"reason": "page 4711"})
+    at.advance(s=901)
+    (ended,) = twin(pages, "/sampling")["ended"]
+
+    answer = pages.post("/sampling/renewed", data=form(pages, "/sampling", "/sampling/renewed") | {"author": "eve"})
+
+    value = twin(pages, "/sampling")
+    assert answer.status_code == 303
+    assert (ended["reason"], ended["others"]) == ("page 4711", 1)
+    assert len(value["boosts"]) == 2
+    assert {boost["left_s"] for boost in value["boosts"]} == {300.0}
+    assert {boost["reason"] for boost in value["boosts"]} == {"page 4711"}
+    assert [(c["action"], c["author"], c["reason"]) for c in value["changes"][:1]] == [("repeat", "eve", "page 4711")]
+
+
+def test_no_form_makes_a_boost_last_longer_than_boosts_may(server):
+    pages = pages_of(server)
+    pages.post("/sampling/boosts", data=form(pages, "/sampling/boost", "/sampling/boosts"))
+    ends = twin(pages, "/sampling")["boosts"][0]["ends_unix_ms"]
+
+    said = form(pages, "/sampling", "/sampling/ended") | {"until_unix_ms": str(ends + 86_400_000)}
+    answer = pages.post("/sampling/renewed", data=said)
+
+    assert answer.status_code == 400
+    assert "over the limit of 3600 s" in answer.text
+    assert twin(pages, "/sampling")["boosts"][0]["ends_unix_ms"] == ends
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def test_the_same_value_is_at_the_same_address_as_json(pages: FlaskClient):
     assert [(change["action"], change["author"]) for change in value["changes"]] == [("boost", "bob"), ("set", "ann")]
 
 
+def test_what_is_kept_leads_to_its_traces(pages: FlaskClient):
+    page = pages.get("/sampling").get_data(as_text=True)
+
+    assert 'href="/search?service=shop&amp;operation=GET+%2F"' in page
+
+
 def test_names_of_others_are_shown_and_never_run(pages: FlaskClient):
     page = pages.get("/sampling", query_string={"service": HOSTILE, "operation": HOSTILE}).get_data(as_text=True)
 

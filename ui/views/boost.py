@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from collector.control.requests import BoostRequest, read_boost
+from collector.control.requests import BoostRequest, Renewal, read_boost, read_renewal
 from collector.core.sampling.words import DETAIL_WORDS
 from cpdd.detail_letters import DETAILS
 from cpdd.errors import CpddError
@@ -108,6 +108,26 @@ def boost_request(said: Mapping[str, str], boosts: Boosts | None) -> BoostReques
         return read_boost(value, boosts.longest_boost_s if boosts else max(LENGTHS.values()))
     except PolicyError as error:
         raise BadAddress(f"this is no boost: {shown(str(error))}", address="/sampling") from None
+
+
+def renewal(said: Mapping[str, str], now_ns: int, longest_s: float) -> Renewal:
+    """Return until when a form lets a boost last; one that says no end means the usual length from now on.
+
+    An end, and not a length, so that a form that is sent twice does not extend twice. Raises BadAddress.
+    """
+    until = said.get("until_unix_ms", "")
+    length_s = float(LENGTHS["5m"])
+    if until.isascii() and until.isdigit() and len(until) < 16:
+        length_s = int(until) / 1e3 - now_ns / 1e9
+    value = {
+        "duration_s": length_s,
+        "author": said.get("author", "").strip()[:LONGEST_TEXT],
+        "reason": said.get("reason", "").strip()[:LONGEST_TEXT],
+    }
+    try:
+        return read_renewal(value, longest_s)
+    except PolicyError as error:
+        raise BadAddress(f"a boost cannot last so long: {shown(str(error))}", address="/sampling") from None
 
 
 def _cost(visit: Visit, proposal: Proposal, roots: Sequence[RootRow]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from collector.control.guard import Caller
-from collector.control.requests import BoostRequest
+from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted
 from collector.core.sampling.roots import Root
 
@@ -27,5 +27,7 @@ class Boosts(Protocol):
         """Return what is odd about the operation of a request, "" for nothing."""
 
     def boost(self, request: BoostRequest) -> Boosted: ...
+
+    def renew_boost(self, boost_id: str, renewal: Renewal, repeat: bool) -> Boosted: ...
 
     def end_boost(self, boost_id: str, author: str, reason: str) -> int: ...

@@ -1,4 +1,6 @@
-"""What a page may change: begin a boost, end one, keep a trace, let it go. The only addresses that take a POST.
+"""What a page may change: begin a boost, extend, repeat or end one, keep a trace, let it go.
+
+No other address takes a POST.
 
 A change must come from a page of ours: it brings the token that only our pages hold, and neither `Origin` nor
 `Sec-Fetch-Site` may say otherwise. Who may make it is for the rules of the control port: this machine, or who knows
@@ -17,7 +19,7 @@ from collector.store.pins import Pin
 from cpdd.errors import CpddError
 from ui.draw.text import shown
 from ui.views.address import trace_address
-from ui.views.boost import LONGEST_TEXT, boost_request
+from ui.views.boost import LONGEST_TEXT, boost_request, renewal
 from ui.views.boosts import Boosts
 from ui.views.errors import NothingThere, PageError
 from ui.views.trace_asked import read_trace_id
@@ -43,7 +45,9 @@ class Keeping(Protocol):
     def pinned(self) -> list[Pin]: ...
 
 
-def add_routes(app: Flask, boosts: Boosts | None, pins: Keeping | None, form_token: str) -> None:
+def add_routes(
+    app: Flask, boosts: Boosts | None, pins: Keeping | None, form_token: str, clock: Callable[[], int]
+) -> None:
     """Add the addresses; each leads back to the page that shows what became of it."""
 
     def keep(trace_id: str) -> Response:
@@ -63,6 +67,12 @@ def add_routes(app: Flask, boosts: Boosts | None, pins: Keeping | None, form_tok
         _make(lambda: asked.boost(boost_request(request.form, asked)))
         return redirect("/sampling", 303)
 
+    def renew() -> Response:
+        asked = _admitted(boosts, form_token)
+        wanted = renewal(request.form, clock(), asked.longest_boost_s)
+        _make(lambda: asked.renew_boost(request.form.get("id", ""), wanted, bool(request.form.get("repeat"))))
+        return redirect("/sampling", 303)
+
     def end() -> Response:
         asked = _admitted(boosts, form_token)
         author = request.form.get("author", "").strip()[:LONGEST_TEXT]
@@ -71,6 +81,7 @@ def add_routes(app: Flask, boosts: Boosts | None, pins: Keeping | None, form_tok
 
     app.add_url_rule("/traces/<trace_id>/kept", "keep_trace", keep, methods=["POST"])
     app.add_url_rule("/sampling/boosts", "begin_boost", begin, methods=["POST"])
+    app.add_url_rule("/sampling/renewed", "renew_boost", renew, methods=["POST"])
     app.add_url_rule("/sampling/ended", "end_boost", end, methods=["POST"])
 
 

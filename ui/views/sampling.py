@@ -20,6 +20,8 @@ ReadSampling = Callable[[], SamplingState | None]
 DEFAULT_ADDRESS = "http://127.0.0.1:5778"
 LENGTHS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600}
 SHARES = (100, 50, 25, 10)
+EXTENSION_MS = 300_000
+"""How much longer a boost lasts by one press."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,22 @@ class LiveBoost:
     added_traces: int | None
     """How many it has added; None where nobody counts."""
     end_command: str
+    extended_unix_ms: int | None
+    """Until when a press lets it last; None where that is longer than boosts may last from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedBoost:
+    """A boost of the last hour, which can be repeated."""
+
+    group: str
+    of: str
+    does: str
+    others: int
+    """Further things that it was of."""
+    reason: str
+    author: str
+    ended_unix_nano: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,8 @@ class SamplingPage:
     can_change: bool
     needs_token: bool
     boosts: tuple[LiveBoost, ...]
+    ended: tuple[EndedBoost, ...]
+    """The last one first."""
     policies: tuple[PolicyRow, ...]
     rates: tuple[RateRow, ...]
     clients: tuple[ClientRow, ...]
@@ -122,7 +142,10 @@ def sampling_view(visit: Visit) -> SamplingPage:
     """Return what the sampling service says, in rows."""
     found = visit.sampling()
     state = found or {}
-    boosts = tuple(_boost(boost, visit.settings.sampling_http) for boost in state.get("boosts", ()))
+    boosts = tuple(
+        _boost(boost, visit.settings.sampling_http, state["now_unix_ms"] + round(1e3 * state["longest_boost_s"]))
+        for boost in state.get("boosts", ())
+    )
     rates = rates_of(found)
     clients = tuple(_client(row) for row in state.get("clients", ()))
     return SamplingPage(
@@ -131,6 +154,7 @@ def sampling_view(visit: Visit) -> SamplingPage:
         can_change=visit.boosts is not None,
         needs_token=visit.boosts.needs_token if visit.boosts else False,
         boosts=boosts,
+        ended=_ended(state.get("ended", ())),
         policies=tuple(_policy(policy) for policy in state.get("policies", ())),
         rates=rates,
         clients=clients,
@@ -141,8 +165,9 @@ def sampling_view(visit: Visit) -> SamplingPage:
     )
 
 
-def _boost(boost: Mapping[str, Any], address: str) -> LiveBoost:
+def _boost(boost: Mapping[str, Any], address: str, latest_unix_ms: int) -> LiveBoost:
     ours = boost["cpdd"]
+    extended = ours["expires_unix_ms"] + EXTENSION_MS
     return LiveBoost(
         id=boost["id"],
         of=boost["of"],
@@ -155,7 +180,20 @@ def _boost(boost: Mapping[str, Any], address: str) -> LiveBoost:
         max_traces=ours.get("max_traces"),
         added_traces=boost["added_traces"],
         end_command=_command(["--end", ours.get("group") or boost["id"]], address),
+        extended_unix_ms=extended if extended <= latest_unix_ms else None,
     )
+
+
+def _ended(policies: Iterable[Mapping[str, Any]]) -> tuple[EndedBoost, ...]:
+    by_group: dict[str, list[Mapping[str, Any]]] = {}
+    for policy in policies:
+        by_group.setdefault(policy["cpdd"].get("group") or policy["id"], []).append(policy)
+    rows = []
+    for group, parts in by_group.items():
+        first, ours = parts[0], parts[0]["cpdd"]
+        said = (ours.get("reason", ""), ours.get("author", ""), ours["expires_unix_ms"] * 1_000_000)
+        rows.append(EndedBoost(group, first["of"], first["does"], len(parts) - 1, *said))
+    return tuple(sorted(rows, key=lambda row: -row.ended_unix_nano))
 
 
 def _policy(policy: Mapping[str, Any]) -> PolicyRow:
