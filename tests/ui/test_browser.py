@@ -342,6 +342,35 @@ def test_keys_walk_the_whole_path_and_every_failed_span(browser, site, trace, sh
     assert len(failed) > 1
 
 
+def test_escape_closes_the_menu_that_is_open_and_nothing_else(browser, site, trace):
+    with opened(browser, site + trace) as page:
+        page.locator(".rows .who").nth(3).click()
+        expect(page.locator("#span h2")).to_be_visible()
+        page.locator("summary", has_text="Compare").click()
+        page.get_by_label("With a trace").focus()
+
+        page.keyboard.press("Escape")
+
+        expect(page.get_by_label("With a trace")).to_be_hidden()
+        expect(page.locator("summary", has_text="Compare")).to_be_focused()
+        expect(page.locator("#span h2")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#span")).to_have_count(0)
+
+
+def test_a_key_that_is_held_down_asks_for_a_boost_and_begins_none(browser, site):
+    with opened(browser, f"{site}/journeys/check%20out") as page:
+        page.wait_for_load_state()
+        page.keyboard.down("b")
+        page.wait_for_url("**/sampling/boost?**")
+        page.wait_for_load_state()
+        page.keyboard.down("b")  # the same key, not let go: a repetition
+        with page.expect_event("requestfinished"):
+            page.reload()  # whatever the key did has been done
+
+        assert page.url.startswith(f"{site}/sampling/boost?")
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_what_keys_do_on_a_trace_can_be_pressed_as_well(browser, site, trace, size):
     with opened(browser, site + trace, viewport=size) as page:
@@ -460,6 +489,24 @@ def test_a_long_name_is_cut_at_its_head_and_the_keys_have_a_button(browser):
 
         page.get_by_role("button", name="Keys:").click()
         expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_rows_that_did_not_come_are_said_and_asked_for_again(browser, large_site):
+    with browser.new_context() as profile:
+        page = profile.new_page()
+        page.clock.install()
+        page.goto(large_site)
+        expect(page.locator(".windowed .piece").first).to_be_visible()
+        page.route("**/rows?*", lambda route: route.abort())
+        with page.expect_event("requestfailed"):
+            page.locator(".sheet-body").evaluate("body => body.scrollTo(0, 100_000)")
+        expect(page.locator(".rows-missing")).to_have_text("Some rows did not come. Asking again every 5 s.")
+
+        page.unroute("**/rows?*")
+        page.clock.fast_forward(5_100)
+
+        expect(page.locator(".rows-missing")).to_be_hidden()
+        expect(page.locator(".piece").first).to_be_in_viewport()
 
 
 def test_a_moment_of_a_large_trace_is_gone_to_by_its_picture_of_the_whole(browser, large_site):
@@ -638,6 +685,32 @@ def test_the_first_page_opens_by_itself_when_the_first_trace_comes(browser):
             reader.add(spans)
 
         expect(page.locator("table.journeys")).to_be_visible(timeout=15_000)
+
+
+def test_the_first_page_opens_by_itself_when_the_first_trace_is_an_old_one(browser):
+    reader = MemoryReader()
+    with serving(reader, NOW_NS + 86_400 * 10**9) as site, opened(browser, site) as page:
+        expect(page.locator(".waiting")).to_contain_text("Waiting for the first trace")
+
+        for spans in shop_traces(3):
+            reader.add(spans)
+
+        expect(page.get_by_role("link", name="the hour up to it")).to_be_visible(timeout=15_000)
+        page.get_by_role("link", name="the hour up to it").click()
+        expect(page.locator("table.journeys")).to_be_visible()
+
+
+def test_a_page_that_waits_goes_on_saying_so_while_nobody_answers(browser):
+    with serving(MemoryReader()) as site, browser.new_context() as profile:
+        page = profile.new_page()
+        page.clock.install()
+        page.goto(site)
+        page.route("**/.json*", lambda route: route.abort())
+        for _ in range(4):
+            with page.expect_event("requestfailed"):
+                page.clock.fast_forward(2_100)
+
+        expect(page.locator(".waiting")).to_contain_text("Waiting for the first trace")
 
 
 def test_a_page_comes_back_by_itself_when_the_store_answers_again(browser):

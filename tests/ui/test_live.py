@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from collector.store.values import JourneySummary
+from collector.store.values import JourneySummary, StoredTrace, TraceQuery
 from tests.ui import test_browser as chromium
 from tests.ui.conftest import client_of
 from tests.ui.memory import MemoryReader
@@ -76,6 +76,48 @@ def test_an_outage_is_offered_when_it_begins_and_ends_and_not_at_every_second_of
         come_back(page, 12)
 
         expect(page.get_by_role("button", name="Trouble changed: show")).to_be_visible()
+
+
+def test_the_first_page_notices_that_traces_are_back(browser):
+    reader = MemoryReader(shop_traces(3))
+    later_ns = NOW_NS + 2 * 3_600 * 10**9
+    with serving(reader, later_ns) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.goto(site)
+        expect(page.get_by_role("link", name="the hour up to it")).to_be_visible()
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        recorder = Recorder(trace=999, start_ns=later_ns - 10**9)
+        recorder.span("shop", "GET /new", 0, 5)
+        reader.add(recorder.finish())
+        come_back(page, 12)
+
+        expect(page.get_by_role("button", name="Health changed: show")).to_have_count(0)
+        page.locator("[data-live] button").click()
+        expect(page.locator("table.journeys")).to_be_visible()
+
+
+def test_a_trace_that_is_not_analyzed_yet_says_when_it_is(browser):
+    class Early(MemoryReader):
+        is_early = True
+
+        def stored(self, trace_id: str, in_full: bool = False) -> StoredTrace | None:
+            found = super().stored(trace_id, in_full)
+            return replace(found, outcome=None) if found and self.is_early else found
+
+    reader = Early(shop_traces(3))
+    (newest, *_) = reader.find(TraceQuery(ALL_TIME))
+    with serving(reader) as site, opened(browser, site) as page:
+        page.clock.install()
+        page.goto(f"{site}/traces/{newest.trace_id}")
+        expect(page.locator("h1")).to_contain_text("not analyzed yet")
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        reader.is_early = False
+        come_back(page, 12)
+
+        page.locator("[data-live] button").click()
+
+        expect(page.locator("h1")).not_to_contain_text("not analyzed yet")
+        expect(page.locator("[data-live]")).to_have_count(0)
 
 
 def pages_about_now(reader: MemoryReader) -> dict[str, str]:

@@ -32,6 +32,13 @@ export function frameOf(box) {
   };
 }
 
+/** Have the click that ends a drag within the box do nothing. */
+export function swallowClick(box) {
+  const swallow = (click) => click.preventDefault();
+  box.addEventListener("click", swallow, { capture: true, once: true });
+  setTimeout(() => box.removeEventListener("click", swallow, { capture: true })); // a drag may end without a click
+}
+
 /**
  * Calls `show(from, to)` with events of a pointer while it is dragged over the box, `choose(from, to)` when it is let go,
  * and `hide()` when it is let go, when Escape is pressed, or when the browser takes the pointer to scroll.
@@ -40,11 +47,6 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
   let from = null;
   let dragging = false;
   let givenUp = null; // the pointer that is down yet, whose click chooses nothing
-  const swallowClick = () => {
-    const swallow = (click) => click.preventDefault();
-    box.addEventListener("click", swallow, { capture: true, once: true });
-    setTimeout(() => box.removeEventListener("click", swallow, { capture: true })); // a drag may end without a click
-  };
   const isOurs = (event) => event.pointerId === from?.pointerId; // a second finger may come and go meanwhile
   const end = () => {
     from = null;
@@ -65,13 +67,13 @@ export function draggable(box, { show, choose, hide, sideways = false }) {
   addEventListener("pointerup", (event) => {
     if (event.pointerId === givenUp) {
       givenUp = null;
-      swallowClick();
+      swallowClick(box);
     }
     if (!isOurs(event)) return;
     const [began, was] = [from, dragging];
     end();
     if (!was) return;
-    swallowClick();
+    swallowClick(box);
     choose(began, event);
   });
   addEventListener("pointercancel", (event) => {

@@ -1,5 +1,7 @@
 // The dependency graph: larger and smaller, dragged about, and boxes found while somebody types.
 
+import { swallowClick } from "./drag.js";
+
 export const STEP = 1.25;
 const [LEAST, MOST] = [0.2, 4];
 
@@ -66,7 +68,7 @@ export function attach(box, tools) {
     box.scrollTo(from.left - (event.clientX - from.x), from.top - (event.clientY - from.y));
   });
   addEventListener("pointerup", () => {
-    if (box.classList.contains("panning")) box.addEventListener("click", (click) => click.preventDefault(), { capture: true, once: true });
+    if (box.classList.contains("panning")) swallowClick(box);
     from = null;
     box.classList.remove("panning");
   });

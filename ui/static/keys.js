@@ -1,6 +1,7 @@
 // Keys for every page. An element says its own key with data-key; rows are what has data-row.
 
 const TYPING = new Set(["INPUT", "SELECT", "TEXTAREA"]);
+const WALKING = new Set(["j", "k", "[", "]"]);
 
 /** The position to go to from `current` (-1: nowhere yet) among `count` rows; stays inside. */
 export function step(current, count, by) {
@@ -43,6 +44,11 @@ function focusRow(links, at) {
   links[at].scrollIntoView({ block: "nearest" });
 }
 
+/** The open menu that the reader is in, else one that is open. */
+function openMenu(root, at) {
+  return at.closest("details.menu[open]") ?? root.querySelector("details.menu[open]");
+}
+
 function follow(target) {
   if (target instanceof HTMLInputElement) {
     target.focus();
@@ -61,10 +67,18 @@ export function attach(root) {
   root.querySelector("[data-keys]")?.addEventListener("click", () => sheet.showModal());
   root.addEventListener("keydown", (event) => {
     if (sheet.open || isCommand(event, event.getModifierState("AltGraph"))) return;
+    const menu = event.key === "Escape" && openMenu(root, event.target);
+    if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+      event.preventDefault();
+      return;
+    }
     if (TYPING.has(event.target.tagName)) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
+    if (event.repeat && !WALKING.has(event.key)) return; // a key that is held down asks once
     const among = (choose) => () => {
       const links = rowLinks(root);
       focusRow(links, choose(links, placeIn(links, root.activeElement)));

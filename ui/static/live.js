@@ -142,14 +142,14 @@ export function attach(element) {
     const seen = await ask(address, tag).catch(() => ({ word: "silent" }));
     if (seen.word === "silent") {
       missed += 1;
-      if (missed === MISSED) {
+      if (missed === MISSED && !reload) { // a page that waits says so already, and has no numbers
         offered = "";
         element.replaceChildren(silence(answered));
         element.hidden = false;
       }
       return;
     }
-    if (missed >= MISSED) hide();
+    if (missed >= MISSED && !reload) hide();
     missed = 0;
     answered = new Date();
     if (seen.word === "out") show("You are logged out: log in");
@@ -160,7 +160,7 @@ export function attach(element) {
     element.dataset.ready = "yes";
     if (reload === "answered") location.reload();
     if (reload) {
-      if (seen.page.journeys && seen.page.first_span === null) location.reload();
+      if (seen.page.first_span === null) location.reload(); // where the first trace is an old one, the page says when
       return;
     }
     latest = said(seen.page, element.dataset);

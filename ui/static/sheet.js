@@ -2,6 +2,7 @@
 
 export const ROW = 24;
 export const PIECE = 50;
+const AGAIN_MS = 5_000;
 const TALL = (PIECE + 1) * ROW; // a piece has its own ruler above its rows
 
 /** Where a row's top is. */
@@ -56,6 +57,9 @@ export function attach(sheet) {
   const space = document.createElement("div");
   space.className = "space";
   space.style.blockSize = `${heightOf(total)}px`;
+  const missing = document.createElement("output");
+  missing.className = "rows-missing small";
+  sheet.append(missing);
 
   const place = (first, piece) => {
     piece.style.insetBlockStart = `${topOf(first) - ROW}px`;
@@ -77,10 +81,15 @@ export function attach(sheet) {
     load(address, first).then(
       (piece) => {
         there.set(first, piece);
+        missing.textContent = "";
         place(first, piece);
         fill(); // it may have come too late
       },
-      () => there.delete(first),
+      () => {
+        there.delete(first);
+        missing.textContent = `Some rows did not come. Asking again every ${AGAIN_MS / 1000} s.`;
+        setTimeout(() => (space.isConnected ? fill() : bring(first)), AGAIN_MS);
+      },
     );
   };
   const fill = () => {
