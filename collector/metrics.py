@@ -6,6 +6,9 @@ analyzer, the service graph) is registered from outside: `Metrics.gauge`, `Metri
 """
 
 import asyncio
+import math
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -17,6 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from collector.core.last_minute import LastMinute
 from collector.receive.answers import Rejected, Reply
 from collector.receive.asgi import Receive, Scope, Send, header, respond
 
@@ -27,7 +31,8 @@ ANSWER_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0,
 class Metrics:
     """The registry of one collector, and the metrics that receivers write."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
         """What this process does."""
@@ -59,6 +64,18 @@ class Metrics:
         )
         self.in_work = Gauge(
             "cpdd_receiver_requests_in_work", "Requests that have no answer yet", ["receiver"], registry=self.registry
+        )
+        self.last_minute = Gauge(
+            "cpdd_receiver_last_minute_spans",
+            "Spans that were durable before the answer, in the last minute",
+            ["receiver"],
+            registry=self.registry,
+        )
+        self.idle = Gauge(
+            "cpdd_receiver_idle_seconds",
+            "How long ago the last span came; not a number before the first",
+            ["receiver"],
+            registry=self.registry,
         )
         self.answer_seconds = Histogram(
             "cpdd_receiver_answer_seconds",
@@ -142,6 +159,10 @@ class ReceiverMetrics:
         self._bytes = metrics.bytes.labels(receiver)
         self._in_work = metrics.in_work.labels(receiver)
         self._answer_seconds = metrics.answer_seconds.labels(receiver)
+        self._clock = metrics.clock
+        self._lately, self._changing = LastMinute(), threading.Lock()
+        metrics.last_minute.labels(receiver).set_function(self._last_minute)
+        metrics.idle.labels(receiver).set_function(self._idle_s)
 
     @contextmanager
     def in_work(self) -> Iterator[None]:
@@ -160,8 +181,19 @@ class ReceiverMetrics:
         """Count a request that was answered with success."""
         (self._partial if rejected.spans else self._ok).inc()
         self._spans.inc(spans)
+        if spans:
+            with self._changing:
+                self._lately.add(spans, self._clock())
         for reason, count in rejected.reasons:
             self._rejected.labels(self._receiver, reason).inc(count)
+
+    def _last_minute(self) -> float:
+        with self._changing:
+            return self._lately.count(self._clock())
+
+    def _idle_s(self) -> float:
+        idle_s = self._lately.idle_s(self._clock())
+        return math.nan if idle_s is None else idle_s
 
     def refused(self, reason: str) -> None:
         """Count a request that was refused as a whole."""

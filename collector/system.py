@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
@@ -16,6 +17,10 @@ class Receiver:
     name: str
     spans: float = 0.0
     """Durable before the answer."""
+    last_minute: float = 0.0
+    """Of these spans, how many came in the last minute."""
+    idle_s: float | None = None
+    """How long ago the last came; None before the first."""
     bytes: float = 0.0
     in_work: float = 0.0
     """Requests that have no answer yet."""
@@ -48,12 +53,14 @@ def _receivers(samples: Sequence[Sample]) -> tuple[Receiver, ...]:
     rejected: dict[str, dict[str, float]] = {}
     plain = {
         "cpdd_receiver_accepted_spans_total": "spans",
+        "cpdd_receiver_last_minute_spans": "last_minute",
+        "cpdd_receiver_idle_seconds": "idle_s",
         "cpdd_receiver_bytes_total": "bytes",
         "cpdd_receiver_requests_in_work": "in_work",
     }
     for sample in samples:
         name = sample.labels.get("receiver", "")
-        if sample.name in plain:
+        if sample.name in plain and not isnan(sample.value):
             found.setdefault(name, {})[plain[sample.name]] = sample.value
         elif sample.name == "cpdd_receiver_requests_total" and sample.value:
             answers.setdefault(name, {})[sample.labels["answer"]] = sample.value

@@ -1,5 +1,7 @@
 """The page of the system, over the metrics that a collector writes."""
 
+from collections.abc import Callable
+
 import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 
@@ -7,6 +9,7 @@ from collector.control.state import state_of
 from collector.metrics import Metrics
 from collector.receive.answers import Rejected
 from collector.system import System, system_of
+from cpdd.testing import FakeClock
 from tests.control.control_server import control_server
 from tests.control.test_api import status
 from tests.ui.conftest import SETTINGS
@@ -26,8 +29,8 @@ FACTS = {
 }
 
 
-def metrics_of(lag_s: float = 0.0) -> Metrics:
-    metrics = Metrics("0.1.0")
+def metrics_of(lag_s: float = 0.0, clock: Callable[[], float] = lambda: 0.0) -> Metrics:
+    metrics = Metrics("0.1.0", clock)
     receiver = metrics.receiver("otlp_http")
     receiver.received(5_000)
     receiver.accepted(990, Rejected(10, "", (("bad id", 7), (HOSTILE, 3))))
@@ -72,6 +75,28 @@ def test_what_is_wrong_is_in_the_first_sentence(lag_s, problems, answer):
     value = twin(client_of(lag_s, problems), "/system")
 
     assert value["answer"].replace("\xa0", " ").endswith(answer)
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "lately", "answer"),
+    [
+        (0.0, "16.5/s", "990 spans taken in 1 min 40 s, 10 rejected"),
+        (59.0, "16.5/s", "990 spans taken in 1 min 40 s, 10 rejected"),
+        (720.0, "none for 12 min", "990 spans taken in 1 min 40 s, none for 12 min, 10 rejected"),
+    ],
+)
+def test_that_nothing_comes_any_more_is_said_whatever_the_mean_says(passed_s, lately, answer):
+    at = FakeClock()
+    registry = metrics_of(clock=at.now_s).registry
+    pages = create_app(
+        MemoryReader(), SETTINGS, lambda: NOW_NS, read_system=lambda: system_of(FACTS, "ready", (), registry)
+    ).test_client()
+    at.advance(s=passed_s)
+
+    value = twin(pages, "/system")
+
+    assert value["answer"].replace("\xa0", " ").startswith(answer)
+    assert value["receivers"][0]["lately"].replace("\xa0", " ") == lately
 
 
 def test_programs_say_what_they_lost_and_who_lost_most_stands_first():

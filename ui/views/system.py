@@ -13,6 +13,8 @@ from ui.views.errors import StoreTrouble, is_store_trouble
 from ui.views.page import Page, Visit
 
 ReadSystem = Callable[[], System | None]
+IDLE_S = 60.0
+"""Whoever sent and sends nothing for so long has stopped."""
 LATE_S = 10.0
 """An analyzer that is so far behind is said in the first sentence."""
 _SECOND_NS = 1_000_000_000
@@ -34,6 +36,10 @@ class ReceiverRow:
     spans: float
     rate: str
     """Spans a second since the start."""
+    lately: str
+    """Spans a second in the last minute; how long nothing came, where nothing did."""
+    is_idle: bool
+    """Nothing came for a minute, and did before."""
     bytes: str
     in_work: float
     refused: tuple[tuple[str, float], ...]
@@ -114,11 +120,25 @@ def _receiver(receiver: Receiver, system: System) -> ReceiverRow:
         address=system.addresses.get(receiver.name, ""),
         spans=receiver.spans,
         rate=rate(receiver.spans / max(system.uptime_s, 1.0)) if receiver.spans else "–",
+        lately=_lately(receiver, system.uptime_s),
+        is_idle=_is_idle(receiver),
         bytes=size(receiver.bytes),
         in_work=receiver.in_work,
         refused=_largest(refused),
         rejected=_largest(receiver.rejected),
     )
+
+
+def _is_idle(receiver: Receiver) -> bool:
+    return receiver.idle_s is not None and receiver.idle_s >= IDLE_S
+
+
+def _lately(receiver: Receiver, uptime_s: float) -> str:
+    if receiver.idle_s is None:
+        return "–"
+    if _is_idle(receiver):
+        return f"none for {duration(receiver.idle_s * _SECOND_NS)}"
+    return rate(receiver.last_minute / max(min(uptime_s, IDLE_S), 1.0))
 
 
 def _largest(counts: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
@@ -184,6 +204,9 @@ def _answer(system: System, clients: Senders) -> str:
     refused = sum(n for r in system.receivers for name, n in r.answers.items() if name not in ("ok", "partial"))
     lag = system.values.get("analyzer_lag_seconds", 0.0)
     parts = [f"{count_of(round(spans), 'span')} taken in {duration(system.uptime_s * _SECOND_NS)}"]
+    idle_s = min((r.idle_s for r in system.receivers if r.idle_s is not None), default=0.0)
+    if idle_s >= IDLE_S:
+        parts.append(f"none for {duration(idle_s * _SECOND_NS)}")
     parts.append(f"{count(lost)} rejected" if lost else "none rejected")
     if refused:
         parts.append(f"{count_of(round(refused), 'request')} refused")
