@@ -137,10 +137,10 @@ def create_app(
     def visit() -> Visit:
         lists = {name: request.args.getlist(name) for name in request.args}
         last = {name: values[-1] for name, values in lists.items()}
-        base = request.host_url.rstrip("/")
+        here = request.host_url.rstrip("/")
         pinned = pins.pinned if pins else list
         shared = (explanations, sheets, read_sampling, boosts, read_system, pinned, read_trouble)
-        return Visit(reader, settings, clock(), last, lists, *shared, base)
+        return Visit(reader, settings, clock(), last, lists, *shared, settings.public_url.rstrip("/") or here, here)
 
     for page in PAGES:
         _add_page(app, page, visit)

@@ -159,6 +159,7 @@ def _pages(
         logs_link=settings.logs_link,
         catalog=catalog,
         book=book,
+        public_url=settings.public_url,
     )
     control = serving.control
     return create_app(

@@ -105,6 +105,19 @@ def test_a_failed_trace_leads_to_the_call_its_line_of_code_and_its_owner(failed)
     assert found["journey_share"] == 0.7
 
 
+def test_links_of_a_packet_are_for_those_who_come_from_outside():
+    settings = replace(SETTINGS, public_url="https://cpdd.example/")
+    app = create_app(MemoryReader([spans_of(FAILED)]), settings, lambda: EPOCH_NS + MINUTE)
+
+    found, text = packet_of(app.test_client()), markdown_of(app.test_client())
+
+    addresses = (found["address"], found["journey_address"], found["examples"][0]["address"])
+    assert all(address.startswith("https://cpdd.example/") for address in addresses)
+    assert found["command"].startswith("curl -s https://cpdd.example/traces/")
+    assert found["address"] in text
+    assert "http://localhost" not in text
+
+
 def test_a_slow_trace_leads_to_whom_it_waited_for_most(slow):
     found = packet_of(slow)
 

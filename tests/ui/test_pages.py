@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import get_args, get_type_hints
 from urllib.parse import quote, unquote, urlsplit
 
@@ -653,6 +653,8 @@ def test_the_address_of_a_request_that_no_span_has_is_looked_for_among_names(cli
     [
         ("http://localhost/journeys/check%20out?last=15m", "/journeys/check%20out?last=15m"),
         ("http://localhost/findings", "/findings"),
+        ("https://localhost/findings", "/findings"),
+        ("localhost/findings", ""),
         ("http://localhost//evil.example/findings", ""),
         ("http://localhost/\\evil.example", ""),
         ("http://elsewhere.example/findings", ""),
@@ -660,6 +662,13 @@ def test_the_address_of_a_request_that_no_span_has_is_looked_for_among_names(cli
 )
 def test_the_address_of_a_page_of_ours_leads_to_it_and_to_no_other_site(client, pasted, to):
     assert client.get("/search", query_string={"q": pasted}).headers.get("Location", "") == to
+
+
+def test_behind_a_proxy_the_public_address_is_ours_and_the_one_behind_it_stays_so(shop):
+    public = create_app(shop, replace(SETTINGS, public_url="https://cpdd.example/"), lambda: NOW_NS).test_client()
+
+    for pasted in ("https://cpdd.example/findings", "http://localhost/findings"):
+        assert public.get("/search", query_string={"q": pasted}).headers.get("Location") == "/findings"
 
 
 def test_a_service_by_its_name_lists_its_traces(client):

@@ -43,6 +43,8 @@ class UiSettings:
     """Owners of services, and what they say they depend on."""
     book: JourneyBook = JourneyBook()
     """The journeys that somebody named, with what they promise."""
+    public_url: str = ""
+    """Where people open the pages; empty: as each spells it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Visit:
     trouble: Callable[[], Sequence[str]] = tuple
     """What keeps the process from taking and analyzing spans now, the worst first."""
     base: str = ""
-    """Address of the server as the visitor spells it, without a slash at its end."""
+    """Address of the server for links that people pass on, without a slash at its end: the public one, else `here`."""
+    here: str = ""
+    """As the visitor's request spells it; behind a proxy perhaps as nobody else would."""
 
     @cached_property
     def range(self) -> TimeRange:

@@ -139,7 +139,7 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     intent = settled(read_words(words), lambda trace_id: visit.reader.place(trace_id) is not None)
     if isinstance(intent, TraceWanted):
         return Elsewhere(trace_address(intent.trace_id, {"span": intent.span_id}))
-    ours = page_of_ours(words.strip(), visit.base)
+    ours = page_of_ours(words.strip(), visit.base, visit.here)
     if ours:
         return Elsewhere(ours)
     filters = _filters(visit, intent)
@@ -181,16 +181,24 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
     return page if traces or not looked_for else replace(page, last=last_alike(visit, query, page.kept))
 
 
-def page_of_ours(words: str, base: str) -> str:
+def page_of_ours(words: str, *bases: str) -> str:
     """Return what a pasted address of this server leads to, "" for other words.
 
-    >>> page_of_ours("http://cpdd.example/journeys/a?last=6h", "http://cpdd.example")
+    Args:
+        bases: what the server is called; over TLS or not is all one, since a proxy may end it.
+
+    >>> page_of_ours("https://cpdd.example/journeys/a?last=6h", "http://cpdd.example")
     '/journeys/a?last=6h'
     >>> page_of_ours("http://cpdd.example//evil.example", "http://cpdd.example")
     ''
     """
-    asked = words.removeprefix(f"{base}/") if base and words.startswith(f"{base}/") else ""
+    told, ours = _without_scheme(words), [f"{_without_scheme(base)}/" for base in bases if base]
+    asked = next((told.removeprefix(base) for base in ours if told != words and told.startswith(base)), "")
     return f"/{asked}" if re.fullmatch(rf"(?:{'|'.join(OURS)})(?:[/?#]\S*)?", asked) else ""
+
+
+def _without_scheme(address: str) -> str:
+    return re.sub(r"^https?://", "", address)
 
 
 def _of_request(visit: Visit, filters: Filters, wanted: RequestWanted) -> tuple[Filters, Intent]:
