@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable
 
+from collector.token_keys import TokenKeys
 from collector.tokens import Tokens
 
 LASTS_S = 7 * 86_400
@@ -29,7 +30,7 @@ class Sessions:
         self._tokens = tokens
         self._clock = clock
         self._lock = threading.Lock()
-        self._keys: dict[bytes, bytes] = {}
+        self._keys = TokenKeys(tokens, b"cpdd session")
         self._ended: dict[str, int] = {}
         """Sessions that were logged out of here, with the moment from which they are over anyway."""
 
@@ -65,12 +66,4 @@ class Sessions:
             self._ended[head] = int(head.partition(".")[0])
 
     def _mac(self, token: bytes, head: str) -> str:
-        return hmac.new(self._key(token), head.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
-
-    def _key(self, token: bytes) -> bytes:
-        with self._lock:
-            if token not in self._keys:
-                known = set(self._tokens.current())
-                self._keys = {one: key for one, key in self._keys.items() if one in known}
-                self._keys[token] = hashlib.scrypt(token, salt=b"cpdd session", n=2**14, r=8, p=1, dklen=32)
-            return self._keys[token]
+        return hmac.new(self._keys.of(token), head.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
+from collector.forms import Forms
 from collector.store.spent import count_spent
 from ui.draw import svg, text, units
 from ui.filters import equip
@@ -115,6 +116,7 @@ def create_app(
     read_system: system.ReadSystem = lambda: None,
     pins: changes.Keeping | None = None,
     read_trouble: Callable[[], Sequence[str]] = tuple,
+    forms: Forms | None = None,
 ) -> Flask:
     """Return the WSGI application over a store.
 
@@ -125,13 +127,14 @@ def create_app(
         read_system: what the process says of itself.
         boosts: what takes boosts from pages; None: pages only show the command.
         read_trouble: what keeps the process from taking and analyzing spans now, the worst first.
+        forms: whose tokens forms bring; None: such as this application alone knows.
     """
     app = Flask(__name__)
     app.url_map.converters["anything"] = Anything
     app.url_map.merge_slashes = False
-    form_token = secrets.token_urlsafe(24)
-    _prepare_templates(app, settings, form_token)
-    app.config["LOOKS"] = _digest_of_looks(form_token)
+    forms = forms or Forms()
+    _prepare_templates(app, settings, forms)
+    app.config["LOOKS"], app.config["FORMS"] = _digest_of_looks(), forms
     explanations, sheets = Explanations(), Sheets()
 
     def visit() -> Visit:
@@ -150,7 +153,7 @@ def create_app(
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
     downloads.add_routes(app, reader)
     escalation_pages.add_routes(app, visit)
-    changes.add_routes(app, boosts, pins, form_token, clock)
+    changes.add_routes(app, boosts, pins, forms, clock)
     login.add_routes(app)
     jaeger_api.add_routes(app, reader, clock)
     app.register_error_handler(Exception, lambda error: _failure(error, clock()))
@@ -158,7 +161,7 @@ def create_app(
     return app
 
 
-def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> None:
+def _prepare_templates(app: Flask, settings: UiSettings, forms: Forms) -> None:
     equip(app.jinja_env)
     app.jinja_env.globals.update(
         address=address,
@@ -172,25 +175,24 @@ def _prepare_templates(app: Flask, settings: UiSettings, form_token: str) -> Non
         length_words=length_words,
         range_choices=CHOICES,
         ui=settings,
-        form_token=form_token,
+        form_token=forms.token,
         compare_with=trace_pair.OTHERS,
     )
 
 
-def _digest_of_looks(form_token: str) -> str:
-    """Return what changes with any template and with the token of forms: what looks different is another page."""
-    digest = hashlib.blake2b(form_token.encode(), digest_size=6)
+def _digest_of_looks() -> str:
+    """Return what changes with any template and with each start: what may look different is another page."""
+    digest = hashlib.blake2b(secrets.token_bytes(16), digest_size=6)
     for template in sorted((Path(__file__).parent / "templates").glob("*.html")):
         digest.update(template.read_bytes())
     return digest.hexdigest()
 
 
 def _digest_of_visitor() -> str:
-    """Return what tells pages of different visitors apart, "" for those of whom pages say nothing."""
+    """Return what tells pages of different visitors apart, and those with a form whose token is another now."""
     seen = login.visitor()
-    if not (seen.user or seen.can_log_out):
-        return ""
-    return hashlib.blake2b(f"{seen.can_log_out} {seen.user}".encode("utf-8", "replace"), digest_size=6).hexdigest()
+    said = f"{current_app.config['FORMS'].token()} {seen.can_log_out} {seen.user}"
+    return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 def _add_page(app: Flask, page: Page, visit: Callable[[], Visit]) -> None:

@@ -18,6 +18,7 @@ from collector.core.sampling.lives import Life
 from collector.core.sampling.proposals import Proposal
 from collector.core.sampling.roots import Root
 from collector.core.sampling.told import Told
+from collector.forms import Forms
 from collector.listen import Endpoint
 from collector.loop import LoopThread
 from collector.receive.asgi import Application
@@ -50,9 +51,12 @@ class Control:
     def __init__(self, settings: Settings, loop: LoopThread) -> None:
         self._settings = settings
         self._loop = loop
+        tokens = Tokens("control_token", settings.control_token)
+        self.forms = Forms(tokens)
+        """Whose tokens the forms of pages bring."""
         self._guard = Guard(
             settings.host,
-            Tokens("control_token", settings.control_token),
+            tokens,
             Tokens("ingest_tokens", settings.ingest_tokens),
         )
         self.told = Told()

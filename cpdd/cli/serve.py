@@ -170,6 +170,7 @@ def _pages(
         read_system=serving.system,
         pins=reader.pins,
         read_trouble=serving.trouble,
+        forms=control.forms,
     )
 
 

@@ -10,6 +10,7 @@ from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted
 from collector.control.state import state_of
 from collector.core.sampling.roots import Root
+from collector.forms import Forms
 from collector.store.pins import Pin
 from collector.store.values import KeptLonger
 from collector.tokens import Tokens
@@ -93,9 +94,14 @@ def timed(at: FakeClock) -> Iterator[ControlServer]:
 
 def pages_of(server: ControlServer, token: str = "", clock: Callable[[], int] = lambda: NOW_NS) -> FlaskClient:
     reader = MemoryReader(shop_traces(20))
-    boosts = Threads(server, token)
     app = create_app(
-        reader, SETTINGS, clock, lambda: server.loop.run(state_of(server.service)), boosts, pins=MemoryPins()
+        reader,
+        SETTINGS,
+        clock,
+        lambda: server.loop.run(state_of(server.service)),
+        Threads(server, token),
+        pins=MemoryPins(),
+        forms=Forms(Tokens("control_token", token)),
     )
     return app.test_client()
 
@@ -273,6 +279,28 @@ def test_a_form_of_another_process_is_asked_to_try_again(server):
 
     assert answer.status_code == 403
     assert "restarted" in answer.text
+
+
+def test_collectors_that_share_a_token_take_each_others_forms(server):
+    said = form(pages_of(server, "ours"), "/sampling/boost", "/sampling/boosts") | {"control_token": "ours"}
+
+    assert pages_of(server, "theirs").post("/sampling/boosts", data=said).status_code == 403
+    assert pages_of(server, "ours").post("/sampling/boosts", data=said).status_code == 303
+
+
+def test_a_token_in_exchange_leaves_open_forms_alone_and_draws_new_ones(server, tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text("old\n")
+    pages = pages_of(server, f"@{file}")
+    address = {"path": "/sampling/boost", "query_string": ASKED}
+    said, tag = form(pages, "/sampling/boost", "/sampling/boosts"), pages.get(**address).headers["ETag"]
+
+    file.write_text("newer\nold\n")
+
+    assert pages.get(**address, headers={"If-None-Match": tag}).status_code == 200, "with the token of now"
+    assert pages.post("/sampling/boosts", data=said | {"control_token": "newer"}).status_code == 303
+    file.write_text("newest\n")
+    assert pages.post("/sampling/boosts", data=said | {"control_token": "newest"}).status_code == 403
 
 
 def test_a_page_with_a_form_is_sent_anew_after_a_restart(server):

@@ -7,7 +7,6 @@ A change must come from a page of ours: it brings the token that only our pages 
 the server's token.
 """
 
-import hmac
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from flask import Flask, redirect, request
 from werkzeug.wrappers import Response
 
 from collector.control.guard import Caller, Forbidden
+from collector.forms import Forms
 from collector.store.pins import Pin
 from cpdd.errors import CpddError
 from ui.draw.text import shown
@@ -45,14 +45,12 @@ class Keeping(Protocol):
     def pinned(self) -> list[Pin]: ...
 
 
-def add_routes(
-    app: Flask, boosts: Boosts | None, pins: Keeping | None, form_token: str, clock: Callable[[], int]
-) -> None:
+def add_routes(app: Flask, boosts: Boosts | None, pins: Keeping | None, forms: Forms, clock: Callable[[], int]) -> None:
     """Add the addresses; each leads back to the page that shows what became of it."""
 
     def keep(trace_id: str) -> Response:
         trace_id = read_trace_id(trace_id)
-        _admitted(boosts, form_token)
+        _admitted(boosts, forms)
         if pins is None:
             raise NothingThere("these pages keep no traces", address=trace_address(trace_id))
         if request.form.get("release"):
@@ -63,18 +61,18 @@ def add_routes(
         return redirect(trace_address(trace_id), 303)
 
     def begin() -> Response:
-        asked = _admitted(boosts, form_token)
+        asked = _admitted(boosts, forms)
         _make(lambda: asked.boost(boost_request(request.form, asked)))
         return redirect("/sampling", 303)
 
     def renew() -> Response:
-        asked = _admitted(boosts, form_token)
+        asked = _admitted(boosts, forms)
         wanted = renewal(request.form, clock(), asked.longest_boost_s)
         _make(lambda: asked.renew_boost(request.form.get("id", ""), wanted, bool(request.form.get("repeat"))))
         return redirect("/sampling", 303)
 
     def end() -> Response:
-        asked = _admitted(boosts, form_token)
+        asked = _admitted(boosts, forms)
         author = request.form.get("author", "").strip()[:LONGEST_TEXT]
         _make(lambda: asked.end_boost(request.form.get("id", ""), author, "ended on the page"))
         return redirect("/sampling", 303)
@@ -85,13 +83,13 @@ def add_routes(
     app.add_url_rule("/sampling/ended", "end_boost", end, methods=["POST"])
 
 
-def _admitted(boosts: Boosts | None, form_token: str) -> Boosts:
+def _admitted(boosts: Boosts | None, forms: Forms) -> Boosts:
     """Return what takes the change of this request. Raises NothingThere and Refused."""
     if boosts is None:
         raise NothingThere(
             "nothing can be changed from these pages: no collector runs beside them", address="/sampling"
         )
-    if not hmac.compare_digest(request.form.get("form_token", "").encode(), form_token.encode()):
+    if not forms.holds(request.form.get("form_token", "")):
         raise Refused("this form is not of a page of this server, or it was restarted since", "try again", "/sampling")
     if request.headers.get("Sec-Fetch-Site", "") not in OUR_PAGES:
         raise Refused("the request comes from another site's page", "open the page of sampling here", "/sampling")
