@@ -8,6 +8,8 @@ Stands before the application, whatever that is. A browser without any is sent t
 and from there back to where it wanted to go; a program is told in JSON. Where nothing is configured, all is open.
 """
 
+import hashlib
+import hmac
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -36,6 +38,8 @@ ASKED = "cpdd.login"
 """In the environment of the form: what the visitor is asked for, an `Asked`."""
 SESSION = "cpdd.session"
 """In the environment of a page: whether the visitor logged in by the form, and can log out."""
+LOG_OUT_TOKEN = "cpdd.log_out_token"
+"""In the environment of a page: what the form that logs out must bring, which no page of another site knows."""
 USER = "REMOTE_USER"
 """In the environment of a page: the name that a trusted proxy gave."""
 
@@ -109,7 +113,7 @@ class Login:
             return app
 
         def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            for name in (USER, ASKED, SESSION):
+            for name in (USER, ASKED, SESSION, LOG_OUT_TOKEN):
                 environ.pop(name, None)
             path = environ.get("PATH_INFO", "")
             if path == LOGOUT:
@@ -134,7 +138,9 @@ class Login:
             return False
         if self._tokens.allow(environ.get("HTTP_AUTHORIZATION", "")):
             return True
-        environ[SESSION] = self._sessions.holds(_cookie(environ, self._cookie_name(environ)))
+        cookie = _cookie(environ, self._cookie_name(environ))
+        environ[SESSION] = self._sessions.holds(cookie)
+        environ[LOG_OUT_TOKEN] = log_out_token(cookie) if environ[SESSION] else ""
         return bool(environ[SESSION])
 
     def _log_in(self, app: WsgiApplication, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -151,7 +157,11 @@ class Login:
     def _log_out(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("REQUEST_METHOD") != "POST" or not _is_of_our_page(environ):
             return _go(start_response, "/")
-        self._sessions.end(_cookie(environ, self._cookie_name(environ)))
+        cookie = _cookie(environ, self._cookie_name(environ))
+        brought = _form(environ).get("form_token", "").encode("utf-8", "surrogateescape")
+        if self._sessions.holds(cookie) and not hmac.compare_digest(brought, log_out_token(cookie).encode()):
+            return _go(start_response, "/")
+        self._sessions.end(cookie)
         return _go(start_response, PAGE, [self._set_cookie(environ, "", 0)])
 
     def _show_form(
@@ -183,6 +193,11 @@ class Login:
         secure = "; Secure" if self._is_secure(environ) else ""
         name = self._cookie_name(environ)
         return "Set-Cookie", f"{name}={value}; Path=/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}"
+
+
+def log_out_token(cookie: str) -> str:
+    """Return what only a page of the session knows: made of the cookie, which it does not betray."""
+    return hashlib.sha256(f"log out {cookie}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def safe_address(address: str) -> str:

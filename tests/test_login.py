@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from collector.login import ASKED, SESSION, USER, Login, Proxies, safe_address
+from collector.login import ASKED, LOG_OUT_TOKEN, SESSION, USER, Login, Proxies, safe_address
 from collector.sessions import LASTS_S
 from collector.tokens import ANYBODY, Tokens
 from cpdd.setting_values import networks
@@ -63,6 +63,12 @@ class Site:
 
     def log_in(self, token: str = "new", next: str = "/", **headers: str) -> Answer:
         return self.ask("/login", body=urlencode({"token": token, "next": next}).encode(), **headers)
+
+    def log_out(self, cookie: str, **headers: str) -> Answer:
+        """Send the form as a page of the session has it."""
+        self.ask("/", HTTP_COOKIE=cookie)
+        said = {"form_token": self.seen[-1].get(LOG_OUT_TOKEN, "")}
+        return self.ask("/logout", body=urlencode(said).encode(), HTTP_COOKIE=cookie, **headers)
 
 
 def site(text: str = "new, old", clock: Any = lambda: NOW_S, **more: Any) -> Site:
@@ -200,7 +206,7 @@ def test_another_sites_page_can_log_nobody_in_or_out(headers: dict[str, str]):
     cookie = asked.log_in().cookie
 
     refused = asked.log_in(**headers)
-    asked.ask("/logout", body=b"", HTTP_COOKIE=cookie, **headers)
+    asked.log_out(cookie, **headers)
     asked.ask("/logout", HTTP_COOKIE=cookie)
 
     assert (refused.status, "Set-Cookie" in refused.headers) == (403, False)
@@ -211,12 +217,33 @@ def test_who_logs_out_is_out_even_with_the_old_cookie():
     asked = site()
     cookie, other = asked.log_in().cookie, asked.log_in().cookie
 
-    out = asked.ask("/logout", body=b"", HTTP_COOKIE=cookie)
+    out = asked.log_out(cookie)
 
     assert (out.status, out.headers["Location"], out.cookie) == (303, "/login", "cpdd-session=")
     assert "Max-Age=0" in out.headers["Set-Cookie"]
     assert asked.ask("/", HTTP_COOKIE=cookie).status == 401
     assert asked.ask("/", HTTP_COOKIE=other).status == 200
+
+
+@pytest.mark.parametrize("brought", ["", "guessed", "of another"])
+def test_only_a_page_of_the_session_itself_ends_it(brought: str):
+    asked = site()
+    cookie = asked.log_in().cookie
+    asked.ask("/", HTTP_COOKIE=asked.log_in().cookie)
+    said = asked.seen[-1][LOG_OUT_TOKEN] if brought == "of another" else brought
+
+    kept = asked.ask("/logout", body=urlencode({"form_token": said}).encode(), HTTP_COOKIE=cookie)
+
+    assert (kept.status, kept.headers["Location"], "Set-Cookie" in kept.headers) == (303, "/", False)
+    assert asked.ask("/", HTTP_COOKIE=cookie).status == 200
+
+
+def test_who_is_out_already_is_asked_to_log_in():
+    asked = site()
+    cookie = asked.log_in().cookie
+    asked.log_out(cookie)
+
+    assert asked.ask("/logout", body=b"", HTTP_COOKIE=cookie).headers["Location"] == "/login"
 
 
 def test_a_token_that_is_taken_out_ends_its_sessions_and_no_others(tmp_path: Path):
@@ -306,7 +333,8 @@ def test_with_a_proxy_alone_there_is_no_token_to_ask_for():
 def test_what_a_page_is_told_of_the_visitor_cannot_come_from_outside():
     asked = site()
 
-    asked.ask("/", HTTP_AUTHORIZATION="Bearer new", **{USER: "root", SESSION: "yes"})
+    asked.ask("/", HTTP_AUTHORIZATION="Bearer new", **{USER: "root", SESSION: "yes", LOG_OUT_TOKEN: "x"})
 
     assert USER not in asked.seen[-1]
     assert SESSION not in asked.seen[-1]
+    assert LOG_OUT_TOKEN not in asked.seen[-1]

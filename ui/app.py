@@ -191,7 +191,7 @@ def _digest_of_looks() -> str:
 def _digest_of_visitor() -> str:
     """Return what tells pages of different visitors apart, and those with a form whose token is another now."""
     seen = login.visitor()
-    said = f"{current_app.config['FORMS'].token()} {seen.can_log_out} {seen.user}"
+    said = f"{current_app.config['FORMS'].token()} {seen.log_out_token} {seen.user}"
     return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from flask.testing import FlaskClient
 
-from collector.login import ASKED, SESSION, USER, Asked, Login
+from collector.login import ASKED, LOG_OUT_TOKEN, SESSION, USER, Asked, Login
 from collector.tokens import Tokens
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
@@ -61,12 +61,15 @@ def test_the_form_shows_nothing_of_what_is_stored():
 def test_pages_say_who_reads_them_and_offer_to_log_out(client: FlaskClient):
     nobody = client.get("/")
     by_proxy = client.get("/", environ_overrides={USER: "ann <b>"})
-    by_form = client.get("/", environ_overrides={SESSION: True})
+    by_form = client.get("/", environ_overrides={SESSION: True, LOG_OUT_TOKEN: "ours"})
+    by_another = client.get("/", environ_overrides={SESSION: True, LOG_OUT_TOKEN: "theirs"})
 
     assert "You are ann <b>" in ReadPage(by_proxy.text).text
     assert 'action="/logout"' not in nobody.text + by_proxy.text
+    fields = [attributes for tag, attributes in ReadPage(by_form.text).elements if tag == "input"]
     assert 'action="/logout"' in by_form.text
-    assert len({answer.headers["ETag"] for answer in (nobody, by_proxy, by_form)}) == 3
+    assert [of["value"] for of in fields if of.get("name") == "form_token"] == ["ours"]
+    assert len({answer.headers["ETag"] for answer in (nobody, by_proxy, by_form, by_another)}) == 4
     assert "private" in nobody.headers["Cache-Control"]
 
 

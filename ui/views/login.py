@@ -6,7 +6,7 @@ from flask import Flask, render_template, request
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
-from collector.login import ASKED, PAGE, SESSION, USER, Asked
+from collector.login import ASKED, LOG_OUT_TOKEN, PAGE, SESSION, USER, Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,14 @@ class Visitor:
     user: str
     """As a trusted proxy says; empty where none does."""
     can_log_out: bool
+    log_out_token: str
+    """What the form that logs out brings."""
 
 
 def visitor() -> Visitor:
-    return Visitor(request.environ.get(USER) or "", bool(request.environ.get(SESSION)))
+    return Visitor(
+        request.environ.get(USER) or "", bool(request.environ.get(SESSION)), request.environ.get(LOG_OUT_TOKEN) or ""
+    )
 
 
 def add_routes(app: Flask) -> None:
