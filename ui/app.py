@@ -143,7 +143,8 @@ def create_app(
         here = request.host_url.rstrip("/")
         pinned = pins.pinned if pins else list
         shared = (explanations, sheets, read_sampling, boosts, read_system, pinned, read_trouble)
-        return Visit(reader, settings, clock(), last, lists, *shared, settings.public_url.rstrip("/") or here, here)
+        base, peer = settings.public_url.rstrip("/") or here, request.remote_addr or ""
+        return Visit(reader, settings, clock(), last, lists, *shared, base, here, peer)
 
     for page in PAGES:
         _add_page(app, page, visit)

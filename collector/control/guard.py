@@ -75,12 +75,18 @@ class Guard:
                     "a change needs the token of this server",
                     "authorization: Bearer …; the command reads CPDD_CONTROL_TOKEN",
                 )
-        elif not is_loopback(caller.peer):
-            raise Forbidden(
-                HTTPStatus.FORBIDDEN,
-                f"changes from another machine ({caller.peer or 'unknown'}) need a token, and this server has none",
-                "start it with CPDD_CONTROL_TOKEN set",
-            )
+        elif refusal := self.refusal_of_all_from(caller.peer):
+            raise refusal
+
+    def refusal_of_all_from(self, peer: str) -> Forbidden | None:
+        """Return why nobody at an address may change anything, whatever they bring; None where some may."""
+        if self.tokens.asked_for or is_loopback(peer):
+            return None
+        return Forbidden(
+            HTTPStatus.FORBIDDEN,
+            f"changes from another machine{f' ({peer})' if peer else ''} need a token, and this server has none",
+            "start it with CPDD_CONTROL_TOKEN set",
+        )
 
     def may_report(self, caller: Caller) -> bool:
         """Return whether somebody may say what a program samples, and be granted traces of boosts."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from collector.control.api import ControlApp
 from collector.control.grpc import SamplingManager
-from collector.control.guard import Caller, Guard
+from collector.control.guard import Caller, Forbidden, Guard
 from collector.control.proposals import Proposer, proposal_json
 from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted, SamplingService
@@ -141,6 +141,10 @@ class Control:
         """Raise Forbidden for a change that this caller may not make, by the rules of the control port."""
         self._guard.check(caller)
         self._guard.check_change(caller)
+
+    def refusal_of_all_from(self, peer: str) -> Forbidden | None:
+        """Return why nobody at an address may change anything; None where who brings what is asked for may."""
+        return self._guard.refusal_of_all_from(peer)
 
     def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         """Return what a boost would be of. Raises NotRunning, NoRoots, TooManyRoots."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from flask.testing import FlaskClient
 
-from collector.control.guard import Caller, Guard
+from collector.control.guard import Caller, Forbidden, Guard
 from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted
 from collector.control.state import state_of
@@ -40,6 +40,9 @@ class Threads:
     def admit(self, caller: Caller) -> None:
         self._guard.check(caller)
         self._guard.check_change(caller)
+
+    def refusal_of_all_from(self, peer: str) -> Forbidden | None:
+        return self._guard.refusal_of_all_from(peer)
 
     def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]:
         return self._server.loop.run(self._server.service.roots_of(request))

@@ -42,6 +42,8 @@ class BoostPage:
     """The roots were found as those that reach what was asked for."""
     can_boost: bool
     needs_token: bool
+    no_changes: str
+    """Why nothing can be changed from where the visitor is; empty where it can."""
     problem: str
     detail: tuple[str, ...]
     """What the traces tell besides, by the words of a policy."""
@@ -72,8 +74,9 @@ def boost_view(visit: Visit) -> BoostPage:
         caller=request.caller,
         roots=roots,
         found=found,
-        can_boost=bool(roots),
+        can_boost=bool(roots) and not visit.no_changes,
         needs_token=visit.boosts.needs_token if visit.boosts else False,
+        no_changes=visit.no_changes,
         problem=problem,
         detail=request.detail,
         doubt=shown(doubt, LONGEST_TEXT),

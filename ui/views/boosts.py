@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from collector.control.guard import Caller
+from collector.control.guard import Caller, Forbidden
 from collector.control.requests import BoostRequest, Renewal
 from collector.control.service import Boosted
 from collector.core.sampling.roots import Root
@@ -20,6 +20,9 @@ class Boosts(Protocol):
         """Whether a change must bring the token of the server."""
 
     def admit(self, caller: Caller) -> None: ...
+
+    def refusal_of_all_from(self, peer: str) -> Forbidden | None:
+        """Return why nobody at an address may change anything; None where who brings what is asked for may."""
 
     def roots_of(self, request: BoostRequest) -> tuple[Sequence[Root], bool]: ...
 

@@ -16,7 +16,7 @@ from collector.core.journeys import JourneyBook
 from collector.store.pins import Pin
 from collector.system import System
 from ui.draw.svg import Shape
-from ui.draw.text import shown
+from ui.draw.text import sentence, shown
 from ui.views.boosts import Boosts
 from ui.views.errors import BadAddress
 from ui.views.explanations import Explanations
@@ -74,10 +74,18 @@ class Visit:
     """Address of the server for links that people pass on, without a slash at its end: the public one, else `here`."""
     here: str = ""
     """As the visitor's request spells it; behind a proxy perhaps as nobody else would."""
+    peer: str = ""
+    """The address that the visitor comes from; empty where that is not known."""
 
     @cached_property
     def range(self) -> TimeRange:
         return read_range(self.query, self.now_unix_nano)
+
+    @cached_property
+    def no_changes(self) -> str:
+        """Why nothing can be changed from where the visitor is, in a sentence; empty where it can."""
+        refusal = self.boosts.refusal_of_all_from(self.peer) if self.boosts else None
+        return f"{sentence(refusal.problem)}: {refusal.hint}." if refusal else ""
 
     def explain(self, spans: OutlinedSpans, target: str) -> Explanation | None:
         """Return the critical path of one trace, None when it has no such target."""

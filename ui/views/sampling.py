@@ -125,6 +125,8 @@ class SamplingPage:
     is_running: bool
     can_change: bool
     needs_token: bool
+    no_changes: str
+    """Why nothing can be changed from where the visitor is; empty where it can."""
     boosts: tuple[LiveBoost, ...]
     ended: tuple[EndedBoost, ...]
     """The last one first."""
@@ -151,8 +153,9 @@ def sampling_view(visit: Visit) -> SamplingPage:
     return SamplingPage(
         answer=_answer(found is not None, boosts, rates, clients),
         is_running=found is not None,
-        can_change=visit.boosts is not None,
+        can_change=visit.boosts is not None and not visit.no_changes,
         needs_token=visit.boosts.needs_token if visit.boosts else False,
+        no_changes=visit.no_changes,
         boosts=boosts,
         ended=_ended(state.get("ended", ())),
         policies=tuple(_policy(policy) for policy in state.get("policies", ())),

@@ -184,6 +184,8 @@ class TracePage:
     stays: Stays | None
     can_keep: bool
     needs_token: bool
+    no_changes: str
+    """Why nothing can be changed from where the visitor is; empty where it can."""
     downloads: tuple[tuple[str, str], ...]
     """Names and addresses."""
 
@@ -280,8 +282,9 @@ class _Build:
             boost=self._boost(),
             kept=self._kept(),
             stays=self._stays(),
-            can_keep=self.visit.boosts is not None,
+            can_keep=self.visit.boosts is not None and not self.visit.no_changes,
             needs_token=self.visit.boosts.needs_token if self.visit.boosts else False,
+            no_changes=self.visit.no_changes,
             downloads=(
                 ("OTLP JSON", f"/traces/{explained.trace_id}.otlp.json"),
                 ("Jaeger JSON", f"/traces/{explained.trace_id}.jaeger.json"),
