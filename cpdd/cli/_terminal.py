@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from cpdd.unseen import UNSEEN_LETTERS
 from ui.draw.units import NBSP
 
 PATH_STYLE = "bold magenta"
@@ -98,12 +99,14 @@ def look_of(stream: TextIO) -> Look:
 
 
 def printable(text: str) -> str:
-    """Return text of a stranger without what would move the cursor, change colours or turn the line around.
+    """Return text of a stranger without what would move the cursor, change colours, turn the line around or hide.
 
     >>> printable("GET \\x1b[31m/cart\\n")
     'GET �[31m/cart�'
     """
-    return text if text.isprintable() else "".join(c if c.isprintable() or c == NBSP else "�" for c in text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == NBSP or (c.isprintable() and c not in UNSEEN_LETTERS) else "�" for c in text)
 
 
 def say(text: str) -> None:

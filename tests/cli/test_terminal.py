@@ -53,6 +53,10 @@ def test_nothing_of_a_stranger_moves_the_cursor_or_turns_the_line(text):
     assert printable(text).isprintable()
 
 
+def test_no_name_looks_like_another_by_a_letter_that_nobody_sees():
+    assert printable("cart\u3164 \u2800東京 café") == "cart� �東京 café"
+
+
 def test_words_keep_our_line_breaks_and_lose_a_strangers_control_characters(capsys):
     say("one\n  two \x1b[31m")
 

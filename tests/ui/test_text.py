@@ -32,6 +32,13 @@ def test_shown_text_can_neither_turn_the_line_around_nor_hide(text):
     said.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\u3164", "\u115f", "\u1160", "\uffa0", "\u2800", "\xad", "\u034f", "\U000e0041", "\U000e007f", "\u200b"]
+)
+def test_names_that_look_the_same_do_not(unseen):
+    assert shown(f"cart{unseen}") == f"cart{unseen.encode('unicode_escape').decode()}"
+
+
 def test_a_megabyte_is_cut_and_its_length_said():
     said = shown("x" * 1_000_000)
 

@@ -8,6 +8,8 @@ import re
 
 from markupsafe import Markup, escape
 
+from cpdd.unseen import UNSEEN_LETTERS
+
 LABEL_LENGTH = 120
 """Characters of a name in a row or a title."""
 VALUE_LENGTH = 2_000
@@ -16,7 +18,8 @@ VALUE_LENGTH = 2_000
 _LONGEST_TAIL = 32
 _SEPARATOR = re.compile(r"(?<![/._:,=?&-])([/._:,=?&-]+)(?=\w)")
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    f"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f{UNSEEN_LETTERS}]"
 )
 
 
@@ -34,7 +37,7 @@ def shown(text: str, limit: int = LABEL_LENGTH) -> str:
 
 def _spell(match: re.Match[str]) -> str:
     code = ord(match.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def count_of(number: int, singular: str, plural: str = "") -> str:
