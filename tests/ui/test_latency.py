@@ -15,6 +15,7 @@ from tests.ui.memory import MemoryReader
 from tests.ui.shop import NOW_NS, Recorder
 from tests.ui.test_pages import page, twin
 from ui.draw.units import duration, spelled
+from ui.views.time_range import parse_moment
 
 CHECK_OUT = "/journeys/check%20out"
 MINUTE_NS = 60 * 10**9
@@ -259,6 +260,24 @@ def test_a_window_without_traces_is_said_and_others_are_offered(client, against)
     assert value["answer"].replace("\xa0", " ").startswith("There is no trace of nobody ")
     assert "and none in the last 1 h" in value["answer"].replace("\xa0", " ")
     assert [choice["words"] for choice in value["choices"]][:3] == ["just before", "a day earlier", "a week earlier"]
+
+
+@pytest.mark.parametrize(
+    ("against", "start", "end"),
+    [
+        ("02:41", "2026-11-18T01:41:00Z", "2026-11-18T02:41:00Z"),
+        ("23:30:15", "2026-11-17T22:30:15Z", "2026-11-17T23:30:15Z"),
+        ("02:41/03:10", "2026-11-18T02:41:00Z", "2026-11-18T03:10:00Z"),
+        ("10:50/23:30", "2026-11-17T10:50:00Z", "2026-11-17T23:30:00Z"),
+        ("23:30/00:10", "2026-11-17T23:30:00Z", "2026-11-18T00:10:00Z"),
+    ],
+)
+def test_the_other_window_may_be_said_by_times_alone_which_are_the_latest(client, against, start, end):
+    value = twin(client, f"/compare?journey=browse&against={quote(against)}&last=1h")
+
+    window = value["before"]["window"]
+    assert window["start_unix_nano"] == parse_moment("start", start)
+    assert window["end_unix_nano"] == parse_moment("end", end)
 
 
 def two_versions(now_ns: int) -> MemoryReader:

@@ -8,7 +8,7 @@ from ui.draw.text import count_of, shown
 from ui.views.address import compare_address
 from ui.views.errors import BadAddress
 from ui.views.page import Visit
-from ui.views.time_range import TimeRange, parse_length_ns, parse_moment, range_of
+from ui.views.time_range import TimeRange, asked_moment, parse_length_ns, range_of
 
 BEFORE = "before"
 VERSION = "service.version"
@@ -38,7 +38,7 @@ def sides_of(visit: Visit, journey: str) -> tuple[Side, Side]:
     against = visit.query.get("against", "").strip() or BEFORE
     where = _attribute("where", visit.query.get("where", ""))
     if "=" not in against:
-        before = range_of(_before(visit.range.window, against), visit.now_unix_nano)
+        before = range_of(_before(visit.range.window, against, visit.now_unix_nano), visit.now_unix_nano)
         return _side(visit, journey, before, where), _side(visit, journey, visit.range, where)
     if not where:
         raise BadAddress(
@@ -118,21 +118,22 @@ def _side(visit: Visit, journey: str, range: TimeRange, attribute: str) -> Side:
     return Side(range, attribute, service, chosen)
 
 
-def _before(after: Window, against: str) -> Window:
+def _before(after: Window, against: str, now_unix_nano: int) -> Window:
     """Return the other window: of the same length and just before, earlier by a while, or until a moment."""
     length = after.end_unix_nano - after.start_unix_nano
     if against == BEFORE:
         return Window(after.start_unix_nano - length, after.start_unix_nano)
     if "/" in against:
         start, _, stop = against.partition("/")
-        first, last = parse_moment("against", start), parse_moment("against", stop)
+        last = asked_moment("against", stop, now_unix_nano)
+        first = asked_moment("against", start, last)  # of times alone the latest before the end
         if not first < last <= 2**63 - 1:
             raise BadAddress(f"against={shown(against)} ends before it starts", hint="write START/END, two moments")
         return Window(first, last)
     if against[:1].isdigit() and against[-1:].isalpha() and "T" not in against:
         shift = parse_length_ns(against)
         return Window(after.start_unix_nano - shift, after.end_unix_nano - shift)
-    end = parse_moment("against", against)
+    end = asked_moment("against", against, now_unix_nano)
     if end <= length:
         raise BadAddress(f"against={shown(against)} is too early", hint="write before, 1d, 7d, a moment, or START/END")
     return Window(end - length, end)

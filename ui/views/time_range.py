@@ -98,9 +98,11 @@ def _from_unix(text: str) -> int:
 
 
 def _absolute(query: Mapping[str, str], now_unix_nano: int) -> TimeRange:
-    end = _moment("end", query["end"], now_unix_nano) if query.get("end") else now_unix_nano
+    end = asked_moment("end", query["end"], now_unix_nano) if query.get("end") else now_unix_nano
     start = (
-        _moment("start", query["start"], now_unix_nano) if query.get("start") else end - parse_length_ns(DEFAULT_LAST)
+        asked_moment("start", query["start"], now_unix_nano)
+        if query.get("start")
+        else end - parse_length_ns(DEFAULT_LAST)
     )
     if not start < end <= 2**63 - 1:
         raise BadAddress(
@@ -110,7 +112,7 @@ def _absolute(query: Mapping[str, str], now_unix_nano: int) -> TimeRange:
     return range_of(Window(start, end), now_unix_nano)
 
 
-def _moment(name: str, text: str, now_unix_nano: int) -> int:
+def asked_moment(name: str, text: str, now_unix_nano: int) -> int:
     """Return what `parse_moment` does, and of a time of day alone, as somebody types it at night, the latest."""
     if not re.fullmatch(r"\d\d:\d\d(:\d\d)?", text.strip()):
         return parse_moment(name, text)
