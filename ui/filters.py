@@ -18,6 +18,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "rate": units.rate,
     "times": units.times,
     "moment": units.moment,
+    "typed_moment": units.typed_moment,
     "exact_moment": units.exact_moment,
     "sentence": text.sentence,
     "shown": text.shown,

@@ -1,10 +1,11 @@
 """What addresses and the search box say: ranges of time, intents."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.store.values import Window
+from ui.draw.units import typed_moment
 from ui.views.durations import parse_duration_ns
 from ui.views.errors import BadAddress
 from ui.views.search_words import (
@@ -49,6 +50,14 @@ def test_a_moment_may_be_written_in_many_ways(text):
 
 
 @given(st.integers(0, 2**62), st.integers(1, 2**61))
+@example(1_795_000_000_200_000_000, 500_000_000)
+def test_an_absolute_range_survives_a_form(start, length):
+    typed = {"start": typed_moment(start), "end": typed_moment(start + length)}
+
+    assert read_range(typed, NOW + 7).window == Window(start, start + length)
+
+
+@given(st.integers(0, 2**62), st.integers(1, 2**61))
 def test_an_absolute_range_survives_its_address(start, length):
     window = Window(start, start + length)
 
@@ -61,7 +70,13 @@ def test_a_range_with_one_end_takes_the_other_from_the_clock_or_an_hour():
 
 
 @pytest.mark.parametrize(
-    ("text", "at"), [("02:41", "18T02:41:00"), ("11:06", "18T11:06:00"), ("23:30:15", "17T23:30:15")]
+    ("text", "at"),
+    [
+        ("02:41", "18T02:41:00"),
+        ("11:06", "18T11:06:00"),
+        ("23:30:15", "17T23:30:15"),
+        ("02:41:05.25", "18T02:41:05.25"),
+    ],
 )
 def test_a_time_of_day_is_the_latest(text, at):
     start = parse_moment("start", f"2026-11-{at}Z")

@@ -836,6 +836,20 @@ def test_times_are_those_of_the_reader_s_zone_for_who_chose_so_and_stay(browser,
         expect(page.locator(".answer")).to_contain_text(re.compile(r"from .*10:00(:00)? to .*11:00(:00)?.UTC, "))
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_a_range_within_a_second_stays_when_its_form_is_sent_again(browser, site, zone):
+    with opened(browser, site + "/search?start=1795000000.2&end=1795000000.700000001", timezone_id=zone) as page:
+        if zone != "UTC":
+            page.get_by_role("button", name="Show Asia").click()
+            expect(page.locator("footer")).to_contain_text("Times are Asia/")
+        page.keyboard.press("t")
+        page.locator("form:has(> .field > input[name=start]) button").click()
+        page.wait_for_url("**start=2026**")
+
+        asked = page.evaluate("fetch(location.href.replace('/search?', '/search.json?')).then(reply => reply.json())")
+        assert asked["range"]["absolute"] == {"start": "1795000000.200000000", "end": "1795000000.700000001"}
+
+
 @pytest.mark.parametrize("name", ["script", "attribute", "closing", "template", "bidi"])
 def test_nothing_of_a_hostile_span_runs(browser, name):
     now = EPOCH_NS + 10**9
@@ -992,7 +1006,8 @@ SCRIPTS = {
         ),
         (
             "times",  # the browser of tests is in UTC
-            "['2026-11-18 02:41', '2026-11-18', '02:41', '23:50:01', '2026-11-18T02:41Z', '1795000000', 'x'].map("
+            "['2026-11-18 02:41', '2026-11-18', '02:41', '23:50:01', '2026-11-18T02:41Z', '1795000000', 'x', "
+            "'02:41:05.25'].map("
             "text => typed(text, new Date('2026-11-18T11:00:00Z')))",
             [
                 "2026-11-18T02:41:00+00:00",
@@ -1002,12 +1017,14 @@ SCRIPTS = {
                 "2026-11-18T02:41Z",
                 "1795000000",
                 "x",
+                "2026-11-18T02:41:05.25+00:00",
             ],
         ),
         (
             "times",
-            "[withOffset(new Date('2026-11-18T11:30:05Z'), -330), withOffset(new Date('2026-11-18T11:30:05Z'), 480)]",
-            ["2026-11-18T17:00:05+05:30", "2026-11-18T03:30:05-08:00"],
+            "[withOffset(new Date('2026-11-18T11:30:05Z'), -330), "
+            "withOffset(new Date('2026-11-18T11:30:05Z'), 480, '.25')]",
+            ["2026-11-18T17:00:05+05:30", "2026-11-18T03:30:05.25-08:00"],
         ),
     ],
 )

@@ -185,6 +185,16 @@ def moment(unix_nano: int) -> str:
     return _utc(unix_nano).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def typed_moment(unix_nano: int) -> str:
+    """Return a moment as a field of a form has it: ISO 8601, with the fraction of its second where it has one.
+
+    >>> typed_moment(1_795_000_000_000_000_000), typed_moment(1_795_000_000_200_000_000)
+    ('2026-11-18T11:06:40Z', '2026-11-18T11:06:40.2Z')
+    """
+    fraction = f"{unix_nano % 1_000_000_000:09d}".rstrip("0")
+    return moment(unix_nano).replace("Z", f".{fraction}Z") if fraction else moment(unix_nano)
+
+
 def exact_moment(unix_nano: int) -> str:
     """Return a moment in UTC with its nanoseconds."""
     return f"{_utc(unix_nano):%Y-%m-%d %H:%M:%S}.{unix_nano % 1_000_000_000:09d}{NBSP}UTC"

@@ -12,23 +12,23 @@ export function local(moment, now, zone) {
   return `${new Intl.DateTimeFormat("en-GB", date).format(moment)} ${new Intl.DateTimeFormat("en-GB", time).format(moment)}`.replaceAll(" ", "\u00a0");
 }
 
-/** ISO 8601 with the offset of a zone: what a form of ours reads. */
-export function withOffset(moment, minutesBehindUtc) {
+/** ISO 8601 with the offset of a zone: what a form of ours reads. `fraction` is that of its second, which may be finer than a Date. */
+export function withOffset(moment, minutesBehindUtc, fraction = "") {
   const shifted = new Date(moment.getTime() - minutesBehindUtc * 60_000).toISOString().slice(0, 19);
   const ahead = Math.abs(minutesBehindUtc);
   const two = (number) => String(number).padStart(2, "0");
-  return `${shifted}${minutesBehindUtc > 0 ? "-" : "+"}${two(Math.floor(ahead / 60))}:${two(ahead % 60)}`;
+  return `${shifted}${fraction}${minutesBehindUtc > 0 ? "-" : "+"}${two(Math.floor(ahead / 60))}:${two(ahead % 60)}`;
 }
 
 /** What somebody typed into a form, with the offset of the reader's zone unless it has one; a time alone is the latest. */
 export function typed(text, now) {
-  const [, day, time] = /^(?:(\d{4}-\d\d-\d\d)(?:[T ]|$))?(\d\d:\d\d(?::\d\d)?)?$/.exec(text.trim()) ?? [];
+  const [, day, time, fraction] = /^(?:(\d{4}-\d\d-\d\d)(?:[T ]|$))?(\d\d:\d\d(?::\d\d(\.\d{1,9})?)?)?$/.exec(text.trim()) ?? [];
   if (!day && !time) return text;
   const today = `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, "0")}-${String(now.getDate()).padStart(2, "0")}`;
   const moment = new Date(`${day ?? today}T${time ?? "00:00"}`);
   if (Number.isNaN(moment.getTime())) return text;
   if (!day && moment > now) moment.setDate(moment.getDate() - 1);
-  return withOffset(moment, moment.getTimezoneOffset());
+  return withOffset(moment, moment.getTimezoneOffset(), fraction);
 }
 
 function rewrite(root) {
@@ -42,7 +42,8 @@ function rewrite(root) {
   }
   for (const input of root.querySelectorAll("input[data-moment]")) {
     const moment = new Date(input.value);
-    if (!Number.isNaN(moment.getTime())) input.value = input.defaultValue = withOffset(moment, moment.getTimezoneOffset());
+    const [fraction] = /\.\d+/.exec(input.value) ?? [];
+    if (!Number.isNaN(moment.getTime())) input.value = input.defaultValue = withOffset(moment, moment.getTimezoneOffset(), fraction);
   }
 }
 

@@ -81,13 +81,19 @@ def parse_moment(name: str, text: str) -> int:
         when = datetime.fromisoformat(text.replace(" ", "T", 1))
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         since = when - datetime(1970, 1, 1, tzinfo=UTC)
-        unix_nano = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+        unix_nano = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000 + _below_us(text)
         if unix_nano < -(2**63):
             raise OverflowError("before the year 1678")
         return unix_nano
     except (ValueError, OverflowError) as error:
         hint = "write 2026-11-21T02:41:00Z, 02:41, or Unix time in s, ms, µs or ns"
         raise BadAddress(f"{name}={text} is no moment", hint=hint) from error
+
+
+def _below_us(text: str) -> int:
+    """Return the nanoseconds of ISO 8601 that `datetime` drops: digits 7 to 9 of the fraction of a second."""
+    digits = re.search(r"[.,]\d{6}(\d{1,3})", text)
+    return int(digits[1].ljust(3, "0")) if digits else 0
 
 
 def _from_unix(text: str) -> int:
@@ -114,7 +120,7 @@ def _absolute(query: Mapping[str, str], now_unix_nano: int) -> TimeRange:
 
 def asked_moment(name: str, text: str, now_unix_nano: int) -> int:
     """Return what `parse_moment` does, and of a time of day alone, as somebody types it at night, the latest."""
-    if not re.fullmatch(r"\d\d:\d\d(:\d\d)?", text.strip()):
+    if not re.fullmatch(r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?", text.strip()):
         return parse_moment(name, text)
     today = moment(now_unix_nano).partition("T")[0]
     at = parse_moment(name, f"{today}T{text.strip()}")
