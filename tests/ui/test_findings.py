@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from collector.core.availability import Operation
 from collector.core.findings.model import Fact, Finding
 from collector.core.findings.tracking import Tracked
 from collector.core.journeys import Journey, JourneyBook
@@ -361,6 +362,20 @@ def test_a_journey_that_burns_its_budget_needs_somebody_whatever_its_share_of_fa
     assert row["promise"]["budget_left"] == pytest.approx(1 - 0.2 / 0.01 * 640 / (30 * 86_400))
     assert (row["finding"]["kind"], row["findings"]) == ("budget burning", 1)
     assert re.search(r"budget burning\s*: payment", shown.page("/").text)
+
+
+@pytest.mark.parametrize(
+    ("callee", "about"),
+    [
+        (("bank", "POST /authorize", "rpc"), "payment → bank"),
+        (("payment", "read limits", "internal"), "payment → read limits"),
+        (("", "", "database"), "payment → database"),
+    ],
+)
+def test_the_row_of_a_journey_names_the_call_that_its_finding_is_about(callee: Operation, about: str):
+    found = replace(BURNING, kind="hidden mandatory", caller=("payment", "POST /charge", "service"), callee=callee)
+
+    assert re.search(rf"hidden mandatory\s*: {about}", Shown(tracked(found), book=PROMISED).page("/").text)
 
 
 def test_a_journey_that_keeps_its_promise_is_fine_though_some_of_it_failed():

@@ -63,6 +63,8 @@ class FindingRow:
     address: str
     boost: str
     """Of the page that asks whether to keep more traces of what it is about."""
+    about: str
+    """The call that it is about, `payment → bank`, or else the service; empty where it is neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,18 @@ def finding_row(one: Tracked, now_unix_nano: int) -> FindingRow:
         because=one.because,
         address=f"{findings_address(around)}#{finding.id}",
         boost=_boost(finding),
+        about=_about(finding),
     )
+
+
+def _about(finding: Finding) -> str:
+    """Say shortly what is called by whom; of a call within a service what it calls."""
+    if not (finding.caller and finding.callee):
+        return finding.service
+    caller, callee = finding.caller[0], finding.callee[0]
+    if callee in ("", caller):
+        callee = finding.callee[1] or finding.callee[2]
+    return f"{caller} → {callee}" if caller else callee
 
 
 def _boost(finding: Finding) -> str:
