@@ -393,6 +393,13 @@ def test_a_latency_promise_that_burns_makes_the_journey_slow():
     assert "20 times as often as its promise of 99 % allows" in row["health"]["because"].replace("\u00a0", " ")
 
 
+@pytest.mark.parametrize(("bad_share", "burns"), [(0.2, ["burns 20×"]), (0.001, [])])
+def test_a_journey_s_row_says_how_fast_its_budget_burns_where_an_alert_fires(bad_share: float, burns: list[str]):
+    page = Shown(book=PROMISED, check_out=(standing(bad_share),)).page("/")
+
+    assert re.findall(r"burns [\d.]+×", page.text) == burns
+
+
 def test_a_journey_that_nobody_promised_anything_about_ignores_old_standings():
     shown = Shown(check_out=(standing(0.2),))
 
