@@ -4,7 +4,7 @@ import random
 import re
 from collections import defaultdict
 from dataclasses import replace
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
@@ -121,6 +121,21 @@ def test_bars_that_nobody_fell_into_are_said_to_be_empty(client):
     assert "No trace took 2.88 s to 5.25 s" in said.text
     assert not [at for _, at in said.elements if at.get("class") == "flame"]
     assert f"{CHECK_OUT}#latency" in said.links
+
+
+@pytest.mark.parametrize("query", ["", "band=p90-99", "min=150ms", "where=enduser.id%3Du-1848&need=mandatory"])
+def test_each_frame_with_time_of_its_own_leads_to_traces_behind_its_call(client, query):
+    value = twin(client, f"{CHECK_OUT}?{query}")
+    timed = {str(call["id"]) for call in value["band_call_paths"] or value["call_paths"] if call["mean_ns"]}
+    said = page(client, f"{CHECK_OUT}?{query}")
+    in_table = {row["examples"] for row in value["contributions"]}
+
+    led = {parse_qs(urlsplit(link).query)["path"][0]: link for link in said.links if link.startswith("/examples?")}
+
+    assert len(timed) > 3
+    assert led.keys() == timed
+    assert in_table <= set(led.values())
+    assert all(client.get(link).status_code == 200 for link in led.values())
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ payment                  | cart             |       a frame is as wide as the pa
 bank           |         | redis  |         |       what no callee covers is its own, and is the darker the more
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.store.values import CallPath
-from ui.draw.svg import Shape, picture, shape, share_of_width, title
+from ui.draw.svg import Shape, link, picture, shape, share_of_width, title
 from ui.draw.text import shown
 from ui.draw.units import duration, percent
 
@@ -74,20 +74,31 @@ def _depth_first(children: dict[int, list[CallPath]]) -> tuple[list[CallPath], d
     return order, depth
 
 
-def flame_graph(calls: Sequence[CallPath], name: str) -> Shape:
-    """Return the picture, as wide as the page lets it be."""
+def flame_graph(calls: Sequence[CallPath], name: str, hrefs: Mapping[int, str] | None = None) -> Shape:
+    """Return the picture, as wide as the page lets it be.
+
+    Args:
+        hrefs: where a frame leads, by the id of its call; one that is not there leads nowhere.
+    """
+    hrefs = hrefs or {}
     made = frames(calls)
     whole = sum(frame.total_ns for frame in made if frame.depth == 0)
     kept = [frame for frame in made if whole and frame.total_ns >= SHOWN_FROM * whole]
     rows = max((frame.depth for frame in kept), default=0) + 1
     largest = max((frame.own_ns for frame in kept), default=0.0)
-    drawn = [_frame(frame, whole, largest) for frame in kept]
+    drawn = [_frame(frame, whole, largest, hrefs.get(frame.call.id, "")) for frame in kept]
     return picture(
-        *drawn, view=(100, rows * ROW), name=name, description=_words(kept, whole), class_="flame", fluid=True
+        *drawn,
+        view=(100, rows * ROW),
+        name=name,
+        description=_words(kept, whole),
+        class_="flame",
+        fluid=True,
+        role="group" if hrefs else "img",
     )
 
 
-def _frame(frame: Frame, whole: float, largest: float) -> Shape:
+def _frame(frame: Frame, whole: float, largest: float, href: str) -> Shape:
     """An inner <svg> cuts its text off at its own edge, so that no width of text need be known."""
     label = f"{shown(frame.call.service)} {shown(frame.call.operation)}"
     words = (
@@ -95,11 +106,14 @@ def _frame(frame: Frame, whole: float, largest: float) -> Shape:
         f"of which its own {duration(frame.own_ns)}; in {percent(frame.call.participation)} of the traces"
     )
     strength = _strength(frame.own_ns, largest)
-    return shape(
-        "svg",
+    drawn = (
         title(words),
         shape("rect", x=0, y=0, width="100%", height=ROW - 1, class_=f"frame frame-{strength}"),
         shape("text", shown(label), x=6, y=15, class_=f"frame-text frame-text-{strength}"),
+    )
+    return shape(
+        "svg",
+        *((link(href, *drawn),) if href else drawn),
         x=share_of_width(frame.start_ns, whole),
         y=frame.depth * ROW,
         width=share_of_width(frame.total_ns, whole),

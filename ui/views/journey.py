@@ -7,6 +7,7 @@ from collector.core.findings.tracking import Tracked
 from collector.core.population.levels import BANDS
 from collector.core.requirement import MANDATORY
 from collector.observed import availability_of, nines_of
+from collector.store.bands import WHOLE
 from collector.store.side_by_side import Asked
 from collector.store.values import (
     CallPath,
@@ -30,6 +31,7 @@ from ui.draw.units import ago
 from ui.views.address import (
     Parameters,
     boost_address,
+    examples_address,
     is_addressable,
     journey_address,
     journeys_address,
@@ -203,6 +205,19 @@ class JourneyPage:
             journey_address(self.journey, {"start": start, "end": end, **self.choices}, self.open)
             for start, end in pairwise(self.step_ends)
         ]
+
+    @property
+    def flame_calls(self) -> tuple[CallPath, ...]:
+        """What the flame graph shows: the call paths of the traces that the page is about."""
+        return self.band_call_paths if self.part else self.call_paths
+
+    def flame_addresses(self) -> dict[int, str]:
+        """Return the address of the traces behind each call that has time on the path itself, as the table has them."""
+        left_out = (NEED.name, FOCUS.name)
+        said = {name: value for name, value in self.kept.items() if name not in left_out}
+        asked = {**said, **({} if self.part else {BAND.name: WHOLE}), "journey": self.journey}
+        timed = (call for call in self.flame_calls if call.mean_ns > 0)
+        return {call.id: examples_address({**asked, "path": str(call.id)}) for call in timed}
 
     @property
     def kept_of_all(self) -> Parameters:
@@ -415,8 +430,9 @@ def pictures(page: JourneyPage) -> Pictures:
         "graph": graph,
         "graph_spacer": least_width(graph),
         "flame": flame_graph(
-            page.band_call_paths if page.part else page.call_paths,
+            page.flame_calls,
             f"Critical path of {shown(page.journey)} by call, a mean over its traces{of_part}",
+            page.flame_addresses(),
         ),
         "histogram": histogram(
             columns,
