@@ -4,6 +4,7 @@ import random
 import re
 from collections import defaultdict
 from dataclasses import replace
+from html import escape
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
@@ -31,6 +32,14 @@ def test_a_band_that_is_chosen_changes_what_follows(client):
     assert slow["contributions"] != whole["contributions"]
     assert slow["band_call_paths"]
     assert whole["band_call_paths"] == []
+
+
+def test_one_click_under_the_answer_boosts_a_journey(client):
+    head, below = client.get(CHECK_OUT).text.split('aria-label="Of this journey"')
+
+    assert escape(twin(client, CHECK_OUT)["boost"]) in head
+    assert "Boost sampling of this journey" in head
+    assert "Boost sampling of this journey" not in below
 
 
 @pytest.mark.parametrize("ends", ["max=1us", "min=1h", "max=1ns"])

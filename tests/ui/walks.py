@@ -101,7 +101,7 @@ def boost(page: Page, site: Site) -> None:
     walk = Walk("3. Boost sampling for it, and see the traces come.", page)
     walk.go("open the journey", lambda: page.goto(f"{site.pages}/journeys/check%20out?last=15m"), ".answer")
     before = traces_a_minute(site)
-    link = page.get_by_role("link", name="boost sampling of this journey")
+    link = page.get_by_role("link", name="Boost sampling of this journey")
     walk.click("boost sampling of this journey", link.click, ".lead .answer")
     button = page.locator("button[data-key=b]")
     walk.click("the button", button.click, "[data-ends-ms]")
