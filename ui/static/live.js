@@ -109,6 +109,12 @@ function silence(since) {
   return words;
 }
 
+/** Opens what the page waited for, where it is: traces of a file may be older than the hour that the page is of. */
+function open(lastSeen) {
+  if (lastSeen) location.replace(lastSeen.address);
+  else location.reload();
+}
+
 export function attach(element) {
   const { live: address, everyS, reload, what } = element.dataset;
   let first = null;
@@ -160,7 +166,7 @@ export function attach(element) {
     element.dataset.ready = "yes";
     if (reload === "answered") location.reload();
     if (reload) {
-      if (seen.page.first_span === null) location.reload(); // where the first trace is an old one, the page says when
+      if (seen.page.first_span === null) open(seen.page.last_seen);
       return;
     }
     latest = said(seen.page, element.dataset);
