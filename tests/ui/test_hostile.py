@@ -147,8 +147,46 @@ def test_a_million_attributes_are_cut_and_counted():
 
     response = client.get(f"/traces/{TRACE}?span=0000000000000001")
 
-    assert "999,800 more are in the download." in ReadPage(response.text).text
+    assert "999,800 more are in the download" in ReadPage(response.text).text
     assert len(response.data) < 200_000
+
+
+@pytest.mark.parametrize("value", ["<" * 8_000, "\U000e0041" * 8_000, "東" * 8_000, "\n" * 8_000, "x" * 60])
+def test_a_span_that_says_all_that_it_may_stays_within_a_page_and_what_is_left_out_is_said(value):
+    many = tuple((f"key.{i}", value) for i in range(200))
+    detail = SpanDetail(
+        attributes=many,
+        events=tuple(Event(EPOCH_NS + i, "retry", many) for i in range(100)),
+        links=tuple(Link("b" * 32, "c" * 16, attributes=many) for _ in range(100)),
+        resource=ResourceDetail(many),
+        scope=ScopeDetail("scope", "1", many),
+    )
+    batch = make_batch([DrawnSpan("a", 1, EPOCH_NS, EPOCH_NS + 100, "s", "o")])
+    client = client_of(MemoryReader([DetailedSpans(batch, lambda row: detail)]))
+
+    response = client.get(f"/traces/{TRACE}?span=0000000000000001")
+    said = ReadPage(response.text)
+
+    assert len(response.data) < 500_000
+    assert re.search(r"[\d,]+ more are in the download", said.text)
+    assert f"/traces/{TRACE}.otlp.json" in said.links
+    panel = client.get(f"/traces/{TRACE}.json?span=0000000000000001").get_json()["selected"]
+    tables = [panel["attributes"], panel["resource"], panel["scope"], *(e["attributes"] for e in panel["events"])]
+    assert all(len(table["rows"]) + table["left_out"] == 200 for table in tables)
+
+
+def test_of_a_hundred_retries_every_one_says_what_failed_though_not_every_stack_fits():
+    failed = (("exception.type", "TimeoutError"), ("exception.stacktrace", "at <line>\n" * 800))
+    detail = SpanDetail(events=tuple(Event(EPOCH_NS + i, "exception", failed) for i in range(100)))
+    batch = make_batch([DrawnSpan("a", 1, EPOCH_NS, EPOCH_NS + 100, "s", "o")])
+    client = client_of(MemoryReader([DetailedSpans(batch, lambda row: detail)]))
+
+    response = client.get(f"/traces/{TRACE}?span=0000000000000001")
+
+    assert len(response.data) < 200_000
+    assert ReadPage(response.text).text.count("TimeoutError") == 100
+    assert 3 < response.text.count("at &lt;line&gt;") / 800 < 100
+    assert "1 more is in the download" in ReadPage(response.text).text
 
 
 def test_the_query_itself_is_only_text():

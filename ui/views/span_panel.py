@@ -14,12 +14,19 @@ from ui.draw.text import LABEL_LENGTH, VALUE_LENGTH, shown
 from ui.views.address import trace_address
 from ui.views.logs_link import logs_link
 from ui.views.page import UiSettings
+from ui.views.room import Room
 from ui.views.source_link import source_link
 from ui.views.words import KINDS, STATUSES, flag_words, reason_words
 
 ATTRIBUTES = 200
 """Rows of one table of attributes; the downloads have all."""
 EVENTS = LINKS = SECTIONS = 100
+
+SPAN_BYTES = 60_000
+"""Of HTML that the attributes of a span take at most; those of its events, links and so on have room of their own. All
+together 230,000, as a page is to transfer no more than 500 kB, whatever a span says."""
+EVENTS_BYTES = 100_000
+RESOURCE_BYTES, LINKS_BYTES, SCOPE_BYTES = 30_000, 20_000, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class AttributeRow:
 class AttributeTable:
     rows: tuple[AttributeRow, ...]
     left_out: int
-    """Attributes beyond those shown."""
+    """Attributes beyond those shown, and those for which a page has no room."""
     dropped: int
     """Attributes that the sender dropped before sending."""
 
@@ -180,11 +187,11 @@ def span_panel(
         ),
         flags=node.flags,
         flag_words=tuple(flag_words(flag) for flag in node.flags),
-        attributes=_table(detail.attributes, detail.dropped_attributes_count),
-        resource=_table(detail.resource.attributes, detail.resource.dropped_attributes_count),
+        attributes=_table(detail.attributes, detail.dropped_attributes_count, Room(SPAN_BYTES)),
+        resource=_table(detail.resource.attributes, detail.resource.dropped_attributes_count, Room(RESOURCE_BYTES)),
         scope_name=shown(detail.scope.name),
         scope_version=shown(detail.scope.version),
-        scope=_table(detail.scope.attributes, detail.scope.dropped_attributes_count),
+        scope=_table(detail.scope.attributes, detail.scope.dropped_attributes_count, Room(SCOPE_BYTES)),
         events=tuple(_events(detail, node, begin_unix_nano)),
         events_left_out=max(0, len(detail.events) - EVENTS),
         links=tuple(_links(detail)),
@@ -269,17 +276,23 @@ def _below_has_time(explained: Explanation, position: int) -> bool:
     return False
 
 
-def _table(attributes: Attributes, dropped: int = 0) -> AttributeTable:
-    rows = tuple(_attribute(key, value) for key, value in attributes[:ATTRIBUTES])
-    return AttributeTable(rows, max(0, len(attributes) - ATTRIBUTES), dropped)
+def _table(attributes: Attributes, dropped: int, room: Room) -> AttributeTable:
+    found = (_attribute(key, value, room) for key, value in attributes[:ATTRIBUTES])
+    rows = tuple(row for row in found if row)
+    return AttributeTable(rows, len(attributes) - len(rows), dropped)
 
 
-def _attribute(key: str, value: AttributeValue) -> AttributeRow:
+def _attribute(key: str, value: AttributeValue, room: Room) -> AttributeRow | None:
+    """Return a row, None where there is no room for it."""
     text = value_text(value)
+    length = min(len(text), 4 * VALUE_LENGTH)
+    if not room.might_take(length):
+        return None
     cut = "\n".join(shown(line, VALUE_LENGTH) for line in text[: 4 * VALUE_LENGTH].split("\n"))
     if len(text) > 4 * VALUE_LENGTH:
         cut += f"… ({len(text):,} characters)"
-    return AttributeRow(shown(key, LABEL_LENGTH), _type_of(value), cut, web_address(text), "\n" in text)
+    row = AttributeRow(shown(key, LABEL_LENGTH), _type_of(value), cut, web_address(text), "\n" in text)
+    return row if room.takes(length, row.key, row.text, row.href) else None
 
 
 def _type_of(value: AttributeValue) -> str:
@@ -330,6 +343,7 @@ def web_address(text: str) -> str:
 
 
 def _events(detail: SpanDetail, node: PathNode, begin_unix_nano: int) -> Iterable[EventRow]:
+    room = Room(EVENTS_BYTES)
     for event in detail.events[:EVENTS]:
         at = event.time_unix_nano + node.shift_ns
         yield EventRow(
@@ -337,17 +351,18 @@ def _events(detail: SpanDetail, node: PathNode, begin_unix_nano: int) -> Iterabl
             offset_ns=at - begin_unix_nano,
             in_span_ns=at - node.start_unix_nano,
             time_unix_nano=event.time_unix_nano,
-            attributes=_table(event.attributes, event.dropped_attributes_count),
+            attributes=_table(event.attributes, event.dropped_attributes_count, room),
         )
 
 
 def _links(detail: SpanDetail) -> Sequence[LinkRow]:
+    room = Room(LINKS_BYTES)
     return [
         LinkRow(
             trace_id=link.trace_id,
             span_id=link.span_id,
             address=trace_address(link.trace_id, {"span": link.span_id}),
-            attributes=_table(link.attributes, link.dropped_attributes_count),
+            attributes=_table(link.attributes, link.dropped_attributes_count, room),
         )
         for link in detail.links[:LINKS]
     ]
