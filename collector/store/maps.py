@@ -5,10 +5,12 @@ thread is busy: so all keys are looked up together, and numbers are taken from w
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.core.spans import IntColumn
@@ -71,6 +73,20 @@ def _letters(types: pa.Array, rows: IntColumn, at: IntColumn) -> IntColumn:
         here = (of == number) & (at < len(letters))
         found[here] = np.frombuffer(letters, np.uint8)[at[here]]
     return found
+
+
+def rows_saying(table: pa.Table, text: str, attributes: Sequence[str]) -> set[int]:
+    """Return the rows of which one of these Maps has a text in its `key=value`, in any case."""
+    return set().union(*(_saying(chunk(table, name), text) for name in attributes))
+
+
+def _saying(maps: pa.MapArray, text: str) -> set[int]:
+    pairs = pc.binary_join_element_wise(maps.keys, maps.items, pa.scalar(b"=", pa.binary()))
+    with suppress(pa.ArrowInvalid):  # bytes that are no text: only ASCII is found in any case
+        pairs = pairs.cast(pa.string())
+    found = np.flatnonzero(pc.match_substring(pairs, pattern=text, ignore_case=True))
+    rows: list[int] = (np.searchsorted(numbers(maps.offsets), found, side="right") - 1).tolist()
+    return set(rows)
 
 
 def chunk(table: pa.Table, name: str) -> Any:

@@ -33,7 +33,7 @@ from collector.core.spans import (
     StringTable,
 )
 from collector.store.hexadecimal import ids_of
-from collector.store.maps import Maps, chunk, numbers
+from collector.store.maps import Maps, chunk, numbers, rows_saying
 from collector.store.row_details import Details, Outlines, text_of
 
 _KINDS = pa.array([b"Internal", b"Server", b"Client", b"Producer", b"Consumer"])
@@ -53,6 +53,7 @@ _OF_BATCH = (
     *("ScopeName", "ScopeVersion", "ScopeSchemaUrl"),
     *("Links.TraceId", "Links.SpanId", "Links.Attributes"),
 )
+_ATTRIBUTES = ("SpanAttributes", "ResourceAttributes")
 _EVENT_TIMES = "Events.Timestamp"
 _OF_OUTLINES = (_EVENT_TIMES,)
 _OF_DETAILS = (
@@ -115,7 +116,9 @@ def detailed_spans(table: pa.Table) -> DetailedSpans:
 def outlined_spans(table: pa.Table) -> OutlinedSpans | None:
     """Return the spans of a result of `OUTLINE_SELECT`; None where some look like copies, which details tell apart."""
     table = _with_numbers(_in_one_piece(table))
-    return None if len(_alike(table)) else OutlinedSpans(_batch(table), Outlines(table))
+    if len(_alike(table)):
+        return None
+    return OutlinedSpans(_batch(table), Outlines(table), lambda text: rows_saying(table, text, _ATTRIBUTES))
 
 
 def batch_of(table: pa.Table) -> SpanBatch:

@@ -135,6 +135,8 @@ def test_recorded_traces_are_read_back_as_they_were_sent(store: Store, name: str
         shown = reader.stored(trace_id)
         assert shown is not None
         assert outlines(shown.spans) == outlines(found.outlined)
+        for text in ("http.", "=2", "service.name=", "zebra"):
+            assert shown.spans.rows_saying(text) == found.outlined.rows_saying(text), text
 
 
 def by_trace(batch: SpanBatch) -> dict[str, SpanBatch]:

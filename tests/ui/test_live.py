@@ -96,27 +96,40 @@ def test_the_first_page_notices_that_traces_are_back(browser):
         expect(page.locator("table.journeys")).to_be_visible()
 
 
-def test_a_trace_that_is_not_analyzed_yet_says_when_it_is(browser):
-    class Early(MemoryReader):
-        is_early = True
+class Unsettled(MemoryReader):
+    """The same traces, and how far their analysis has come."""
 
-        def stored(self, trace_id: str, in_full: bool = False) -> StoredTrace | None:
-            found = super().stored(trace_id, in_full)
-            return replace(found, outcome=None) if found and self.is_early else found
+    is_analyzed = False
+    is_settled = False
 
-    reader = Early(shop_traces(3))
-    (newest, *_) = reader.find(TraceQuery(ALL_TIME))
-    with serving(reader) as site, opened(browser, site) as page:
+    def stored(self, trace_id: str, in_full: bool = False) -> StoredTrace | None:
+        found = super().stored(trace_id, in_full)
+        if found is None or found.outcome is None:
+            return found
+        return replace(found, outcome=replace(found.outcome, settled=self.is_settled) if self.is_analyzed else None)
+
+
+def test_a_trace_that_was_opened_before_its_analysis_offers_it_and_then_that_it_is_settled(browser):
+    reader = Unsettled(shop_traces(1))
+    (trace,) = reader.find(TraceQuery(ALL_TIME))
+    with serving(reader) as site, opened(browser, f"{site}/traces/{trace.trace_id}") as page:
         page.clock.install()
-        page.goto(f"{site}/traces/{newest.trace_id}")
+        page.reload()
         expect(page.locator("h1")).to_contain_text("not analyzed yet")
-        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
-        reader.is_early = False
         come_back(page, 12)
+        expect(page.locator("[data-live] button")).to_have_count(0)
 
-        page.locator("[data-live] button").click()
+        reader.is_analyzed = True
+        come_back(page, 12)
+        page.get_by_role("button", name="Analysis changed: show").click()
 
-        expect(page.locator("h1")).not_to_contain_text("not analyzed yet")
+        expect(page.locator("h1")).to_contain_text("provisional")
+        expect(page.locator("h1")).to_contain_text(trace.journey)
+        expect(page.locator("[data-live]")).to_have_attribute("data-ready", "yes")
+        reader.is_settled = True
+        come_back(page, 12)
+        page.get_by_role("button", name="Analysis changed: show").click()
+        expect(page.locator("h1")).not_to_contain_text("provisional")
         expect(page.locator("[data-live]")).to_have_count(0)
 
 

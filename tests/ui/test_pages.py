@@ -395,6 +395,22 @@ def test_finding_in_a_trace_shows_matches_and_what_is_above_them(client, failed_
     assert [row["operation"] for row in trace["rows"]] == ["POST /checkout", "GET", "GET /cart/{id}", "HGETALL"]
 
 
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("db.system.name=redis", "HGETALL"),
+        ("bank.EXAMPLE/v2", "POST"),
+        ("host.name=payment-", "POST"),
+    ],
+)
+def test_finding_in_a_trace_looks_at_attributes_of_spans_and_of_their_resources(client, failed_trace, text, last):
+    rows = twin(client, f"/traces/{failed_trace}?find={text}")["rows"]
+
+    assert rows[0]["operation"] == "POST /checkout"
+    assert rows[-1]["operation"] == last
+    assert len(rows) < twin(client, f"/traces/{failed_trace}")["spans"]
+
+
 def test_where_the_time_went_tells_the_way_to_a_callee_from_work():
     drawing = """
         shop 0-100 server ok journey=buy
@@ -441,7 +457,10 @@ def test_fragments_of_one_operation_are_one_line():
 
 
 def test_finding_nothing_says_so(client, failed_trace):
-    assert "no span has this in its service, name or id" in page(client, f"/traces/{failed_trace}?find=zebra").text
+    assert (
+        "no span has this in its service, name, id or attributes"
+        in page(client, f"/traces/{failed_trace}?find=zebra").text
+    )
 
 
 @pytest.mark.parametrize("id", ["zz", "0" * 32, "1" * 33, "%00", "é"])

@@ -1,7 +1,7 @@
 // Keys for every page. An element says its own key with data-key; rows are what has data-row.
 
 const TYPING = new Set(["INPUT", "SELECT", "TEXTAREA"]);
-const WALKING = new Set(["j", "k", "[", "]"]);
+const WALKING = new Set("jke[]+-"); // these go on while they are held
 
 /** The position to go to from `current` (-1: nowhere yet) among `count` rows; stays inside. */
 export function step(current, count, by) {

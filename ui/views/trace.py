@@ -500,7 +500,10 @@ PAGE = Page(
         Parameter("section", "which section of the path is meant, from 0, where the span has several"),
         Parameter("of", "whose path: request (the root), trace (first start to last end), or the id of a span"),
         Parameter("show", "which spans are rows: all, path (those with time on it), errors (failed ones and the path)"),
-        Parameter("find", "only spans whose service, name or id holds this text, and what is above them"),
+        Parameter(
+            "find",
+            "only spans with this text in their service, name, id or an attribute (key=value), and what is above them",
+        ),
         Parameter("page", f"page of the rows, {ROWS} on each, from 1"),
     ),
     pictures=pictures,

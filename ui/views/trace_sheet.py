@@ -116,10 +116,12 @@ class Sheet:
                 return lambda _: True
 
     def _finds(self, text: str) -> Callable[[int], bool]:
+        saying = self.spans.rows_saying(text)
         return lambda i: (
             text in self.nodes[i].service.casefold()
             or text in self.nodes[i].operation.casefold()
             or self.nodes[i].id.startswith(text)
+            or self.nodes[i].row in saying
         )
 
     def axis(self) -> Axis:
