@@ -19,6 +19,7 @@ from tests.ui.conftest import SETTINGS, client_of
 from tests.ui.memory import MemoryReader
 from tests.ui.page_text import ReadPage
 from tests.ui.shop import NOW_NS, shop_traces
+from tests.ui.test_findings import BURNING, HIDDEN, PROMISED, standing, tracked
 from ui.app import PAGES, create_app
 from ui.views.address import journey_address
 
@@ -53,7 +54,19 @@ def failed_trace(shop):
 
 
 @pytest.fixture(scope="session")
+def judged(failed_trace):
+    """The shop with a promise that is being broken and a finding that has a trace to show."""
+    reader = MemoryReader(shop_traces())
+    caller, callee = ("shop", "POST /checkout", "server"), ("payment", "POST /pay", "server")
+    hidden = replace(HIDDEN, caller=caller, callee=callee, examples=(failed_trace,))
+    reader.judged = [tracked(hidden), tracked(BURNING)]
+    reader.promises = {"check out": (standing(0.2),)}
+    return create_app(reader, replace(SETTINGS, book=PROMISED), lambda: NOW_NS).test_client()
+
+
+@pytest.fixture(scope="session")
 def addresses(shop, failed_trace):
+    """Every page, and the states of those that have several."""
     return [
         "/",
         "/?last=15m",
@@ -73,8 +86,15 @@ def addresses(shop, failed_trace):
         f"/traces/{failed_trace}/compare",
         f"/traces/{failed_trace}/compare?with=slowest",
         f"/traces/{failed_trace}/escalation",
+        f"/traces/{failed_trace}?span={shop.trace(failed_trace).batch.span_id_hex(1)}",
+        "/contracts?journey=check%20out",
+        f"/examples?journey=check%20out&path={shop.latency('check out', ALL_TIME).whole.call_paths[0].id}",
+        "/findings",
+        f"/findings/{HIDDEN.id}/escalation",
         "/services",
+        "/services/payment",
         "/system",
+        "/sampling",
         "/sampling/boost?service=shop",
     ]
 
@@ -906,26 +926,31 @@ def test_more_results_keep_every_attribute(client):
 # What every page keeps
 
 
-def test_every_page_has_a_twin_with_the_same_value(client, addresses):
+def test_every_page_has_a_twin_with_the_same_value(judged, addresses):
     for address in addresses:
-        value = twin(client, address)
+        value = twin(judged, address)
         if "answer" in value:
-            assert " ".join(value["answer"].replace("\u00a0", " ").split()) in page(client, address).text
+            assert " ".join(value["answer"].replace("\u00a0", " ").split()) in page(judged, address).text
 
 
-def test_every_twin_is_what_openapi_says(client, addresses):
-    described = client.get("/openapi.json").get_json()
+def test_every_twin_is_what_openapi_says(judged, addresses):
+    described = judged.get("/openapi.json").get_json()
     schemas = described["components"]["schemas"]
 
+    met = set()
     for address in addresses:
-        path = urlsplit(address).path
-        named = {"/": "journeys", "/what-if": "what_if", "/sampling/boost": "boost"}
-        below = {"escalation": "escalation", "rows": "trace_rows", "compare": "trace_pair"}
-        name = below.get(path.rpartition("/")[2] if path.count("/") > 2 else "") or named.get(path, path.split("/")[1])
-        name = name.removesuffix("s") if path.count("/") == 2 else name
-        (operation,) = [get["get"] for get in described["paths"].values() if get["get"]["operationId"] == name]
-        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-        check(twin(client, address), schema, schemas, address)
+        met.add(template := template_of(f"{urlsplit(address).path}.json", described["paths"]))
+        schema = described["paths"][template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        check(twin(judged, address), schema, schemas, address)
+
+    operations = {get["get"]["operationId"] for template, get in described["paths"].items() if template in met}
+    assert operations == {described.name for described in PAGES}, "addresses has every page"
+
+
+def template_of(path, templates):
+    """Return the address of openapi.json that a path is of, the one that says most of it."""
+    fits = [t for t in templates if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(t)), path)]
+    return max(fits, key=lambda template: len(re.sub(r"\{\w+\}", "", template)))
 
 
 def check(value, schema, schemas, place):
@@ -974,9 +999,9 @@ def test_no_two_values_of_pages_share_a_name_in_openapi():
     assert len(seen) > len(PAGES)
 
 
-def test_pages_may_not_run_or_load_anything_from_elsewhere(client, addresses):
+def test_pages_may_not_run_or_load_anything_from_elsewhere(judged, addresses):
     for address in addresses:
-        response = client.get(address)
+        response = judged.get(address)
 
         policy = dict(part.strip().split(" ", 1) for part in response.headers["Content-Security-Policy"].split(";"))
         assert policy["default-src"] == "'none'"
@@ -986,9 +1011,9 @@ def test_pages_may_not_run_or_load_anything_from_elsewhere(client, addresses):
         assert response.headers["Referrer-Policy"] == "same-origin"
 
 
-def test_no_page_has_inline_script_or_style(client, addresses):
+def test_no_page_has_inline_script_or_style(judged, addresses):
     for address in addresses:
-        said = page(client, address)
+        said = page(judged, address)
 
         for tag, attributes in said.elements:
             assert "style" not in attributes, (tag, attributes)
@@ -997,9 +1022,9 @@ def test_no_page_has_inline_script_or_style(client, addresses):
             assert tag != "script" or attributes["src"].startswith("/static/")
 
 
-def test_ids_are_there_once_and_labels_have_their_fields(client, addresses):
+def test_ids_are_there_once_and_labels_have_their_fields(judged, addresses):
     for address in addresses:
-        said = page(client, address)
+        said = page(judged, address)
 
         assert len(said.ids) == len(set(said.ids)), address
         for tag, attributes in said.elements:
@@ -1007,28 +1032,28 @@ def test_ids_are_there_once_and_labels_have_their_fields(client, addresses):
                 assert attributes["for"] in said.ids
 
 
-def test_every_picture_has_a_name_and_every_link_an_address_of_ours(client, addresses):
+def test_every_picture_has_a_name_and_every_link_an_address_of_ours(judged, addresses):
     for address in addresses:
-        said = page(client, address)
+        said = page(judged, address)
 
         pictures = [attributes for tag, attributes in said.elements if tag == "svg" and attributes.get("role") == "img"]
         assert len(pictures) <= [tag for tag, _ in said.elements].count("title") - 1
         assert all(link.startswith(("/", "#")) for link in said.links)
 
 
-def test_every_link_of_a_page_leads_somewhere(client, addresses):
-    links = {link.partition("#")[0] for address in addresses for link in page(client, address).links}
+def test_every_link_of_a_page_leads_somewhere(judged, addresses):
+    links = {link.partition("#")[0] for address in addresses for link in page(judged, address).links}
 
     for link in sorted(links - {""})[:400]:
-        assert client.get(link, follow_redirects=True).status_code == 200, link
+        assert judged.get(link, follow_redirects=True).status_code == 200, link
 
 
-def test_a_page_that_has_not_changed_is_not_sent_again(client, addresses):
+def test_a_page_that_has_not_changed_is_not_sent_again(judged, addresses):
     for address in addresses:
         for asked in (address, address.replace("?", ".json?", 1) if "?" in address else f"{address}.json"):
-            first = client.get(asked)
+            first = judged.get(asked)
 
-            again = client.get(asked, headers={"If-None-Match": first.headers["ETag"]})
+            again = judged.get(asked, headers={"If-None-Match": first.headers["ETag"]})
 
             assert again.status_code == 304
             assert again.data == b""
