@@ -82,6 +82,8 @@ PAGES = (
     escalation_finding.PAGE,
 )
 
+FILES = (*downloads.DOWNLOADS, *escalation_pages.MARKDOWN)
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -150,7 +152,7 @@ def create_app(
         _add_page(app, page, visit)
     app.add_url_rule("/journeys", "to_journeys", lambda: redirect("/"))
     app.add_url_rule("/trace/<trace_id>", "to_trace", lambda trace_id: redirect(address.trace_address(trace_id)))
-    app.add_url_rule("/openapi.json", "openapi", lambda: _json_answer(openapi.describe(PAGES, settings.version)))
+    app.add_url_rule("/openapi.json", "openapi", lambda: _json_answer(openapi.describe(PAGES, FILES, settings.version)))
     app.add_url_rule("/healthz", "healthz", lambda: Response("ok\n", mimetype="text/plain"))
     downloads.add_routes(app, reader)
     escalation_pages.add_routes(app, visit)

@@ -947,6 +947,21 @@ def test_every_twin_is_what_openapi_says(judged, addresses):
     assert operations == {described.name for described in PAGES}, "addresses has every page"
 
 
+def test_every_file_is_at_the_address_and_of_the_kind_that_openapi_says(judged, failed_trace):
+    described = judged.get("/openapi.json").get_json()["paths"]
+    named = {"trace_id": failed_trace, "finding_id": HIDDEN.id}
+    files = {t: of["get"] for t, of in described.items() if t.endswith((".md", ".otlp.json", ".jaeger.json"))}
+
+    assert len(files) == 4, "two forms of a trace, two packets"
+    for template, described_file in files.items():
+        found = judged.get(template.format(**named))
+        nothing = judged.get(template.format(trace_id="1" * 32, finding_id="0"))
+        assert (found.status_code, nothing.status_code) == (200, 404)
+        assert [found.mimetype] == list(described_file["responses"]["200"]["content"])
+        assert nothing.mimetype in described_file["responses"]["404"]["content"]
+        assert [each["name"] for each in described_file["parameters"]] == re.findall(r"\{(\w+)\}", template)
+
+
 def template_of(path, templates):
     """Return the address of openapi.json that a path is of, the one that says most of it."""
     fits = [t for t in templates if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(t)), path)]

@@ -11,6 +11,7 @@ from ui.views.escalation import Packet, packet
 from ui.views.escalation_finding import finding_packet
 from ui.views.escalation_text import to_markdown
 from ui.views.escalation_trace import subject_of_trace
+from ui.views.openapi import Download
 from ui.views.page import Page, Visit
 from ui.views.trace_asked import read_trace_id, stored_trace
 
@@ -27,6 +28,21 @@ def trace_packet(visit: Visit, trace_id: str) -> Packet:
     return packet(subject, visit, visit.base)
 
 
+MARKDOWN = tuple(
+    Download(
+        name,
+        f"{address}/escalation.md",
+        f"The escalation packet of {what} as Markdown, to paste into a chat",
+        "text/markdown",
+        {"type": "string"},
+    )
+    for name, address, what in (
+        ("escalation_markdown", "/traces/<trace_id>", "a trace"),
+        ("finding_markdown", "/findings/<finding_id>", "a finding"),
+    )
+)
+
+
 def add_routes(app: Flask, visit: Callable[[], Visit]) -> None:
     """Add the packet as Markdown."""
 
@@ -38,8 +54,8 @@ def add_routes(app: Flask, visit: Callable[[], Visit]) -> None:
         seen = visit()
         return Response(to_markdown(finding_packet(seen, finding_id), seen.now_unix_nano), mimetype="text/markdown")
 
-    app.add_url_rule("/traces/<trace_id>/escalation.md", "escalation_markdown", as_markdown)
-    app.add_url_rule("/findings/<finding_id>/escalation.md", "finding_markdown", of_finding)
+    for described, answer in zip(MARKDOWN, (as_markdown, of_finding), strict=True):
+        app.add_url_rule(described.address, described.name, answer)
 
 
 PAGE = Page(

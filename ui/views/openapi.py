@@ -1,8 +1,12 @@
-"""`/openapi.json`: what the JSON twins hold, read off the dataclasses that they are, so that it cannot go stale."""
+"""`/openapi.json`: what the JSON twins hold, read off the dataclasses that they are, so that it cannot go stale.
 
+Files that are downloaded are described by their kind alone: their forms are other people's, or words.
+"""
+
+import re
 import types
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ui.views.page import Page
@@ -15,6 +19,7 @@ _SIMPLE: dict[type, Schema] = {
     float: {"type": "number"},
 }
 
+_TEXT: Schema = {"type": "string"}
 _WAYS_IN: Schema = {
     "token": {"type": "http", "scheme": "bearer", "description": "one of the server's read_tokens, where it has any"},
     "session": {
@@ -26,8 +31,20 @@ _WAYS_IN: Schema = {
 }
 
 
-def describe(pages: Iterable[Page], version: str) -> Schema:
-    """Return the OpenAPI 3.1 document of the pages' twins."""
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What is at an address of its own beside the pages, in a form that is not ours to describe in full."""
+
+    name: str
+    address: str
+    """As Flask writes rules."""
+    summary: str
+    media_type: str
+    schema: Mapping[str, str]
+
+
+def describe(pages: Iterable[Page], downloads: Iterable[Download], version: str) -> Schema:
+    """Return the OpenAPI 3.1 document of the pages' twins and of what is downloaded."""
     schemas: dict[str, Schema] = {
         "Problem": {
             "type": "object",
@@ -41,7 +58,8 @@ def describe(pages: Iterable[Page], version: str) -> Schema:
             },
         }
     }
-    paths = {_twin(page.address): {"get": _operation(page, schemas)} for page in pages}
+    paths = {_in_braces(f"{page.address}.json"): {"get": _operation(page, schemas)} for page in pages}
+    paths |= {_in_braces(each.address): {"get": _of_download(each)} for each in downloads}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,37 +74,51 @@ def describe(pages: Iterable[Page], version: str) -> Schema:
     }
 
 
-def _twin(address: str) -> str:
-    """`/journeys/<anything:journey>` to `/journeys/{journey}.json`."""
-    for part in address.split("/"):
-        if part.startswith("<"):
-            address = address.replace(part, "{" + part.strip("<>").rpartition(":")[2] + "}")
-    return f"{address}.json"
+_PART = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+def _in_braces(address: str) -> str:
+    """`/journeys/<anything:journey>.json` to `/journeys/{journey}.json`."""
+    return _PART.sub(r"{\1}", address)
 
 
 def _operation(page: Page, schemas: dict[str, Schema]) -> Schema:
-    in_path = [part.strip("<>").rpartition(":")[2] for part in page.address.split("/") if part.startswith("<")]
-    text = {"type": "string"}
     return {
         "operationId": page.name,
         "summary": page.summary,
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": text} for name in in_path),
+            *_in_path(page.address),
             *(
-                {"name": p.name, "in": "query", "required": False, "description": p.description, "schema": text}
+                {"name": p.name, "in": "query", "required": False, "description": p.description, "schema": _TEXT}
                 for p in page.parameters
             ),
         ],
         "responses": {
             "200": {"description": "the page's value", "content": _content(schema_of(page.value, schemas))},
             "304": {"description": "unchanged since the ETag in If-None-Match"},
-            "400": {"description": "the address cannot be read", "content": _content(_reference("Problem"))},
-            "401": {
-                "description": "a token is needed",
-                "content": _content(_reference("Problem")),
-            },
-            "404": {"description": "nothing is there", "content": _content(_reference("Problem"))},
+            **_refusals(),
         },
+    }
+
+
+def _of_download(download: Download) -> Schema:
+    content = {download.media_type: {"schema": dict(download.schema)}}
+    return {
+        "operationId": download.name,
+        "summary": download.summary,
+        "parameters": _in_path(download.address),
+        "responses": {"200": {"description": "the file", "content": content}, **_refusals()},
+    }
+
+
+def _in_path(address: str) -> list[Schema]:
+    return [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in _PART.findall(address)]
+
+
+def _refusals() -> Schema:
+    said = {"400": "the address cannot be read", "401": "a token is needed", "404": "nothing is there"}
+    return {
+        status: {"description": words, "content": _content(_reference("Problem"))} for status, words in said.items()
     }
 
 
