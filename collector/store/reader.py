@@ -49,6 +49,8 @@ from collector.store.recent_places import RecentPlaces
 from collector.store.searches import choose_traces, find_band_examples, find_examples, find_traces
 from collector.store.sessions import tries_of
 from collector.store.side_by_side import Asked
+from collector.store.trace_points import BUDGET_S as POINTS_S
+from collector.store.trace_points import read_points
 from collector.store.trace_summaries import Row, oldest_and_newest, row_of
 from collector.store.values import (
     EVERY_TRACE,
@@ -71,6 +73,7 @@ from collector.store.values import (
     StoredTrace,
     StoreInfo,
     TraceOutcome,
+    TracePoints,
     TraceQuery,
     TraceSummary,
     Window,
@@ -203,6 +206,15 @@ class Reader:
         """
         with self._store.client() as client:
             return newest_alike(client, self._call_paths, query, oldest_and_newest(client)[1], budget_s)
+
+    def points(self, query: TraceQuery, budget_s: float = POINTS_S) -> TracePoints | None:
+        """Return points of all the traces that `query` asks for, or of a sample; None where it takes too long.
+
+        Args:
+            budget_s: how long it may take.
+        """
+        with self._store.client() as client:
+            return read_points(client, self._call_paths, query, budget_s)
 
     def journeys(self, window: Window) -> list[JourneySummary]:
         """Return the journeys with traces in the minutes that the window touches, most traces first."""

@@ -108,7 +108,7 @@ def conditions(query: TraceQuery, path_ids: Sequence[int] = ()) -> Conditions:
         quick.append("hasAny(Path.Id, {path_ids:Array(UInt64)})")
         whole.append(_ON_PATH)
         parameters["path_ids"] = list(path_ids)
-    if (query.operation and not query.on_path) or query.attributes or query.error:
+    if query.asks_spans:
         of_spans, span_parameters = span_condition(query)
         spans.append(of_spans)
         parameters |= span_parameters

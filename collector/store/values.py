@@ -375,6 +375,34 @@ class TraceQuery:
     slowest_first: bool = False
     limit: int = 20
 
+    @property
+    def asks_spans(self) -> bool:
+        """Whether its spans must be looked through, since the row of a trace does not say it."""
+        return bool((self.operation and not self.on_path) or self.attributes or self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class TracePoint:
+    """A trace as a point of a picture."""
+
+    trace_id: str
+    start_unix_nano: int
+    duration_ns: int
+    failed: bool
+    journey: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracePoints:
+    """Traces over a whole range: all of them, or a sample, with the slowest and more of those that failed beside it."""
+
+    points: tuple[TracePoint, ...]
+    """The sample first."""
+    sampled: int
+    """So many of the points are the sample."""
+    of_about: int
+    """How many traces there are; exact where the sample is all of them, else give or take 5 %."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceCalls:

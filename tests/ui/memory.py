@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
+from zlib import crc32
 
 import numpy as np
 
@@ -47,6 +48,8 @@ from collector.store.values import (
     Sides,
     StoredTrace,
     StoreInfo,
+    TracePoint,
+    TracePoints,
     TraceQuery,
     TraceSummary,
     Window,
@@ -76,6 +79,8 @@ class MemoryReader:
         self.promises: dict[str, tuple[Standing, ...]] = {}
         self.kept: dict[str, KeptLonger] = {}
         """By trace id."""
+        self.most_points = 400
+        """Of a sample."""
         for spans in traces:
             self.add(spans)
 
@@ -156,6 +161,18 @@ class MemoryReader:
         starts = [trace.start_unix_nano for trace in found]
         outside = [at for at in starts if not query.window.start_unix_nano <= at < query.window.end_unix_nano]
         return max(outside, default=None)
+
+    def points(self, query: TraceQuery) -> TracePoints | None:
+        found = self.find(replace(query, limit=len(self._traces)))
+        by_hash = sorted(found, key=lambda trace: crc32(trace.trace_id.encode()))
+        slow_first = sorted(by_hash, key=lambda trace: -trace.duration_ns)
+        failed = [trace for trace in by_hash if trace.failed]
+        sample = by_hash[: self.most_points]
+        beside = [*slow_first[: self.most_points // 10], *failed[: self.most_points // 5]]
+        points = dict.fromkeys(
+            TracePoint(t.trace_id, t.start_unix_nano, t.duration_ns, t.failed, t.journey) for t in (*sample, *beside)
+        )
+        return TracePoints(tuple(points), len(sample), len(found))
 
     def median_ns(self, journey: str, window: Window) -> float | None:
         return next((each.p50_ns for each in self.journeys(window) if each.journey == journey), None)

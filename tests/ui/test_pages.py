@@ -808,6 +808,50 @@ def test_traces_are_points_over_time_that_lead_to_them(client):
     assert found["high_ns"] > max(durations)
 
 
+def test_a_plot_is_about_the_range_and_not_the_list(client, shop):
+    found, said = twin(client, "/search?limit=5"), page(client, "/search?limit=5")
+
+    all_of_it = twin(client, "/search?limit=500")["traces"]
+    plot = found["plot"]
+    assert (plot["shows"], plot["of_about"], len(found["traces"])) == ("all", len(all_of_it), 5)
+    assert {point["trace_id"] for point in plot["points"]} == {trace["trace"]["trace_id"] for trace in all_of_it}
+    assert len(said.with_class("dot") + said.with_class("cross")) == len(all_of_it)
+    assert f"all {len(all_of_it)} traces" in said.text
+    assert twin(client, plot["points"][-1]["address"])["trace_id"] == plot["points"][-1]["trace_id"]
+
+
+def test_a_plot_of_very_many_is_a_sample_that_says_so():
+    reader = MemoryReader(shop_traces(400))
+    reader.most_points = 40
+    busy = client_of(reader)
+
+    found, said = twin(busy, "/search?last=24h"), page(busy, "/search?last=24h")
+
+    plot = found["plot"]
+    newest, points = found["traces"][-1]["trace"]["start_unix_nano"], plot["points"]
+    assert (plot["shows"], plot["sampled"]) == ("sample", 40)
+    assert sum(point["start_unix_nano"] < newest for point in points[:40]) > 20, "most are older than the list"
+    (slowest,) = twin(busy, "/search?last=24h&sort=slowest&limit=1")["traces"]
+    assert slowest["trace"]["trace_id"] in {point["trace_id"] for point in points}
+    about = f"40 of ~{plot['of_about']:,} traces, a sample, and {len(points) - 40} more that failed or took longest"
+    assert about in said.text
+    listed = [
+        attributes["href"] for tag, attributes in said.elements if tag == "a" and "sort=slowest" in str(attributes)
+    ]
+    assert twin(busy, listed[0])["filters"]["sort"] == "slowest"
+
+
+def test_a_plot_that_would_take_too_long_is_of_the_list_and_says_so():
+    reader = MemoryReader(shop_traces(100))
+    reader.points = lambda query: None
+    busy = client_of(reader)
+
+    found, said = twin(busy, "/search?last=24h&limit=5"), page(busy, "/search?last=24h&limit=5")
+
+    assert (found["plot"]["shows"], len(found["plot"]["points"])) == ("listed", 5)
+    assert "the 5 traces below" in said.text
+
+
 def test_nothing_found_says_what_the_box_understands(client):
     said = page(client, "/search?q=zebra")
 

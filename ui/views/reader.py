@@ -26,6 +26,7 @@ from collector.store.values import (
     StoredTrace,
     StoreInfo,
     TraceOutcome,
+    TracePoints,
     TraceQuery,
     TraceSummary,
     Window,
@@ -57,6 +58,12 @@ class TraceReader(Protocol):
         """Return the start of the newest trace like `query` outside its window.
 
         None where there is none, or where it takes too long to say.
+        """
+
+    def points(self, query: TraceQuery) -> TracePoints | None:
+        """Return points of all the traces that `query` asks for, or of a sample, whatever its order and limit.
+
+        None where it takes too long.
         """
 
     def journeys(self, window: Window) -> list[JourneySummary]:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from collector.store.values import CallsWanted, Node, TraceQuery, TraceSummary
+from collector.store.side_by_side import Asked
+from collector.store.values import CallsWanted, Node, TracePoint, TracePoints, TraceQuery, TraceSummary
 from ui.draw.scatter import Area, Dot, area_of, scatter
 from ui.draw.text import count_of, in_a_row, shown
-from ui.draw.units import duration
+from ui.draw.units import count, duration
 from ui.views.address import Choices, is_addressable, journey_address, search_address, trace_address
 from ui.views.durations import parse_durations
 from ui.views.errors import BadAddress
@@ -20,6 +21,8 @@ from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
 NEWEST, SLOWEST = "newest", "slowest"
+ALL, SAMPLE, LISTED = "all", "sample", "listed"
+"""What a plot shows."""
 CALLS = {
     "mandatory-failed": "a mandatory call failed",
     "optional-failed": "an optional call failed",
@@ -80,6 +83,31 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
+class PlottedTrace:
+    trace_id: str
+    start_unix_nano: int
+    duration_ns: int
+    failed: bool
+    journey: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Traces as points over time."""
+
+    shows: str
+    """`all`, `sample`, or `listed`: those of the list alone, where a sample would have taken too long."""
+    words: str
+    """What it shows, where that is not what the list shows."""
+    points: tuple[PlottedTrace, ...]
+    """Of a sample first the sample, then more of the slowest and of those that failed."""
+    sampled: int
+    of_about: int
+    """How many traces there are in all, give or take 5 % where `shows` is `sample`; 0 where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPage:
     range: TimeRange
     q: str
@@ -93,6 +121,7 @@ class SearchPage:
     low_ns: float
     high_ns: float
     """Durations at the lower and the upper edge of the plot."""
+    plot: Plot
     longest_ns: int
     """Of the traces found: what the bars are measured by."""
     more: str
@@ -128,6 +157,15 @@ class SearchPage:
         }
 
     @property
+    def slowest_address(self) -> str:
+        """The same search, slowest first: keys reach by the list what is high in the plot of a sample."""
+        return search_address({**self.kept, "sort": SLOWEST, **self.range.parameters})
+
+    @property
+    def failed_address(self) -> str:
+        return search_address({**self.kept, "failed": "1", **self.range.parameters})
+
+    @property
     def calls(self) -> Mapping[str, str]:
         """What the form offers to ask of calls, in words."""
         return CALLS
@@ -154,16 +192,22 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         filters = replace(filters, error=intent.text[:LONGEST_ERROR])  # no name: perhaps what an error says
     looked_for = not isinstance(intent, NameWanted) or bool(exact) or _is_filtered(filters)
     query = _query(visit, filters)
+    beside = Asked(lambda: visit.reader.points(query)) if looked_for and not query.asks_spans else None
     found = visit.reader.find(query) if looked_for else []
     traces = found[: filters.limit]
-    starts, durations = [trace.start_unix_nano for trace in traces], [trace.duration_ns for trace in traces]
-    plotted = area_of(starts, durations, visit.range.window)
+    more = len(found) > filters.limit
+    plot = _plot_of(traces, more)
+    if more:  # spans are looked through a second time only where the list is not all there is
+        plot = _plot(beside.answer() if beside else visit.reader.points(query)) or plot
+    plotted = area_of(
+        [point.start_unix_nano for point in plot.points],
+        [point.duration_ns for point in plot.points],
+        visit.range.window,
+    )
     page = SearchPage(
         range=visit.range,
         q=words,
-        answer=_answer(
-            intent, filters, suggestions, traces, len(found) > filters.limit, looked_for, visit.range, query
-        ),
+        answer=_answer(intent, filters, suggestions, traces, more, looked_for, visit.range, query),
         filters=filters,
         suggestions=tuple(suggestions[:SUGGESTIONS]),
         traces=tuple(example_of(trace) for trace in traces),
@@ -171,8 +215,9 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         plot_end_unix_nano=plotted.end_unix_nano,
         low_ns=plotted.low_ns,
         high_ns=plotted.high_ns,
+        plot=plot,
         longest_ns=max((trace.duration_ns for trace in traces), default=0),
-        more=_more(visit, filters) if len(found) > filters.limit else "",
+        more=_more(visit, filters) if more else "",
         services=tuple(visit.reader.services()),
         operations=_operations(visit, filters.service),
         newest_unix_nano=None if traces else visit.reader.newest_trace_unix_nano(),
@@ -386,16 +431,48 @@ def _answer(
     return f"{number}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
 
 
+def _plot(found: TracePoints | None) -> Plot | None:
+    """Return the plot of a whole range, None where nobody knew it in time."""
+    if found is None:
+        return None
+    points = tuple(_plotted(point) for point in found.points)
+    if found.sampled == found.of_about:
+        return Plot(ALL, f"all {len(points):,} traces", points, found.sampled, found.of_about)
+    beside = len(points) - found.sampled
+    words = f"{found.sampled:,} of ~{count(float(f'{found.of_about:.2g}'))} traces, a sample"
+    words += f", and {beside} more that failed or took longest" if beside else ""
+    return Plot(SAMPLE, words, points, found.sampled, found.of_about)
+
+
+def _plot_of(traces: list[TraceSummary], more: bool) -> Plot:
+    """Return the plot of the list."""
+    points = tuple(_plotted(trace) for trace in traces)
+    if more:
+        return Plot(LISTED, f"the {len(points)} traces below", points, len(points), 0)
+    return Plot(ALL, "", points, len(points), len(points))
+
+
+def _plotted(trace: TracePoint | TraceSummary) -> PlottedTrace:
+    return PlottedTrace(
+        trace.trace_id,
+        trace.start_unix_nano,
+        trace.duration_ns,
+        trace.failed,
+        trace.journey,
+        trace_address(trace.trace_id),
+    )
+
+
 def dots_of(page: SearchPage) -> list[Dot]:
     return [
         Dot(
-            words=f"{shown(e.trace.journey)}, {duration(e.trace.duration_ns)}{', failed' * e.trace.failed}",
-            at_unix_nano=e.trace.start_unix_nano,
-            duration_ns=e.trace.duration_ns,
-            failed=e.trace.failed,
-            href=e.address,
+            words=f"{shown(point.journey)}, {duration(point.duration_ns)}{', failed' * point.failed}",
+            at_unix_nano=point.start_unix_nano,
+            duration_ns=point.duration_ns,
+            failed=point.failed,
+            href=point.address,
         )
-        for e in page.traces
+        for point in page.plot.points
     ]
 
 
