@@ -96,6 +96,8 @@ def conditions(query: TraceQuery, path_ids: Sequence[int] = ()) -> Conditions:
             parameters[name] = value
     if query.failed_only:
         quick.append("Failed")
+    if query.ok_only:
+        quick.append("NOT Failed")
     whole, spans = [], []
     if query.calls is not None:
         journeys, ids = zip(*query.calls.edges, strict=True) if query.calls.edges else ((), ())

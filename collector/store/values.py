@@ -371,6 +371,8 @@ class TraceQuery:
     min_duration_ns: int = 0
     max_duration_ns: int = 0
     failed_only: bool = False
+    ok_only: bool = False
+    """Those that did not fail; of some no span says how they ended."""
     calls: CallsWanted | None = None
     slowest_first: bool = False
     limit: int = 20

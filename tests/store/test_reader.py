@@ -358,6 +358,8 @@ FINDS = [
     (ask(min_duration_ns=300), [5, 4, 3]),
     (ask(max_duration_ns=200), [2, 1]),
     (ask(failed_only=True), [3]),
+    (ask(ok_only=True), [5, 4, 2, 1]),
+    (ask(ok_only=True, failed_only=True), []),
     (ask(attributes=(("user", "u2"),)), [2]),
     (ask(attributes=(("zone", "b"), ("user", "u5"))), [5]),
     (ask(attributes=(("user", "u1"), ("zone", "b"))), []),

@@ -516,6 +516,7 @@ def _matches(reader: MemoryReader, trace: _Trace, query: TraceQuery) -> bool:
         and query.min_duration_ns <= s.duration_ns
         and (not query.max_duration_ns or s.duration_ns <= query.max_duration_ns)
         and (s.failed or not query.failed_only)
+        and not (s.failed and query.ok_only)
         and (query.calls is None or any(_is_wanted(s.journey, edge, query.calls) for edge in trace.edges))
         and (not query.on_path or reader.is_on_path(trace, query.service, query.operation))
         and any(_span_matches(trace, row, query) for row in range(len(trace.spans.batch)))

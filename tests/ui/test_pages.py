@@ -744,6 +744,24 @@ def test_filters_narrow_and_stay_in_the_form(client):
     assert ("input", "200ms") in {(tag, attributes.get("value")) for tag, attributes in said.elements}
 
 
+def test_traces_are_found_by_whether_they_failed(client):
+    def found(query):
+        return {
+            (t["trace"]["trace_id"], t["trace"]["failed"]) for t in twin(client, f"/search?limit=500{query}")["traces"]
+        }
+
+    everything, ok = found(""), found("&status=ok")
+
+    assert ok == {each for each in everything if not each[1]}
+    assert ok < everything
+    assert found("&status=failed") == found("&failed=1") == everything - ok
+    assert "traces that did not fail in the last 1\xa0h" in twin(client, "/search?status=ok")["answer"]
+    said = page(client, "/search?status=ok")
+    assert ("option", "ok") in {(tag, of.get("value")) for tag, of in said.elements if "selected" in of}
+    assert any("status=ok" in link and "last=15m" in link for link in said.links), "another range keeps it"
+    assert client.get("/search.json?status=fine").status_code == 400
+
+
 def test_the_text_of_an_error_finds_the_traces_that_say_it(client):
     found = twin(client, "/search?q=read+TIMED+out")
 

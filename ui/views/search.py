@@ -21,6 +21,7 @@ from ui.views.time_range import TimeRange
 
 LIMIT, GREATEST_LIMIT = 50, 500
 NEWEST, SLOWEST = "newest", "slowest"
+FAILED, OK = "failed", "ok"
 ALL, SAMPLE, LISTED = "all", "sample", "listed"
 """What a plot shows."""
 CALLS = {
@@ -75,6 +76,9 @@ class Filters:
     error: str
     on_path: bool
     failed: bool
+    """Likewise `status`, as it was asked for at first."""
+    status: str
+    """`failed`, `ok`, or empty: no matter how a trace ended."""
     call: str
     """A key of CALLS; empty: no matter which calls a trace has."""
     sort: str
@@ -149,7 +153,7 @@ class SearchPage:
             "max": f.max,
             "error": f.error,
             "on_path": "1" if f.on_path else "",
-            "failed": "1" if f.failed else "",
+            "status": f.status,
             "call": f.call,
             "tag": self.tags,
             "sort": f.sort if f.sort != NEWEST else "",
@@ -163,7 +167,7 @@ class SearchPage:
 
     @property
     def failed_address(self) -> str:
-        return search_address({**self.kept, "failed": "1", **self.range.parameters})
+        return search_address({**self.kept, "status": FAILED, **self.range.parameters})
 
     @property
     def calls(self) -> Mapping[str, str]:
@@ -259,6 +263,7 @@ def _filters(visit: Visit, intent: Intent | None) -> Filters:
     ask = visit.query
     pairs = [tag.partition("=") for tag in _tags(visit)]
     said = intent.attributes if isinstance(intent, AttributesWanted) else ()
+    status = visit.one_of("status", (FAILED, OK)) or FAILED * (ask.get("failed", "") not in ("", "0", "false"))
     attributes = dict.fromkeys([*said, *((key, value) for key, _, value in pairs)])
     return Filters(
         journey=ask.get("journey", ""),
@@ -268,7 +273,8 @@ def _filters(visit: Visit, intent: Intent | None) -> Filters:
         max=ask.get("max", "").strip(),
         error=ask.get("error", "").strip()[:LONGEST_ERROR],
         on_path=ask.get("on_path", "") not in ("", "0", "false"),
-        failed=ask.get("failed", "") not in ("", "0", "false"),
+        failed=status == FAILED,
+        status=status,
         call=visit.one_of("call", tuple(CALLS)),
         sort=visit.one_of("sort", (NEWEST, SLOWEST)) or NEWEST,
         attributes=tuple(attributes),
@@ -295,8 +301,9 @@ def _is_filtered(filters: Filters) -> bool:
         filters.error,
         filters.attributes,
         filters.call,
+        filters.status,
     )
-    return filters.failed or any(named)
+    return any(named)
 
 
 def _narrowed(filters: Filters, intent: Intent | None, exact: list[Suggestion]) -> Filters:
@@ -329,7 +336,8 @@ def _query(visit: Visit, filters: Filters) -> TraceQuery:
         on_path=filters.on_path,
         min_duration_ns=least,
         max_duration_ns=most,
-        failed_only=filters.failed,
+        failed_only=filters.status == FAILED,
+        ok_only=filters.status == OK,
         calls=_calls(visit, filters) if filters.call else None,
         slowest_first=filters.sort == SLOWEST,
         limit=filters.limit + 1,
@@ -428,7 +436,8 @@ def _answer(
     with_all = in_a_row([f"{shown(key, 60)}={shown(value, 60)}" for key, value in filters.attributes])
     said += f" with {with_all}" if with_all else ""
     calls = f" in which {CALLS[filters.call]}" if filters.call else ""
-    return f"{number}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
+    ended = {FAILED: " that failed", OK: " that did not fail"}.get(filters.status, "")
+    return f"{number}{ended}{said}{calls} {when}{hurt}; the longest took {duration(longest)}."
 
 
 def _plot(found: TracePoints | None) -> Plot | None:
@@ -502,7 +511,8 @@ PAGE = Page(
         Parameter("max", "greatest duration"),
         Parameter("error", "text of an error: of a status message or an exception"),
         Parameter("on_path", "1: service and span name have time on the critical path"),
-        Parameter("failed", "1: only traces whose journey failed"),
+        Parameter("status", "failed or ok: only traces whose journey failed, or did not"),
+        Parameter("failed", "1: the same as status=failed"),
         Parameter("call", f"{', '.join(CALLS)}: with such a call, from or to the service and span name if given"),
         Parameter("sort", "newest or slowest"),
         Parameter("limit", f"how many traces, at most {GREATEST_LIMIT}"),
