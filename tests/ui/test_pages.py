@@ -923,6 +923,19 @@ def test_the_first_page_says_first_that_nothing_is_stored_any_more(traces):
     assert twin(client_of(MemoryReader()), "/")["trouble"] == ""
 
 
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("start=2030-01-01T00:00:00Z&end=2030-01-01T01:00:00Z", "that is in the future"),
+        ("service=paymet", "no service is called “paymet”; there is payment"),
+        ("service=payment&operation=POST+/charge", "payment has no span called “POST /charge”"),
+        ("service=payment&min=1h", "No trace in the last 1 h is like that."),
+    ],
+)
+def test_a_search_that_finds_nothing_says_which_of_its_words_cannot_be_right(client, query, words):
+    assert words in twin(client, f"/search?{query}")["answer"].replace("\xa0", " ")
+
+
 def test_a_search_for_what_never_was_promises_nothing(client):
     assert twin(client, "/search?journey=nobody")["last"] is None
 

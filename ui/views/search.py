@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from collector.store.side_by_side import Asked
 from collector.store.values import CallsWanted, Node, TracePoint, TracePoints, TraceQuery, TraceSummary
@@ -208,10 +209,22 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         [point.duration_ns for point in plot.points],
         visit.range.window,
     )
+    services, operations = tuple(visit.reader.services()), _operations(visit, filters.service)
     page = SearchPage(
         range=visit.range,
         q=words,
-        answer=_answer(intent, filters, suggestions, traces, more, looked_for, visit.range, query),
+        answer=_answer(
+            intent,
+            filters,
+            suggestions,
+            traces,
+            more,
+            looked_for,
+            visit.range,
+            query,
+            visit.now_unix_nano,
+            "" if traces else _unknown(filters, services, operations),
+        ),
         filters=filters,
         suggestions=tuple(suggestions[:SUGGESTIONS]),
         traces=tuple(example_of(trace) for trace in traces),
@@ -222,8 +235,8 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         plot=plot,
         longest_ns=max((trace.duration_ns for trace in traces), default=0),
         more=_more(visit, filters) if more else "",
-        services=tuple(visit.reader.services()),
-        operations=_operations(visit, filters.service),
+        services=services,
+        operations=operations,
         newest_unix_nano=None if traces else visit.reader.newest_trace_unix_nano(),
         tags=_tags(visit),
     )
@@ -391,6 +404,20 @@ def _operations(visit: Visit, service: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, _ in visit.reader.operations(service))) if service else ()
 
 
+def _unknown(filters: Filters, services: tuple[str, ...], operations: tuple[str, ...]) -> str:
+    """Return which name of a search nobody has ever had; "" where all are known, or may be ends of calls alone."""
+    if filters.call or not filters.service or not services:
+        return ""
+    if filters.service not in services:
+        near = in_a_row(
+            [shown(name) for name in get_close_matches(filters.service[:LONGEST_ERROR], services, n=3, cutoff=0.4)]
+        )
+        return f"no service is called “{shown(filters.service)}”" + (f"; there is {near}" if near else "")
+    if filters.operation and filters.operation not in operations:
+        return f"{shown(filters.service)} has no span called “{shown(filters.operation)}”"
+    return ""
+
+
 def _more(visit: Visit, filters: Filters) -> str:
     if filters.limit >= GREATEST_LIMIT:
         return ""
@@ -408,6 +435,8 @@ def _answer(
     looked_for: bool,
     at: TimeRange,
     query: TraceQuery,
+    now_unix_nano: int,
+    unknown: str,
 ) -> str:
     when = f"in the {at.words}" if at.last else f"from {at.words}"
     if not looked_for and isinstance(intent, NameWanted):
@@ -421,6 +450,10 @@ def _answer(
         requirement, _, became = filters.call.partition("-")
         what = "failed" if became == "failed" else "was on the path"
         return f"No call that is known, or declared, to be {requirement} {what} {when}."
+    if not traces and at.window.start_unix_nano > now_unix_nano:
+        return f"No trace {when}: that is in the future."
+    if not traces and unknown:
+        return f"No trace {when} is like that: {unknown}."
     if not traces:
         return f"No trace {when} is like that." if intent or _is_filtered(filters) else f"No trace {when}."
     failed = sum(trace.failed for trace in traces)
