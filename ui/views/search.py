@@ -197,13 +197,15 @@ def search_view(visit: Visit) -> SearchPage | Elsewhere:
         filters = replace(filters, error=intent.text[:LONGEST_ERROR])  # no name: perhaps what an error says
     looked_for = not isinstance(intent, NameWanted) or bool(exact) or _is_filtered(filters)
     query = _query(visit, filters)
-    beside = Asked(lambda: visit.reader.points(query)) if looked_for and not query.asks_spans else None
+    # Spans, and calls, are looked through once: a second time would take the page beyond half a second.
+    is_quick = looked_for and not query.asks_spans and query.calls is None
+    beside = Asked(lambda: visit.reader.points(query)) if is_quick else None
     found = visit.reader.find(query) if looked_for else []
     traces = found[: filters.limit]
     more = len(found) > filters.limit
     plot = _plot_of(traces, more)
-    if more:  # spans are looked through a second time only where the list is not all there is
-        plot = _plot(beside.answer() if beside else visit.reader.points(query)) or plot
+    if more and beside:
+        plot = _plot(beside.answer()) or plot
     plotted = area_of(
         [point.start_unix_nano for point in plot.points],
         [point.duration_ns for point in plot.points],
