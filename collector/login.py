@@ -18,6 +18,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from collector.own_names import OwnNames
 from collector.sessions import LASTS_S, Sessions
 from collector.tokens import Tokens
 from collector.web import WsgiApplication
@@ -106,6 +107,7 @@ class Login:
         self._proxies = proxies
         self._sessions = Sessions(tokens, clock)
         self._public = urlsplit(public_url)
+        self._names = OwnNames(public_url=public_url)
 
     def before(self, app: WsgiApplication) -> WsgiApplication:
         """Return the application for those who may see it; itself where everybody may."""
@@ -146,7 +148,7 @@ class Login:
     def _log_in(self, app: WsgiApplication, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         said = _form(environ)
         address = safe_address(said.get("next", ""))
-        if not _is_of_our_page(environ):
+        if not self._is_of_our_page(environ):
             return self._show_form(app, environ, start_response, "This form came from another site's page.", address)
         cookie = self._sessions.open(said.get("token", "")) if self._tokens.asked_for else None
         if cookie is None:
@@ -155,7 +157,7 @@ class Login:
         return _go(start_response, address, [self._set_cookie(environ, cookie, LASTS_S)])
 
     def _log_out(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("REQUEST_METHOD") != "POST" or not _is_of_our_page(environ):
+        if environ.get("REQUEST_METHOD") != "POST" or not self._is_of_our_page(environ):
             return _go(start_response, "/")
         cookie = _cookie(environ, self._cookie_name(environ))
         brought = _form(environ).get("form_token", "").encode("utf-8", "surrogateescape")
@@ -178,6 +180,10 @@ class Login:
         if not problem:
             return app(form, start_response)  # type: ignore[no-any-return]
         return app(form, lambda status, *rest: start_response("403 Forbidden", *rest))  # type: ignore[no-any-return]
+
+    def _is_of_our_page(self, environ: Environ) -> bool:
+        is_ours = self._names.is_origin(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
+        return is_ours and environ.get("HTTP_SEC_FETCH_SITE", "") in _OUR_PAGES
 
     def _is_secure(self, environ: Environ) -> bool:
         """Whether the browser speaks TLS, with us or with a proxy at the public address."""
@@ -265,12 +271,6 @@ def _form(environ: Environ) -> dict[str, str]:
     except ValueError:
         return {}
     return {name: values[-1] for name, values in fields.items()}
-
-
-def _is_of_our_page(environ: Environ) -> bool:
-    origin = environ.get("HTTP_ORIGIN", "")
-    is_ours = not origin or origin.partition("://")[2] == environ.get("HTTP_HOST", "")
-    return is_ours and environ.get("HTTP_SEC_FETCH_SITE", "") in _OUR_PAGES
 
 
 def _cookie(environ: Environ, name: str) -> str:

@@ -375,8 +375,8 @@ class Settings:
     public_url: str = option(
         "",
         env="CPDD_PUBLIC_URL",
-        help="Address under which people open the pages, for links in messages and escalations; where they listen when "
-        "empty",
+        help="Address under which people open the pages: links in messages and escalations lead there, and on loopback "
+        "its name is one of theirs; where they listen when empty",
         parse=parse_web_address,
     )
 

@@ -213,6 +213,14 @@ def test_another_sites_page_can_log_nobody_in_or_out(headers: dict[str, str]):
     assert asked.ask("/", HTTP_COOKIE=cookie).status == 200
 
 
+def test_the_form_at_the_public_address_is_ours_though_a_proxy_asks_for_another_host():
+    asked = site(public_url="https://cpdd.example/")
+    behind = {"HTTP_HOST": "127.0.0.1:16686"}
+
+    assert asked.log_in(HTTP_ORIGIN="https://cpdd.example", **behind).status == 303
+    assert asked.log_in(HTTP_ORIGIN="https://evil.example", **behind).status == 403
+
+
 def test_who_logs_out_is_out_even_with_the_old_cookie():
     asked = site()
     cookie, other = asked.log_in().cookie, asked.log_in().cookie

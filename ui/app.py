@@ -20,6 +20,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from collector.forms import Forms
+from collector.login import OPEN
 from collector.store.spent import count_spent
 from ui.draw import svg, text, units
 from ui.filters import equip
@@ -51,7 +52,7 @@ from ui.views import (
     words,
 )
 from ui.views.boosts import Boosts
-from ui.views.errors import NothingThere, PageError, StoreTrouble, is_store_trouble
+from ui.views.errors import ForeignName, NothingThere, PageError, StoreTrouble, is_store_trouble
 from ui.views.escalation_text import needed_words, to_markdown
 from ui.views.explanations import Explanations
 from ui.views.page import Elsewhere, Page, UiSettings, Visit
@@ -148,6 +149,12 @@ def create_app(
         base, peer = settings.public_url.rstrip("/") or here, request.remote_addr or ""
         return Visit(reader, settings, clock(), last, lists, *shared, base, here, peer)
 
+    def check_name() -> None:
+        host = request.headers.get("Host", "")
+        if not (settings.names.has(host) or request.path.startswith(OPEN)):
+            raise ForeignName(host)
+
+    app.before_request(check_name)
     for page in PAGES:
         _add_page(app, page, visit)
     app.add_url_rule("/journeys", "to_journeys", lambda: redirect("/"))

@@ -4,12 +4,11 @@ The port listens on loopback, where every program of the machine may ask, and ev
 so names that a page's DNS may point here are refused, and so is whatever a browser says comes from a page.
 """
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
+from collector.own_names import OwnNames, is_loopback
 from collector.tokens import ANYBODY, Tokens
 from cpdd.errors import CpddError
 
@@ -46,17 +45,19 @@ class Guard:
     """What changes must bring; where none is asked for, they must come from this machine."""
     senders: Tokens = ANYBODY
     """What reports must bring, as spans must; where none is asked for, everybody may report."""
+    public_url: str = ""
+    """Where people open the pages, which is a name and an origin of ours, too; empty: nobody said."""
 
     def check(self, caller: Caller) -> None:
         """Raise Forbidden for a request that a foreign web page may have made."""
-        name = _host_name(caller.host)
-        if is_loopback(self.bound_to) and not _is_address(name) and name != "localhost":
+        names = OwnNames(self.bound_to, self.public_url)
+        if not names.has(caller.host):
             raise Forbidden(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"host is {caller.host!r}; this port answers to localhost and to addresses",
                 "ask http://127.0.0.1, or bind to another address with --host",
             )
-        if caller.origin and caller.origin.partition("://")[2] != caller.host:
+        if not names.is_origin(caller.origin, caller.host):
             raise Forbidden(HTTPStatus.FORBIDDEN, f"requests of web pages are refused (origin {caller.origin!r})")
 
     def check_body(self, caller: Caller) -> None:
@@ -127,34 +128,3 @@ class Bucket:
                 "try again in a second",
             )
         self._left -= 1
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is this machine's own.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::ffff:127.0.0.1"), is_loopback("10.0.0.1")
-    (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
-
-
-def _host_name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

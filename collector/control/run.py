@@ -58,6 +58,7 @@ class Control:
             settings.host,
             tokens,
             Tokens("ingest_tokens", settings.ingest_tokens),
+            settings.public_url,
         )
         self.told = Told()
         """What clients were told, which the analyzer weighs traces by."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from collector.core.catalog import Catalog
     from collector.core.journeys import JourneyBook
+    from collector.own_names import OwnNames
     from collector.serve import Collector
     from collector.store.reader import Reader
 
@@ -160,6 +161,7 @@ def _pages(
         catalog=catalog,
         book=book,
         public_url=settings.public_url,
+        names=_names_of_pages(settings),
     )
     control = serving.control
     return create_app(
@@ -172,6 +174,14 @@ def _pages(
         read_trouble=serving.trouble,
         forms=control.forms,
     )
+
+
+def _names_of_pages(settings: Settings) -> "OwnNames":
+    """Where tokens alone let in, a page of another site has none, and any name will do."""
+    from collector.own_names import OwnNames  # noqa: PLC0415 - as above
+
+    only_tokens = settings.read_tokens and not settings.trusted_user_header
+    return OwnNames() if only_tokens else OwnNames(settings.host, settings.public_url)
 
 
 def _as_json(serving: "Collector") -> str:

@@ -94,3 +94,22 @@ def test_at_this_machine_the_button_is_there_and_works(open_pages):
 
     assert open_pages.ask("/sampling/boosts", {}, said)[0] == 303
     assert json.loads(open_pages.ask("/sampling.json", {})[1])["boosts"][0]["of"]
+
+
+@pytest.mark.parametrize("path", ["/", "/.json", "/api/services", "/openapi.json", "/healthz"])
+def test_a_page_of_another_site_that_points_its_name_here_reads_nothing(open_pages, path):
+    status, text = open_pages.ask(path, {"Host": "evil.example"})
+
+    assert status == 421
+    assert "not known as evil.example" in text
+    assert "CPDD_PUBLIC_URL" in text, "what to set where it is no stranger's"
+    assert open_pages.ask("/static/page.css", {"Host": "evil.example"})[0] == 200, "what the sentence is drawn with"
+    for host in ("localhost:16686", "127.0.0.1", "[::1]:16686", "host.docker.internal:16686"):
+        assert open_pages.ask(path, {"Host": host})[0] == 200
+
+
+def test_nor_does_one_that_says_it_came_through_the_proxy(behind_proxy):
+    pages, _ = behind_proxy
+
+    assert pages.ask("/", ANN | {"Host": "evil.example"})[0] == 421
+    assert pages.ask("/", ANN)[0] == 200

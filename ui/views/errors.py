@@ -2,6 +2,7 @@
 
 from collector.store.trouble import is_trouble, reason
 from cpdd.errors import CpddError
+from ui.draw.text import shown
 
 
 class PageError(CpddError):
@@ -29,6 +30,19 @@ class NothingThere(PageError):
     """The address is fine, and there is nothing at it."""
 
     status = 404
+
+
+class ForeignName(PageError):
+    """The server was asked for by a name that a stranger may have pointed to it."""
+
+    status = 421
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this server is not known as {shown(host, 60)}; if people open its pages there, set public_url "
+            "(CPDD_PUBLIC_URL) to that address",
+            "at this machine it answers to localhost, and to addresses such as 127.0.0.1",
+        )
 
 
 class StoreTrouble(PageError):

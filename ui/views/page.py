@@ -13,6 +13,7 @@ from collector.core.catalog import Catalog
 from collector.core.detail import OutlinedSpans
 from collector.core.explain import Explanation
 from collector.core.journeys import JourneyBook
+from collector.own_names import OwnNames
 from collector.store.pins import Pin
 from collector.system import System
 from ui.draw.svg import Shape
@@ -45,6 +46,8 @@ class UiSettings:
     """The journeys that somebody named, with what they promise."""
     public_url: str = ""
     """Where people open the pages; empty: as each spells it."""
+    names: OwnNames = field(default_factory=OwnNames)
+    """What the server is called; others are refused where that protects what it shows."""
 
 
 @dataclass(frozen=True)
