@@ -10,6 +10,7 @@ from tests.control.control_server import ControlServer, control_server
 from tests.cpdd.sampling.policies import policy
 from tests.ui.conftest import SETTINGS
 from tests.ui.memory import MemoryReader
+from tests.ui.page_text import ReadPage
 from tests.ui.shop import NOW_NS
 from tests.ui.test_pages import check
 from ui.app import create_app
@@ -59,10 +60,13 @@ def test_the_same_value_is_at_the_same_address_as_json(pages: FlaskClient):
     assert [(change["action"], change["author"]) for change in value["changes"]] == [("boost", "bob"), ("set", "ann")]
 
 
-def test_what_is_kept_leads_to_its_traces(pages: FlaskClient):
-    page = pages.get("/sampling").get_data(as_text=True)
+def test_what_is_kept_leads_to_the_traces_behind_it(pages: FlaskClient):
+    (row,) = pages.get("/sampling.json").get_json()["rates"]
 
-    assert 'href="/search?service=shop&amp;operation=GET+%2F"' in page
+    assert row["address"] == "/search?service=shop&operation=GET+%2F"
+    filters = pages.get(row["address"].replace("/search?", "/search.json?")).get_json()["filters"]
+    assert (filters["service"], filters["operation"]) == ("shop", "GET /")
+    assert row["address"] in ReadPage(pages.get("/sampling").get_data(as_text=True)).links
 
 
 def test_names_of_others_are_shown_and_never_run(pages: FlaskClient):

@@ -10,6 +10,7 @@ from typing import Any
 
 from cpdd.detail_letters import DETAILS
 from ui.draw.text import count_of
+from ui.views.address import is_addressable, search_address
 from ui.views.page import Page, Parameter, Visit
 
 SamplingState = Mapping[str, Any]
@@ -79,6 +80,8 @@ class RateRow:
     """What is asked for now, by the operation's name alone."""
     rule: str
     """Id of the policy that decides most of it; empty: the clients' own baseline."""
+    address: str = ""
+    """Of the traces behind it; empty for a name that no address can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +244,12 @@ def _answer(
 
 
 def rates_of(state: SamplingState | None) -> tuple[RateRow, ...]:
-    return tuple(RateRow(**row) for row in (state or {}).get("rates", ()))
+    return tuple(RateRow(**row, address=_traces_of(row)) for row in (state or {}).get("rates", ()))
+
+
+def _traces_of(row: Mapping[str, Any]) -> str:
+    names = {"service": row["service"], "operation": row["operation"]}
+    return search_address(names) if all(map(is_addressable, names.values())) else ""
 
 
 def proposal_of(visit: Visit, rates: Iterable[RateRow]) -> Proposal:
