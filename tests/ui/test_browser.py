@@ -506,7 +506,7 @@ def test_rows_that_did_not_come_are_said_and_asked_for_again(browser, large_site
         page.clock.fast_forward(5_100)
 
         expect(page.locator(".rows-missing")).to_be_hidden()
-        expect(page.locator(".piece").first).to_be_in_viewport()
+        expect(page.locator(".piece[data-first='4050']")).to_be_in_viewport()
 
 
 def test_a_moment_of_a_large_trace_is_gone_to_by_its_picture_of_the_whole(browser, large_site):
